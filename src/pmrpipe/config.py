@@ -1,0 +1,247 @@
+"""Configuration of a study: every key with its type, default and description.
+
+The classes are the single source: the JSON schema (`data/schemas/config.schema.json`) and the
+table in `config/README.md` are generated from them and checked by a test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pmrpipe.errors import InputError
+
+InputState = Literal["head", "brain"]
+BrainMethod = Literal["deepbet", "mask", "nonzero"]
+LabelInterpolation = Literal["nearest", "genericLabel"]
+_ORIENTATION = r"^[RL][AP][SI]$|^[RL][SI][AP]$|^[AP][RL][SI]$|^[AP][SI][RL]$|^[SI][RL][AP]$|^[SI][AP][RL]$"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Embedded(_Section):
+    """The simulated cohort (reader `embedded`)."""
+
+    subjects: int = Field(8, ge=4, le=999, description="number of simulated subjects")
+    mm: float = Field(1.0, ge=0.8, le=6, description="mean voxel size of the simulated scans, mm")
+    seed: int = Field(2019, ge=0, description="seed of the simulation")
+
+
+class Inputs(_Section):
+    """Which files of a BIDS dataset are taken."""
+
+    t1w_desc: str | None = Field(
+        None, description="entity `desc-` of the T1w files; null takes files without it"
+    )
+    labels_root: str | None = Field(
+        None, description="dataset that holds the label maps; null = `root`; relative to `root`"
+    )
+    labels_desc: str | None = Field(None, description="entity `desc-` of the `_dseg` files")
+    masks_root: str | None = Field(
+        None, description="dataset that holds existing brain masks; null = none are used"
+    )
+    masks_desc: str = Field("brain", description="entity `desc-` of the `_mask` files")
+
+
+class Override(_Section):
+    """Exceptions for one subject or scan, in place of touching its files."""
+
+    input_state: InputState | None = Field(None, description="head or brain, for this one")
+    brain: BrainMethod | None = Field(None, description="brain extraction, for this one")
+    orientation: str | None = Field(
+        None, pattern=_ORIENTATION, description="orientation code where the header has none"
+    )
+    mask: str | None = Field(None, description="brain mask file, relative to `root`")
+    labels: str | None = Field(None, description="label map file, relative to `root`")
+
+
+class Split(_Section):
+    """Who trains, validates and is tested; a subject's scans always stay together."""
+
+    train: list[str] | float = Field(
+        default_factory=list, description="subjects, or the fraction of all (drawn with `seed`)"
+    )
+    validation: list[str] | float = Field(
+        default_factory=list, description="subjects, or the fraction of all"
+    )
+    test: list[str] | float | None = Field(
+        None, description="subjects, or the fraction of all; null = everyone else"
+    )
+    column: str | None = Field(
+        None, description="column of participants.tsv that says train, validation or test"
+    )
+
+    @field_validator("train", "validation", "test")
+    @classmethod
+    def _fraction(cls, value: list[str] | float | None) -> list[str] | float | None:
+        if isinstance(value, float) and not 0 <= value <= 1:
+            raise ValueError("a fraction lies between 0 and 1")
+        if isinstance(value, list):
+            return [_with_prefix(name) for name in value]
+        return value
+
+
+class Pairs(_Section):
+    """Which ordered pairs (moving, fixed) of the test subjects are registered."""
+
+    policy: Literal["all", "to-template", "to-subject", "random", "file"] = Field(
+        "all", description="all ordered pairs; every scan to one; k random partners; or a file"
+    )
+    subject: str | None = Field(None, description="the fixed scan of `to-subject`")
+    k: int = Field(1, ge=1, description="partners per scan of `random`")
+    file: str | None = Field(
+        None, description="TSV with the columns moving and fixed, for `file`"
+    )
+
+
+class Training(_Section):
+    """Overrides of the methods' own schedule; null keeps what the method's YAML says."""
+
+    max_steps: int | None = Field(
+        None, ge=1, description="optimiser steps per network (reproducible to the bit)"
+    )
+    max_minutes: float | None = Field(
+        None, gt=0, description="wall-clock limit per network, in place of steps"
+    )
+    validate_every: int | None = Field(None, ge=1, description="steps between validations")
+
+
+class Threads(_Section):
+    """Threads of each kind of job: fixed here, so that results do not depend on --cores."""
+
+    brain: int = Field(1, ge=1, description="brain extraction")
+    affine: int = Field(1, ge=1, description="affine normalisation")
+    train: int = Field(1, ge=1, description="training of one network on a CPU")
+    register: int = Field(1, ge=1, description="registration of pairs")
+
+
+class Study(_Section):
+    """One study: a cohort, what is done to it, and the methods that are compared."""
+
+    cohort: str = Field(
+        "embedded", pattern=r"^[A-Za-z0-9_-]+$", description="name of the study and of its results"
+    )
+    reader: Literal["embedded", "bids"] = Field(
+        "bids", description="how the input folder is laid out"
+    )
+    root: str = Field(..., description="input folder; read only, except for reader `embedded`")
+    results: str = Field("results", description="folder that receives results/<cohort>")
+    embedded: Embedded = Field(default_factory=Embedded, description="the simulated cohort")
+    inputs: Inputs = Field(default_factory=Inputs, description="which files are taken")
+    subjects: list[str] | None = Field(
+        None, description="only these subjects; null takes all that are found"
+    )
+    exclude: dict[str, str] = Field(
+        default_factory=dict, description="subject or scan: reason; listed in the report"
+    )
+    input_state: InputState = Field(
+        "head", description="whole heads, or brains already extracted"
+    )
+    brain: BrainMethod | None = Field(
+        None, description="brain extraction; null: deepbet for heads, nonzero for brains"
+    )
+    orientation: str | None = Field(
+        None, pattern=_ORIENTATION, description="orientation code where headers have none"
+    )
+    overrides: dict[str, Override] = Field(
+        default_factory=dict, description="subject or scan: exceptions"
+    )
+    labels: str | None = Field(
+        None, description="label table: a shipped name or a TSV; null = cohort without labels"
+    )
+    labels_interpolation: LabelInterpolation = Field(
+        "nearest", description="how label maps are resampled"
+    )
+    split: Split = Field(default_factory=Split, description="who trains and who is tested")
+    pairs: Pairs = Field(default_factory=Pairs, description="which pairs are registered")
+    grid_mm: float = Field(1.0, gt=0, le=8, description="voxel size of the template grid, mm")
+    methods: list[str] = Field(
+        default_factory=lambda: ["affine", "syn", "pmr", "pmr-cc"],
+        min_length=1,
+        description="methods that are compared: shipped names or YAML files",
+    )
+    network_mm: float | None = Field(
+        None, gt=0, description="voxel size inside the networks, mm; null: the method's own"
+    )
+    training: Training = Field(default_factory=Training, description="overrides of the schedule")
+    weights: dict[str, str] = Field(
+        default_factory=dict, description="method: folder with trained weights; never retrained"
+    )
+    pairs_per_job: int = Field(
+        20, ge=1, description="pairs that a job registers with one loaded network"
+    )
+    threads: Threads = Field(default_factory=Threads, description="threads of each kind of job")
+    seed: int = Field(2019, ge=0, description="seed of splits, pairs, affine and training")
+
+    @field_validator("exclude", "overrides")
+    @classmethod
+    def _prefixed(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return {_with_prefix(name): item for name, item in value.items()}
+
+    @field_validator("subjects")
+    @classmethod
+    def _prefixed_list(cls, value: list[str] | None) -> list[str] | None:
+        return None if value is None else [_with_prefix(name) for name in value]
+
+    @property
+    def input_root(self) -> Path:
+        """The input folder, with `~` and variables expanded."""
+        return Path(os.path.expandvars(self.root)).expanduser()
+
+    @property
+    def result_root(self) -> Path:
+        """results/<cohort>."""
+        return Path(os.path.expandvars(self.results)).expanduser() / self.cohort
+
+
+def _with_prefix(name: str) -> str:
+    return name if str(name).startswith("sub-") else f"sub-{name}"
+
+
+def parse(content: dict[str, Any], source: object = "configuration") -> Study:
+    """Check a configuration; InputError names the key that is wrong and what was expected."""
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise InputError(source, _first_problem(error), "config/README.md lists every key") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key `{key}`"
+    if first["type"] == "missing":
+        return f"key `{key}` is missing"
+    return f"key `{key}`: {first['msg']}, got {first['input']!r}"
+
+
+def load(source: str | os.PathLike[str]) -> Study:
+    """Read a study from a YAML file, or from JSON text when `source` begins with a brace."""
+    import yaml
+
+    text = os.fspath(source)
+    if text.lstrip().startswith("{"):
+        return parse(json.loads(text))
+    try:
+        content = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(text, "no such file") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(text, f"is not readable YAML ({error})") from None
+    return parse(content or {}, text)
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of the configuration, for editors and for the tests."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Study.model_json_schema(),
+        "title": "pmrpipe study",
+    }
