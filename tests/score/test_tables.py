@@ -87,4 +87,5 @@ def test_different_descriptions_are_refused_and_the_difference_named(change, nam
 
 def test_label_digest_sees_content_and_not_row_order():
     assert label_digest(LABELS) == label_digest(LABELS[::-1].assign(tissue="gm"))
+    assert label_digest(LABELS) == label_digest(LABELS.assign(scored=True))
     assert label_digest(LABELS) != label_digest(LABELS.assign(scored=[1, 0]))

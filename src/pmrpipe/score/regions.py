@@ -6,19 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pmrpipe.cohort.labels import REGIONS
+
 if TYPE_CHECKING:
     import pandas as pd
 
-# The regions of the paper's tables, in its order; others follow in the order of the table.
-PAPER_REGIONS = (
-    "frontal",
-    "parietal",
-    "occipital",
-    "temporal",
-    "cingulate",
-    "putamen",
-    "hippocampus",
-)
 ALL = "all"
 
 
@@ -37,7 +29,7 @@ def region_labels(label_table: pd.DataFrame) -> dict[str, np.ndarray]:
     """Region to its scored label numbers, the paper's regions first."""
     rows = scored_rows(label_table)
     names = [str(name) for name in rows["region"] if _is_region(name)]
-    ordered = [name for name in PAPER_REGIONS if name in names]
+    ordered = [name for name in REGIONS if name in names]
     ordered += [name for name in dict.fromkeys(names) if name not in ordered]
     regions = rows["region"].astype(str)
     return {name: rows.loc[regions == name, "index"].to_numpy(np.int64) for name in ordered}

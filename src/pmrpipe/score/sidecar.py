@@ -53,7 +53,8 @@ def sidecar(
 
 def label_digest(label_table: pd.DataFrame) -> str:
     """SHA-256 of the label table's promised columns, rows sorted by label number."""
-    rows = label_table[["index", "name", "region", "scored"]].sort_values("index").astype(str)
+    columns = label_table[["index", "name", "region", "scored"]].sort_values("index")
+    rows = columns.assign(scored=columns["scored"].astype(int)).astype(str)
     text = json.dumps(rows.to_numpy().tolist(), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

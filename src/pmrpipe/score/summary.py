@@ -87,7 +87,7 @@ def _rows(method: str, scores: MethodScores, seed: int, draws: int) -> list[dict
             "region": region,
             "dice_mean": _mean(values.to_numpy()),
             "dice_sd": values.std(ddof=1),
-            "dice_median": values.median(),
+            "dice_median": values.dropna().median(),
             "dice_low": low[n],
             "dice_high": high[n],
             **common,
