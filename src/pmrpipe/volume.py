@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pmrpipe.errors import InputError
 from pmrpipe.files import atomic
+from pmrpipe.imagefile import OpenImage, open_image
+from pmrpipe.orientation import corner_distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,31 +76,78 @@ class Volume:
 
 
 def read_image(path: str | os.PathLike[str], orientation: str | None = None) -> Volume:
-    """Read a 3D intensity image as float32; InputError says what is wrong with the file."""
-    return _read(path, np.float32, orientation)
+    """Read a 3D intensity image as float32 (a 4D file of one volume is squeezed).
+
+    Parameters
+    ----------
+    path : NIfTI-1/2, Analyze or FreeSurfer file
+    orientation : directions of the voxel axes ("RAS", "LPS" ...), for headers that state none
+
+    Raises
+    ------
+    InputError : as `imagefile.open_image`, and: several volumes, all zero, constant, not finite
+    """
+    opened = _open_3d(path, orientation)
+    data = np.ascontiguousarray(opened.read(np.float32), dtype=np.float32)
+    low, high = float(data.min()), float(data.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError(path, "holds NaN or infinite values", "replace them by numbers")
+    if low == high:
+        problem = "is all zero" if low == 0 else f"is constant ({low:g} everywhere)"
+        raise InputError(path, problem, "check how it was exported")
+    return Volume(data, opened.affine)
 
 
 def read_labels(path: str | os.PathLike[str], orientation: str | None = None) -> Volume:
-    """Read a 3D label map as int32."""
-    return _read(path, np.int32, orientation)
+    """Read a 3D label map as int32; InputError as `read_image`, or when it holds no integers.
+
+    A map without any label is read as it is.
+    """
+    opened = _open_3d(path, orientation)
+    values = opened.read()
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError(path, "holds NaN or infinite values", "give a label map of integers")
+    if max(-low, high) > np.iinfo(np.int32).max:
+        raise InputError(path, f"holds values from {low:g} to {high:g}, which are no label numbers")
+    if values.dtype.kind == "f":
+        values = _whole_numbers(path, values)
+    return Volume(np.ascontiguousarray(values, dtype=np.int32), opened.affine)
 
 
 def read_mask(path: str | os.PathLike[str], orientation: str | None = None) -> Volume:
-    """Read a 3D mask: voxels above zero are inside."""
-    volume = _read(path, np.float32, orientation)
-    return Volume(volume.data > 0, volume.affine)
+    """Read a 3D mask as bool: voxels above zero are inside; InputError when none is."""
+    opened = _open_3d(path, orientation)
+    values = opened.read()
+    if np.isnan(values.min()):
+        raise InputError(path, "holds NaN values", "give a mask of zeros and ones")
+    inside = np.ascontiguousarray(values > 0)
+    if not inside.any():
+        raise InputError(path, "is an empty mask")
+    return Volume(inside, opened.affine)
 
 
-def _read(path: str | os.PathLike[str], dtype: Any, orientation: str | None) -> Volume:
-    import nibabel as nib
+def _open_3d(path: str | os.PathLike[str], orientation: str | None) -> OpenImage:
+    opened = open_image(path, orientation)
+    if len(opened.shape) > 3:
+        count = int(np.prod(opened.shape[3:]))
+        remedy = "give one volume (for example their mean)"
+        raise InputError(path, f"holds {count} volumes, not one", remedy)
+    if min(opened.shape) < 2:
+        shape = "x".join(str(n) for n in opened.shape)
+        raise InputError(path, f"has shape {shape}, not that of a 3D image")
+    return opened
 
-    if not Path(path).exists():
-        raise InputError(path, "no such file")
-    image = nib.load(path)
-    data = np.asanyarray(image.dataobj)
-    if data.ndim == 4 and data.shape[3] == 1:
-        data = data[..., 0]
-    return Volume(np.ascontiguousarray(data, dtype=dtype), np.asarray(image.affine, np.float64))
+
+def _whole_numbers(path: str | os.PathLike[str], values: np.ndarray) -> np.ndarray:
+    """Values rounded; a scaled integer may be off by the rounding of its slope, no more."""
+    rounded = np.rint(values)
+    off = np.abs(values - rounded)
+    if off.max() > 1e-3:
+        example = values.flat[int(off.argmax())]
+        problem = f"holds values that are no integers ({example:g})"
+        raise InputError(path, problem, "labels must be resampled by nearest neighbour")
+    return rounded
 
 
 def write_volume(
@@ -111,9 +159,7 @@ def write_volume(
     """
     import nibabel as nib
 
-    array = np.asarray(data, dtype=dtype)
-    if array.dtype == bool:
-        array = array.astype(np.uint8)
+    array = _writable(np.asarray(data, dtype=dtype))
     image = nib.Nifti1Image(array, affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, code=1)
@@ -122,11 +168,29 @@ def write_volume(
         nib.save(image, temporary)
 
 
+def _writable(array: np.ndarray) -> np.ndarray:
+    """The array in a type that NIfTI-1 programs read."""
+    if array.dtype == bool:
+        return array.astype(np.uint8)
+    if array.dtype in (np.float64, np.float16):
+        return array.astype(np.float32)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        return array.astype(np.int32)
+    return array
+
+
 def require_same_grid(first: Volume, second: Volume, name: object, other: object) -> None:
-    """Raise InputError unless both lie on one grid; `name` and `other` are their files."""
+    """Raise InputError unless both lie on one grid (corners within 0.1 mm).
+
+    Parameters
+    ----------
+    first, second : volumes read from the files `name` and `other`
+    """
+    remedy = "both must lie on the same voxel grid"
     if first.shape != second.shape:
-        problem = f"shape {first.shape} differs from {second.shape} of {other}"
-        raise InputError(name, problem, "both must lie on the same voxel grid")
-    if not np.allclose(first.affine, second.affine, atol=1e-2):
-        problem = f"its affine differs from that of {other}"
-        raise InputError(name, problem, "both must lie on the same voxel grid")
+        shapes = ("x".join(str(n) for n in shape) for shape in (first.shape, second.shape))
+        raise InputError(name, "shape {} differs from {} of {}".format(*shapes, other), remedy)
+    far = corner_distance(first.affine, second.affine, first.shape)
+    if not far < 0.1:
+        problem = f"its affine differs from that of {other} (by up to {far:.3g} mm)"
+        raise InputError(name, problem, remedy)
