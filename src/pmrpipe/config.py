@@ -117,8 +117,8 @@ class Threads(_Section):
 
     brain: int = Field(1, ge=1, description="brain extraction")
     affine: int = Field(1, ge=1, description="affine normalisation")
-    train: int = Field(1, ge=1, description="training of one network on a CPU")
-    register: int = Field(1, ge=1, description="registration of pairs")
+    training: int = Field(1, ge=1, description="training of one network on a CPU")
+    registration: int = Field(1, ge=1, description="registration of pairs")
 
 
 class Study(_Section):

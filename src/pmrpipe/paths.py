@@ -12,12 +12,15 @@ from pathlib import Path
 
 from pmrpipe.template import TEMPLATE_NAME
 
+TEMPLATE_KEY = f"tpl-{TEMPLATE_NAME}"
 KEY_PATTERN = r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?(_run-[A-Za-z0-9]+)?"
 FOLDER_PATTERN = r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?"
 
 
 def folder_of(key: str) -> str:
-    """Folder of a scan: `sub-X_ses-Y_run-N` lies in `sub-X/ses-Y`."""
+    """Folder of a scan: `sub-X_ses-Y_run-N` lies in `sub-X/ses-Y`; the template in `tpl-NAME`."""
+    if key == TEMPLATE_KEY:
+        return key
     found = re.match(r"(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?", key)
     if not found:
         raise ValueError(f"{key} is not of the form sub-X[_ses-Y][_run-N]")
@@ -79,8 +82,7 @@ class Results:
     @property
     def template(self) -> Path:
         """Template brain on the common grid."""
-        name = f"tpl-{TEMPLATE_NAME}"
-        return self.root / name / f"{name}_res-{resolution(self.mm)}_desc-brain_T1w.nii.gz"
+        return self._anat(TEMPLATE_KEY, f"res-{resolution(self.mm)}_desc-brain_T1w.nii.gz")
 
     @property
     def arrays(self) -> Path:

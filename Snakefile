@@ -1,0 +1,66 @@
+# Configuration, stages and named targets. `snakemake --cores 8` runs the embedded cohort;
+# `snakemake --cores 8 --configfile config/bids.yaml --config root=/data/mine` your own.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/inputs.smk"
+include: "rules/cohort.smk"
+include: "rules/preprocess.smk"
+include: "rules/train.smk"
+include: "rules/register.smk"
+include: "rules/score.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    preprocess,
+    train,
+    register,
+    score,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        P.cohort,
+        P.pairs,
+        P.report,
+
+
+rule preprocess:
+    input:
+        preprocessed_files(),
+
+
+rule train:
+    input:
+        [P.training(m) / "weights.safetensors" for m in PLAN.trained],
+
+
+rule register:
+    input:
+        registered_files(),
+
+
+rule score:
+    input:
+        P.summary,
+
+
+rule report:
+    input:
+        P.report,
+
+
+onerror:
+    from pmrpipe.cli.failures import explain
+
+    explain(P.root / "logs", STARTED)

@@ -1,0 +1,81 @@
+# Stage cohort: who is in the study; and the simulated cohort, where the study asks for it.
+
+
+rule cohort_tables:
+    # Lists the scans, their splits and the pairs, for people: no job reads these tables.
+    output:
+        cohort=P.cohort,
+        pairs=P.pairs,
+    log:
+        LOGS / "cohort" / "cohort.log",
+    benchmark:
+        TIMINGS / "cohort" / "cohort.tsv"
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        study=PLAN.study_json(),
+        excluded=PLAN.cohort.excluded,
+        scans=list(PLAN.scans),
+        source=PLAN.digest("pmrpipe.cli.cohort:run_cohort", "pmrpipe.cohort.index"),
+    shell:
+        "python -m pmrpipe cohort {params.study:q}"
+        " --cohort-out {output.cohort:q} --pairs-out {output.pairs:q} 2> {log:q}"
+
+
+if STUDY.reader == "embedded":
+    TRUTH = STUDY.input_root / "derivatives" / "truth"
+
+    rule simulate:
+        # One simulated head with its label map, true brain mask and true deformation.
+        output:
+            t1w=STUDY.input_root / "sub-{number}" / "anat" / "sub-{number}_T1w.nii.gz",
+            labels=TRUTH / "sub-{number}" / "anat" / "sub-{number}_dseg.nii.gz",
+            mask=TRUTH / "sub-{number}" / "anat" / "sub-{number}_desc-brain_mask.nii.gz",
+        log:
+            LOGS / "simulate" / "sub-{number}.log",
+        benchmark:
+            TIMINGS / "simulate" / "sub-{number}.tsv"
+        conda:
+            "../envs/pmrpipe.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=5,
+        params:
+            root=STUDY.input_root,
+            subjects=STUDY.embedded.subjects,
+            mm=STUDY.embedded.mm,
+            seed=STUDY.embedded.seed,
+            number=lambda wildcards: int(wildcards.number),
+            source=PLAN.digest("pmrpipe.cohort.embedded"),
+        shell:
+            "python -m pmrpipe simulate {params.root:q} --only {params.number}"
+            " --subjects {params.subjects} --mm {params.mm} --seed {params.seed} 2> {log:q}"
+
+    rule simulate_dataset:
+        # Description, participants and label table of the simulated dataset.
+        output:
+            STUDY.input_root / "dataset_description.json",
+        log:
+            LOGS / "simulate" / "dataset.log",
+        benchmark:
+            TIMINGS / "simulate" / "dataset.tsv"
+        conda:
+            "../envs/pmrpipe.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=5,
+        params:
+            root=STUDY.input_root,
+            subjects=STUDY.embedded.subjects,
+            mm=STUDY.embedded.mm,
+            seed=STUDY.embedded.seed,
+            source=PLAN.digest("pmrpipe.cohort.embedded"),
+        shell:
+            "python -m pmrpipe simulate {params.root:q} --dataset-only"
+            " --subjects {params.subjects} --mm {params.mm} --seed {params.seed} 2> {log:q}"

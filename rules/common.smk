@@ -1,0 +1,37 @@
+# The plan of the study, shared by the rules of all stages.
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+SOURCE = next(
+    folder / "src"
+    for folder in [Path(workflow.basedir), Path(workflow.basedir).parent]
+    if (folder / "src" / "pmrpipe").is_dir()
+)
+sys.path.insert(0, str(SOURCE))
+# Every `python -m pmrpipe` of a job, here or on a cluster node, finds the same sources.
+os.environ["PYTHONPATH"] = str(SOURCE)
+
+from pmrpipe.errors import PmrpipeError
+from pmrpipe.paths import FOLDER_PATTERN, KEY_PATTERN, TEMPLATE_KEY, pair_name
+from pmrpipe.plan import Plan
+
+STARTED = time.time()
+try:
+    PLAN = Plan.of(config)
+except PmrpipeError as error:
+    raise WorkflowError(str(error)) from None
+
+STUDY = PLAN.study
+P = PLAN.results
+LOGS = P.root / "logs"
+TIMINGS = P.root / "timings"
+
+
+wildcard_constraints:
+    key=KEY_PATTERN,
+    folder=FOLDER_PATTERN,
+    method="|".join(PLAN.methods),
+    batch="[A-Za-z0-9_-]+",

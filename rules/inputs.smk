@@ -1,0 +1,145 @@
+# Named inputs and options of the rules: look-ups in the plan, nothing else.
+
+
+def memory(mb):
+    """Memory in MB that grows with each attempt."""
+    return lambda wildcards, attempt: round(mb * (1 + attempt) / 2)
+
+
+def runtime(minutes):
+    """Minutes that grow with each attempt."""
+    return lambda wildcards, attempt: max(1, round(minutes * attempt))
+
+
+def raw_scan(wildcards):
+    """The scan as it comes, and its mask where the study has one."""
+    scan = PLAN.scans[wildcards.key]
+    return {"t1w": scan.t1w} | ({"mask": scan.mask} if scan.brain == "mask" else {})
+
+
+def raw_labels(wildcards):
+    """The label map as it comes, and the scan that it belongs to."""
+    scan = PLAN.scans[wildcards.key]
+    return {"labels": scan.labels, "t1w": scan.t1w}
+
+
+def brain_options(wildcards, input):
+    scan = PLAN.scans[wildcards.key]
+    mask = ["--mask", scan.mask] if scan.brain == "mask" else []
+    return shown("--state", scan.input_state, "--method", scan.brain, *mask,
+                 *orientation(scan), "--threads", STUDY.threads.brain)
+
+
+def orientation(scan):
+    return ["--orientation", scan.orientation] if scan.orientation else []
+
+
+def label_options(wildcards):
+    return shown("--interpolation", STUDY.labels_interpolation, "--table", STUDY.labels,
+                 *orientation(PLAN.scans[wildcards.key]))
+
+
+def shown(*words):
+    """Words of a command line, quoted."""
+    return " ".join(shlex.quote(str(word)) for word in words)
+
+
+def preprocessed(keys):
+    """Images and, where there are any, labels of scans on the template grid."""
+    return [P.preproc(key) for key in keys] + [P.dseg(key) for key in keys if PLAN.labelled(key)]
+
+
+def preprocessed_files(*splits):
+    """The same for splits; for every scan when none is named."""
+    scans = PLAN.cohort.of(*splits) if splits else PLAN.scans.values()
+    return preprocessed([scan.key for scan in scans])
+
+
+def pack_options():
+    keys = [scan.key for scan in PLAN.cohort.of("train", "validation")]
+    labelled = [key for key in keys if PLAN.labelled(key)]
+    table = ["--table", STUDY.labels] if STUDY.labels else []
+    return shown("--mm", STUDY.grid_mm, *table, "--keys", *keys, "--labelled", *labelled)
+
+
+def training_minutes():
+    return 1.5 * (STUDY.training.max_minutes or 120) + 10
+
+
+def training_options(wildcards):
+    train, validation = (
+        [scan.key for scan in PLAN.cohort.of(split)] for split in ("train", "validation")
+    )
+    schedule = [
+        item
+        for name, value in STUDY.training.model_dump(exclude_none=True).items()
+        for item in (f"--{name.replace('_', '-')}", value)
+    ]
+    return shown("--method", PLAN.spec_argument(wildcards.method), "--seed", STUDY.seed,
+                 "--threads", STUDY.threads.training, *network_mm(), *schedule,
+                 "--train", *train, "--validation", *validation)
+
+
+def network_mm():
+    return ["--network-mm", STUDY.network_mm] if STUDY.network_mm else []
+
+
+def registration_inputs(wildcards):
+    """Whitened images of a job's scans, native labels and affines, and the weights."""
+    keys = PLAN.batch_keys(wildcards.method, wildcards.batch)
+    labelled = [key for key in keys if PLAN.labelled(key)]
+    found = {
+        "images": [P.preproc(key) for key in keys],
+        "labels": [PLAN.scans[key].labels for key in labelled],
+        "xfms": [P.affine(key) for key in labelled],
+        "template": [P.template, P.preproc(TEMPLATE_KEY)],
+    }
+    if wildcards.method in PLAN.learned:
+        found["weights"] = PLAN.weights(wildcards.method) / "weights.safetensors"
+    return found
+
+
+def registration_options(wildcards):
+    keys = PLAN.batch_keys(wildcards.method, wildcards.batch)
+    labels = [f"{key}={PLAN.scans[key].labels}" for key in keys if PLAN.labelled(key)]
+    codes = [f"{k}={PLAN.scans[k].orientation}" for k in keys if PLAN.scans[k].orientation]
+    pairs = [pair_name(*pair) for pair in PLAN.batches(wildcards.method)[wildcards.batch]]
+    weights = (
+        ["--weights", PLAN.weights(wildcards.method)] if wildcards.method in PLAN.learned else []
+    )
+    return shown("--method", PLAN.spec_argument(wildcards.method), "--mm", STUDY.grid_mm,
+                 "--interpolation", STUDY.labels_interpolation, "--seed", STUDY.seed,
+                 "--threads", STUDY.threads.registration, *weights, *network_mm(),
+                 "--labels", *labels, "--orientations", *codes, "--pairs", *pairs)
+
+
+def registered_files():
+    """The lists of registered pairs of every method."""
+    return [P.registered(m, batch) for m in PLAN.methods for batch in PLAN.batches(m)]
+
+
+def scoring_inputs(wildcards):
+    keys = PLAN.batch_keys(wildcards.method, wildcards.batch)
+    return {"pairs": P.registered(wildcards.method, wildcards.batch), "fixed": preprocessed(keys)}
+
+
+def scoring_options(wildcards):
+    table = ["--table", STUDY.labels] if STUDY.labels else []
+    return shown("--method", wildcards.method, "--mm", STUDY.grid_mm,
+                 "--interpolation", STUDY.labels_interpolation, *table)
+
+
+def scored_parts(wildcards):
+    batches = PLAN.batches(wildcards.method)
+    return {
+        "scores": [P.scored(wildcards.method, b) / "by_pair.tsv" for b in batches],
+        "labels": [P.scored(wildcards.method, b) / "by_label.tsv" for b in batches],
+        "timings": [P.registered(wildcards.method, b) for b in batches],
+    }
+
+
+def gathering_options(wildcards):
+    table = ["--table", STUDY.labels] if STUDY.labels else []
+    return shown("--method", wildcards.method, "--mm", STUDY.grid_mm,
+                 "--interpolation", STUDY.labels_interpolation, *table,
+                 "--batches", *PLAN.batches(wildcards.method))

@@ -1,0 +1,28 @@
+# Stage report: one self-contained page.
+
+
+rule report_page:
+    # Summary, figures and pictures of some pairs.
+    input:
+        P.summary,
+        P.cohort,
+        P.pairs,
+        registered_files(),
+        [P.training(m) / "history.tsv" for m in PLAN.trained],
+    output:
+        P.report,
+    log:
+        LOGS / "report" / "report.log",
+    benchmark:
+        TIMINGS / "report" / "report.tsv"
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=runtime(15),
+    params:
+        study=PLAN.study_json(),
+        source=PLAN.digest("pmrpipe.cli.report"),
+    shell:
+        "python -m pmrpipe report {params.study:q} 2> {log:q}"

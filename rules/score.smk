@@ -1,0 +1,78 @@
+# Stage score: overlap, distances and deformation of each pair; tables per method; the summary.
+
+
+rule score_pairs:
+    # Scores of one job's pairs.
+    input:
+        unpack(scoring_inputs),
+    output:
+        by_label=P.scored("{method}", "{batch}") / "by_label.tsv",
+        by_pair=P.scored("{method}", "{batch}") / "by_pair.tsv",
+    log:
+        LOGS / "score" / "{method}" / "{batch}.log",
+    benchmark:
+        TIMINGS / "score" / "{method}" / "{batch}.tsv"
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=runtime(60),
+    params:
+        root=P.root,
+        options=scoring_options,
+        source=PLAN.digest("pmrpipe.cli.score:run_score_pairs"),
+    shell:
+        "python -m pmrpipe score-pairs {params.root:q} {input.pairs:q} {output.by_label:q}"
+        " {output.by_pair:q} {params.options} 2> {log:q}"
+
+
+rule score_method:
+    # The tables of one method, all its pairs together.
+    input:
+        unpack(scored_parts),
+    output:
+        by_label=P.score("{method}") / "by_label.tsv",
+        by_pair=P.score("{method}") / "by_pair.tsv",
+        timing=P.score("{method}") / "timing.tsv",
+    log:
+        LOGS / "score" / "{method}.log",
+    benchmark:
+        TIMINGS / "score" / "{method}.tsv"
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=runtime(10),
+    params:
+        root=P.root,
+        options=gathering_options,
+        source=PLAN.digest("pmrpipe.cli.score:run_score"),
+    shell:
+        "python -m pmrpipe score {params.root:q} {params.options} 2> {log:q}"
+
+
+rule summary:
+    # Every method by region, with intervals over subjects.
+    input:
+        [P.score(m) / name for m in PLAN.methods for name in ("by_pair.tsv", "timing.tsv")],
+    output:
+        summary=P.summary,
+        comparison=P.summary.with_name("comparison.tsv"),
+    log:
+        LOGS / "score" / "summary.log",
+    benchmark:
+        TIMINGS / "score" / "summary.tsv"
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=runtime(10),
+    params:
+        root=P.root,
+        methods=PLAN.methods,
+        source=PLAN.digest("pmrpipe.cli.score:run_score"),
+    shell:
+        "python -m pmrpipe score {params.root:q} --summary {params.methods} 2> {log:q}"

@@ -1,0 +1,28 @@
+# Stage train: one network per learned method, from the packed arrays alone.
+
+
+rule train_method:
+    # Resumes from its last checkpoint; writes weights, model.json and history.tsv at its end.
+    input:
+        P.arrays,
+    output:
+        weights=P.training("{method}") / "weights.safetensors",
+        model=P.training("{method}") / "model.json",
+        history=P.training("{method}") / "history.tsv",
+    log:
+        LOGS / "train" / "{method}.log",
+    benchmark:
+        TIMINGS / "train" / "{method}.tsv"
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: STUDY.threads.training
+    resources:
+        gpu=1,
+        mem_mb=memory(6000),
+        runtime=runtime(training_minutes()),
+    params:
+        folder=lambda wildcards: P.training(wildcards.method),
+        options=training_options,
+        source=lambda wildcards: PLAN.method_digest(wildcards.method, "pmrpipe.train"),
+    shell:
+        "python -m pmrpipe train {input:q} {params.folder:q} {params.options} 2> {log:q}"

@@ -1,0 +1,75 @@
+"""The `pmrpipe` command: one verb per stage or step; arguments and messages only."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from pmrpipe.errors import PmrpipeError
+
+# verb: (module of this package, line of help). Modules are imported when their verb is used.
+VERBS = {
+    "cohort": ("cohort", "index a study: write cohort.tsv and pairs.tsv"),
+    "simulate": ("cohort", "write the simulated cohort (reader `embedded`)"),
+    "template": ("preprocess", "write the template brain on the common grid"),
+    "brain": ("preprocess", "extract the brain of one T1w scan"),
+    "resample": ("preprocess", "resample a brain to isotropic voxels"),
+    "affine": ("preprocess", "normalise a brain to the template by an affine"),
+    "whiten": ("preprocess", "resample to the template grid once and whiten"),
+    "labels": ("preprocess", "resample a label map to the template grid once"),
+    "preprocess": ("preprocess", "all five steps of one scan in one process"),
+    "pack": ("preprocess", "pack preprocessed scans into arrays for training"),
+    "train": ("train", "train a learned method"),
+    "register-pairs": ("register", "register pairs of preprocessed scans"),
+    "score-pairs": ("score", "score registered pairs"),
+    "score": ("score", "gather a method's scores, or summarise all methods"),
+    "report": ("report", "write the report page"),
+    "methods": ("methods", "list the methods with their citations"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; 0 = done, 1 = the work failed, 2 = arguments or input are wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser, run = _parser(given)
+    options = parser.parse_args(given)
+    if run is None:
+        parser.print_help()
+        return 2
+    # Telemetry of nipype and etelemetry would wait for the network.
+    os.environ.setdefault("NO_ET", "1")
+    os.environ.setdefault("NIPYPE_NO_ET", "1")
+    try:
+        run(options)
+    except PmrpipeError as error:
+        print(f"pmrpipe {given[0]}: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except MemoryError:
+        print(f"pmrpipe {given[0]}: error: out of memory; give the job more", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"pmrpipe {given[0]}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser(given: list[str]) -> tuple[argparse.ArgumentParser, Callable | None]:
+    from pmrpipe import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="pmrpipe", description="From raw T1w brain MRI to registered brains and a Dice table."
+    )
+    parser.add_argument("--version", action="version", version=f"pmrpipe {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    run = None
+    for verb, (module, text) in VERBS.items():
+        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        if given and given[0] == verb:
+            name = verb.replace("-", "_")
+            code = importlib.import_module(f"pmrpipe.cli.{module}")
+            getattr(code, f"add_{name}")(sub)
+            run = getattr(code, f"run_{name}")
+    return parser, run

@@ -1,0 +1,67 @@
+"""Verbs `cohort` and `simulate`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from pmrpipe.cli.messages import path_argument, say
+
+
+def add_cohort(parser: ArgumentParser) -> None:
+    parser.add_argument("study", help="configuration: a YAML file, or JSON text")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="override keys")
+    path_argument(parser, "--cohort-out", help="cohort.tsv; default: in the result folder")
+    path_argument(parser, "--pairs-out", help="pairs.tsv; default: in the result folder")
+
+
+def run_cohort(options: Namespace) -> None:
+    from pmrpipe.cohort.index import cohort_table, pairs_table
+    from pmrpipe.config import load, parse
+    from pmrpipe.files import write_json, write_tsv
+    from pmrpipe.plan import Plan
+
+    study = load(options.study)
+    if options.set:
+        import yaml
+
+        changes = dict(item.split("=", 1) for item in options.set)
+        values = {key: yaml.safe_load(value) for key, value in changes.items()}
+        study = parse(study.model_dump() | values, options.study)
+    plan = Plan(study)
+    paths = plan.results
+    write_tsv(options.cohort_out or paths.cohort, cohort_table(plan.cohort))
+    write_tsv(options.pairs_out or paths.pairs, pairs_table(plan.pairs))
+    write_json(paths.description, _description(study.cohort))
+    counts = {name: len(plan.cohort.of(name)) for name in ("train", "validation", "test")}
+    say(f"{study.cohort}: {counts}, {len(plan.pairs)} pairs, {len(plan.cohort.excluded)} excluded")
+
+
+def _description(name: str) -> dict[str, object]:
+    from pmrpipe import __version__
+
+    return {
+        "Name": f"pmrpipe: {name}",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "pmrpipe", "Version": __version__}],
+    }
+
+
+def add_simulate(parser: ArgumentParser) -> None:
+    path_argument(parser, "root", help="folder of the simulated dataset")
+    parser.add_argument("--subjects", type=int, default=8, help="number of subjects")
+    parser.add_argument("--mm", type=float, default=1.0, help="mean voxel size")
+    parser.add_argument("--seed", type=int, default=2019)
+    parser.add_argument("--only", type=int, help="write this subject alone (counted from 1)")
+    parser.add_argument("--dataset-only", action="store_true", help="write the dataset files alone")
+
+
+def run_simulate(options: Namespace) -> None:
+    from pmrpipe.cohort import embedded
+
+    if options.dataset_only:
+        embedded.write_dataset(options.root, options.subjects, options.mm, options.seed)
+    elif options.only is not None:
+        embedded.simulate_subject(options.root, options.only, options.mm, options.seed)
+    else:
+        embedded.simulate(options.root, options.subjects, options.mm, options.seed, progress=say)

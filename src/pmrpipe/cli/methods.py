@@ -1,0 +1,20 @@
+"""Verb `methods`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+
+def add_methods(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="show this method's whole specification")
+
+
+def run_methods(options: Namespace) -> None:
+    from pmrpipe.methods.registry import names, spec, spec_path
+
+    if options.name:
+        print(spec_path(options.name).read_text(encoding="utf-8"), end="")
+        return
+    for name in names():
+        found = spec(name)
+        print(f"{name:12} {found.kind:10} {found.title}\n{'':24}{found.citation}")

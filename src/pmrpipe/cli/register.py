@@ -1,0 +1,73 @@
+"""Verb `register-pairs`."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
+from typing import Any
+
+from pmrpipe.cli.messages import follow, path_argument
+from pmrpipe.errors import InputError
+
+
+def add_register_pairs(parser: ArgumentParser) -> None:
+    path_argument(parser, "results", help="result folder of the cohort")
+    path_argument(parser, "out", help="list of the registered pairs, TSV")
+    parser.add_argument("--method", required=True, help="name or YAML file of the method")
+    parser.add_argument("--pairs", nargs="+", required=True, metavar="MOVING_to_FIXED")
+    parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
+    path_argument(parser, "--weights", help="folder with weights.safetensors, for a network")
+    parser.add_argument("--network-mm", type=float, help="voxel size inside the network")
+    parser.add_argument("--labels", nargs="*", default=[], metavar="KEY=FILE", help="native labels")
+    parser.add_argument("--orientations", nargs="*", default=[], metavar="KEY=CODE")
+    parser.add_argument("--interpolation", choices=["nearest", "genericLabel"], default="nearest")
+    parser.add_argument("--seed", type=int, default=2019)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+
+
+def run_register_pairs(options: Namespace) -> None:
+    # Before ITK is loaded: its sums depend on the number of threads.
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(options.threads)
+    import pandas as pd
+    import torch
+
+    from pmrpipe.files import write_tsv
+    from pmrpipe.methods.registry import load_method
+    from pmrpipe.paths import Results
+    from pmrpipe.register.pairs import NativeLabels, PairRegistration
+
+    torch.set_num_threads(options.threads)
+    device = options.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    found, method = load_method(
+        options.method,
+        weights=options.weights,
+        network_mm=options.network_mm,
+        seed=options.seed,
+        device=device,
+    )
+    codes = _pairs_of(options.orientations)
+    labels = {k: NativeLabels(v, codes.get(k)) for k, v in _pairs_of(options.labels).items()}
+    results = Results(options.results, options.mm)
+    job = PairRegistration(method, found.name, results, labels, options.interpolation, device)
+    pairs = [_pair(name) for name in options.pairs]
+    rows = list(job.run(follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair))))
+    spacing = options.network_mm or found.network_mm or options.mm
+    table = pd.DataFrame(rows).assign(
+        device=device, threads=options.threads, network_mm=spacing if found.learned else options.mm
+    )
+    write_tsv(options.out, table)
+
+
+def _pair(name: str) -> tuple[str, str]:
+    moving, separator, fixed = name.partition("_to_")
+    if not separator:
+        raise InputError(name, "is no pair", "write MOVING_to_FIXED")
+    return moving, fixed
+
+
+def _pairs_of(items: Iterable[str]) -> dict[str, Any]:
+    return dict(item.split("=", 1) for item in items)

@@ -1,0 +1,1 @@
+"""Who is in a study: scans, splits, pairs and label tables."""

@@ -1,0 +1,230 @@
+"""The scan of a simulated head: voxel grid, tissue contrast, bias field and noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from pmrpipe.cohort.embedded.anatomy import Anatomy, sample, template_labels, world_points
+from pmrpipe.cohort.embedded.deformation import Deformation, rotation
+from pmrpipe.volume import Grid
+
+ORIENTATIONS = ("RAS", "LAS", "LPS", "PIR", "RSA", "ASL", "RPI", "LIA")
+_THICKEST_MM = 5.0
+_MARGIN_MM = 10.0
+_BOTTOM_MM = -98.0
+_STRIDE = 4
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One simulated acquisition on its native `grid`: T1w int16, labels int16, brain mask bool."""
+
+    grid: Grid
+    t1w: np.ndarray
+    labels: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Look:
+    """Intensities (white matter = 1) and layer thicknesses (mm) of one subject."""
+
+    fluid: float
+    grey: float
+    white: float
+    marrow: float
+    muscle: float
+    fat: float
+    fluid_mm: float
+    skull_mm: float
+    scale: float
+    noise: float
+    bias: float
+
+
+def random_look(rng: np.random.Generator) -> Look:
+    """Draw the contrast and cover of one subject."""
+    return Look(
+        fluid=rng.uniform(0.14, 0.24),
+        grey=rng.uniform(0.56, 0.70),
+        white=1.0,
+        marrow=rng.uniform(0.35, 0.60),
+        muscle=rng.uniform(0.38, 0.50),
+        fat=rng.uniform(1.05, 1.35),
+        fluid_mm=rng.uniform(1.5, 3.0),
+        skull_mm=rng.uniform(5.0, 7.0),
+        scale=rng.uniform(350, 1100),
+        noise=rng.uniform(0.015, 0.03),
+        bias=rng.uniform(0.10, 0.22),
+    )
+
+
+def random_grid(
+    rng: np.random.Generator, index: int, mm: float, anatomy: Anatomy, shape: Deformation
+) -> Grid:
+    """A scanner grid around the subject's head: voxel size, axis codes and tilt by `index`."""
+    sizes = np.full(3, rng.uniform(0.9, 1.25))
+    if index % 3 == 2:
+        sizes[:] = rng.uniform(0.9, 1.05)
+        sizes[rng.integers(3)] = rng.uniform(1.2, 1.4)
+    sizes = np.minimum(np.round(sizes * mm, 3), max(_THICKEST_MM, mm))
+    tilt = np.deg2rad(rng.uniform(4, 14, 3) * rng.choice([-1, 1], 3))
+    axes = _axes(ORIENTATIONS[(index - 1) % len(ORIENTATIONS)])
+    if index % 2 == 0:
+        axes = rotation(tilt) @ axes
+    return _enclosing_grid(_head_points(anatomy, shape), axes, sizes)
+
+
+def _axes(code: str) -> np.ndarray:
+    """Columns are the directions (RAS) of the array axes, e.g. L -> (-1, 0, 0)."""
+    columns = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
+    axes = np.zeros((3, 3))
+    for axis, letter in enumerate(code):
+        axes[columns[letter], axis] = 1 if letter in "RAS" else -1
+    return axes
+
+
+def _head_points(anatomy: Anatomy, shape: Deformation) -> np.ndarray:
+    points = world_points(anatomy.head_grid)[:, ::4, ::4, ::4]
+    keep = (anatomy.head[::4, ::4, ::4] < 0) & (points[2] > _BOTTOM_MM)
+    return shape.to_subject(points[:, keep])
+
+
+def _enclosing_grid(points: np.ndarray, axes: np.ndarray, sizes: np.ndarray) -> Grid:
+    along = (axes.T[:, :, None] * points[None]).sum(axis=1)
+    low, high = along.min(axis=1) - _MARGIN_MM, along.max(axis=1) + _MARGIN_MM
+    affine = np.eye(4)
+    affine[:3, :3] = axes * sizes
+    affine[:3, 3] = axes @ low
+    # NIfTI stores single precision: use the very numbers that a reader will see.
+    shape = tuple(int(n) for n in np.ceil((high - low) / sizes))
+    return Grid(shape, affine.astype(np.float32).astype(np.float64))  # type: ignore[arg-type]
+
+
+def acquire(
+    rng: np.random.Generator, anatomy: Anatomy, shape: Deformation, grid: Grid, look: Look
+) -> Scan:
+    """Scan the deformed anatomy on `grid`; every voxel is sampled once from template space."""
+    lattice = _lattice(grid)
+    points = _upsample(shape.to_template(_lattice_points(grid, lattice)), grid.shape)
+    near = sample(anatomy.head, anatomy.head_grid, points) < 1.0
+    inside = points[:, near]
+    del points
+    brain = sample(anatomy.brain, anatomy.head_grid, inside)
+    labels, mask = np.zeros(grid.shape, np.int16), np.zeros(grid.shape, bool)
+    labels[near] = _labels_at(inside, brain)
+    mask[near] = (brain < 0) | (labels[near] > 0)
+    signal = np.zeros(grid.shape, np.float32)
+    signal[near] = _tissue(rng, anatomy, look, inside, brain)
+    signal *= _bias(rng, lattice, grid.shape, look.bias)
+    return Scan(grid, _noisy(rng, signal, look), labels, mask)
+
+
+def _labels_at(points: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    labels = template_labels()
+    close = brain < 4
+    found = np.zeros(points.shape[1], np.int16)
+    found[close] = sample(labels.data, labels.grid, points[:, close], order=0)
+    return found
+
+
+def _tissue(
+    rng: np.random.Generator, anatomy: Anatomy, look: Look, points: np.ndarray, brain: np.ndarray
+) -> np.ndarray:
+    """Noise-free signal at template `points` (3, N) inside the head, white matter = 1."""
+    texture = _texture(rng, anatomy)
+    grain = sample(texture, anatomy.head_grid, points)
+    head = sample(anatomy.head, anatomy.head_grid, points)
+    signal = _soft_tissue(look, head, grain, points)
+    fluid_end = look.fluid_mm * (1 + 0.25 * grain)
+    skull_end = fluid_end + look.skull_mm * (1 + 0.15 * grain)
+    middle = np.abs(brain - 0.5 * (fluid_end + skull_end)) / (0.22 * look.skull_mm)
+    bone = 0.05 + (look.marrow * (1 + 0.2 * grain) - 0.05) * _step(1 - middle, 0.5)
+    signal += (bone - signal) * _step(skull_end - brain, 0.6)
+    signal += (look.fluid - signal) * _step(fluid_end - brain, 0.5)
+    close = brain < 3
+    cerebral = sample(anatomy.t1, anatomy.grid, points[:, close])
+    knots = (0.0, 0.15, 0.62, 0.87, 1.0)
+    values = (look.fluid, look.fluid, look.grey, look.white, look.white * 1.08)
+    curve = np.interp(cerebral, knots, values).astype(np.float32)
+    signal[close] += (curve - signal[close]) * _step(1.0 - brain[close], 1.0)
+    return signal * _step(-head, 0.5)
+
+
+def _soft_tissue(
+    look: Look, head: np.ndarray, grain: np.ndarray, points: np.ndarray
+) -> np.ndarray:
+    """Skin, fat under it, muscle below, eyeballs and the airway."""
+    signal = look.muscle * (1 + 0.25 * grain)
+    fat = _step(head + 5.5 + 1.2 * grain, 0.7) * _step(-1.6 - head, 0.6)
+    signal += (look.fat - signal) * fat
+    x, y, z = points
+    eye = np.sqrt((np.abs(x) - 32) ** 2 + (y - 62) ** 2 + (z + 40) ** 2)
+    signal += (look.fat * 0.9 - signal) * _step(17 - eye, 1.0)
+    signal += (look.fluid - signal) * _step(12 - eye, 0.6)
+    airway = 1 - np.sqrt((x / 13) ** 2 + ((y - 48) / 30) ** 2 + ((z + 62) / 16) ** 2)
+    signal += (0.02 - signal) * _step(airway, 0.1)
+    return signal
+
+
+def _texture(rng: np.random.Generator, anatomy: Anatomy) -> np.ndarray:
+    noise = rng.standard_normal(anatomy.head_grid.shape, dtype=np.float32)
+    smooth = gaussian_filter(noise, 2.5, truncate=3)
+    return np.clip(smooth / smooth.std(), -2.5, 2.5)
+
+
+def _step(distance: np.ndarray, width: float) -> np.ndarray:
+    """0 below -width, 1 above width, linear between: a partial-volume edge."""
+    return np.clip(0.5 + distance / np.float32(2 * width), 0, 1).astype(np.float32)
+
+
+def _bias(
+    rng: np.random.Generator, lattice: list[np.ndarray], shape: tuple[int, int, int], size: float
+) -> np.ndarray:
+    """Smooth multiplicative field around 1: exponential of a random quadratic, log-SD `size`."""
+    x, y, z = np.meshgrid(
+        *[2 * axis / max(n - 1, 1) - 1 for axis, n in zip(lattice, shape, strict=True)],
+        indexing="ij",
+    )
+    terms = (x, y, z, x * y, y * z, x * z, x * x - 1 / 3, y * y - 1 / 3, z * z - 1 / 3)
+    log = sum(rng.standard_normal() * term for term in terms)
+    log = (log - log.mean()) * (size / log.std())
+    return _upsample(np.exp(log)[None].astype(np.float32), shape)[0]
+
+
+def _noisy(rng: np.random.Generator, signal: np.ndarray, look: Look) -> np.ndarray:
+    """Rician magnitude (Gudbjartsson & Patz 1995) of `signal`, scaled to int16."""
+    level = np.float32(look.noise)
+    real = signal + level * rng.standard_normal(signal.shape, dtype=np.float32)
+    imaginary = level * rng.standard_normal(signal.shape, dtype=np.float32)
+    magnitude = np.sqrt(real * real + imaginary * imaginary)
+    return np.rint(np.float32(look.scale) * magnitude).astype(np.int16)
+
+
+def _lattice(grid: Grid) -> list[np.ndarray]:
+    """Every fourth voxel index along each axis, reaching past the last one."""
+    return [np.arange(0, n - 1 + _STRIDE, _STRIDE, dtype=np.float64) for n in grid.shape]
+
+
+def _lattice_points(grid: Grid, lattice: list[np.ndarray]) -> np.ndarray:
+    index = np.stack(np.meshgrid(*lattice, indexing="ij"))
+    rows = grid.affine[:3]
+    points = [r[0] * index[0] + r[1] * index[1] + r[2] * index[2] + r[3] for r in rows]
+    return np.stack(points).astype(np.float32)
+
+
+def _upsample(values: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Linear interpolation of lattice values (C, x, y, z) to all voxels (C, *shape)."""
+    for axis in (1, 2, 3):
+        index = np.arange(shape[axis - 1])
+        low = index // _STRIDE
+        weight = (index % _STRIDE / _STRIDE).astype(np.float32)
+        weight = weight.reshape([-1 if a == axis else 1 for a in range(4)])
+        start, end = values.take(low, axis), values.take(
+            np.minimum(low + 1, values.shape[axis] - 1), axis
+        )
+        values = start + (end - start) * weight
+    return values

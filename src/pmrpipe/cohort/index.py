@@ -1,0 +1,88 @@
+"""Index a study: which scans, in which split, and who is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pmrpipe.cohort.bids import index_bids
+from pmrpipe.cohort.scans import Cohort, Scan, brain_method
+from pmrpipe.cohort.splits import assign, require_known
+from pmrpipe.config import Study
+from pmrpipe.errors import InputError
+from pmrpipe.paths import pair_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def index(study: Study) -> Cohort:
+    """List the scans of a study from folder names alone.
+
+    Raises
+    ------
+    InputError : folder missing or empty; a subject in two splits or unknown
+    """
+    found = _embedded(study) if study.reader == "embedded" else index_bids(study)
+    excluded = {
+        scan.key: reason
+        for scan in found
+        for name, reason in study.exclude.items()
+        if name in (scan.key, scan.subject)
+    }
+    kept = [scan for scan in found if scan.key not in excluded]
+    if not kept:
+        raise InputError(study.input_root, "every scan is excluded", "shorten `exclude`")
+    known = {scan.subject for scan in found}
+    require_known(study.split, known, set(study.exclude), study.input_root)
+    participants = study.input_root / "participants.tsv"
+    return Cohort(tuple(assign(kept, study.split, study.seed, participants)), excluded)
+
+
+def _embedded(study: Study) -> list[Scan]:
+    # Known before it is simulated, so that the workflow can plan the simulation itself.
+    root, scans = study.input_root, []
+    for number in range(1, study.embedded.subjects + 1):
+        key = f"sub-{number:02d}"
+        if study.subjects is None or key in study.subjects:
+            state, method = brain_method(study, key)
+            labels = embedded_truth(root, key, "dseg.nii.gz") if study.labels else None
+            t1w = root / key / "anat" / f"{key}_T1w.nii.gz"
+            scans.append(Scan(key, t1w, labels, None, state, method, study.orientation))
+    return scans
+
+
+def embedded_truth(root: Path, key: str, ending: str) -> Path:
+    """A file of the simulated truth of one subject."""
+    return root / "derivatives" / "truth" / key / "anat" / f"{key}_{ending}"
+
+
+def cohort_table(cohort: Cohort) -> pd.DataFrame:
+    """cohort.tsv: one row a scan, left-out ones with their reason; paths as names only."""
+    import pandas as pd
+
+    rows = [
+        {
+            "key": scan.key,
+            "subject": scan.subject,
+            "session": scan.session,
+            "t1w": scan.t1w.name,
+            "labels": scan.labels.name if scan.labels else None,
+            "mask": scan.mask.name if scan.mask else None,
+            "input_state": scan.input_state,
+            "brain": scan.brain,
+            "split": scan.split,
+            "excluded": None,
+        }
+        for scan in cohort.scans
+    ]
+    rows += [{"key": k, "subject": k.split("_")[0], "excluded": r} for k, r in cohort.excluded.items()]
+    return pd.DataFrame(rows).sort_values("key", kind="stable")
+
+
+def pairs_table(pairs: list[tuple[str, str]]) -> pd.DataFrame:
+    """pairs.tsv: moving, fixed, name."""
+    import pandas as pd
+
+    rows = [(moving, fixed, pair_name(moving, fixed)) for moving, fixed in pairs]
+    return pd.DataFrame(rows, columns=["moving", "fixed", "name"])

@@ -1,0 +1,61 @@
+"""What the other stages know of a scan."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pmrpipe.config import Study
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One T1w image of a study.
+
+    `key` is sub-X[_ses-Y][_run-N]; `split` is None for a scan in no split; paths are as found.
+    """
+
+    key: str
+    t1w: Path
+    labels: Path | None = None
+    mask: Path | None = None
+    input_state: str = "head"
+    brain: str = "deepbet"
+    orientation: str | None = None
+    split: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The participant, sub-X."""
+        return self.key.split("_")[0]
+
+    @property
+    def session(self) -> str | None:
+        found = re.search(r"_(ses-[A-Za-z0-9]+)", self.key)
+        return found.group(1) if found else None
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The scans of a study, sorted by key, and those left out with the reason."""
+
+    scans: tuple[Scan, ...]
+    excluded: dict[str, str] = field(default_factory=dict)
+
+    def of(self, *splits: str) -> list[Scan]:
+        """The scans of the named splits, in order of their keys."""
+        return [scan for scan in self.scans if scan.split in splits]
+
+
+def brain_method(study: Study, key: str) -> tuple[str, str]:
+    """Input state and brain extraction of a scan: override, study key, then the state's default."""
+    state, method = study.input_state, study.brain
+    for name in (key.split("_")[0], key):
+        if name in study.overrides:
+            override = study.overrides[name]
+            state = override.input_state or state
+            method = override.brain or method
+    return state, method or ("deepbet" if state == "head" else "nonzero")

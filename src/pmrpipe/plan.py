@@ -1,0 +1,124 @@
+"""What the workflow will do, worked out from the configuration and folder names alone.
+
+The Snakefile asks this module; it opens no image and imports neither torch nor ants.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pmrpipe.cohort.index import index
+from pmrpipe.cohort.labels import label_table_path
+from pmrpipe.cohort.pairs import Pair, batches, select
+from pmrpipe.cohort.scans import Cohort, Scan
+from pmrpipe.config import Study, parse
+from pmrpipe.errors import InputError
+from pmrpipe.methods.registry import MethodSpec, spec, spec_path
+from pmrpipe.paths import TEMPLATE_KEY, Results
+from pmrpipe.sources import digest
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with its cohort, pairs, methods and result paths."""
+
+    study: Study
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> Plan:
+        """Plan a study from the merged configuration; InputError when it cannot be done."""
+        plan = cls(parse(config))
+        plan._check()
+        return plan
+
+    def _check(self) -> None:
+        if self.study.labels is not None:
+            label_table_path(self.study.labels)
+        for name in self.study.weights:
+            if name not in self.methods:
+                problem = f"`{name}` is not among the methods {', '.join(self.methods)}"
+                raise InputError("weights", problem, "correct the name")
+        if self.trained and len({scan.subject for scan in self.cohort.of("train")}) < 2:
+            problem = f"needs at least two training subjects to train {', '.join(self.trained)}"
+            raise InputError("split.train", problem, "or name weights: {METHOD: FOLDER}")
+
+    # -- who ----------------------------------------------------------------------------------
+    @cached_property
+    def cohort(self) -> Cohort:
+        return index(self.study)
+
+    @cached_property
+    def scans(self) -> dict[str, Scan]:
+        """Scans in a split, by key: the others are not touched."""
+        return {scan.key: scan for scan in self.cohort.scans if scan.split}
+
+    @property
+    def results(self) -> Results:
+        return Results(self.study.result_root, self.study.grid_mm)
+
+    def labelled(self, key: str) -> bool:
+        return key in self.scans and self.scans[key].labels is not None
+
+    # -- what ---------------------------------------------------------------------------------
+    @cached_property
+    def specs(self) -> dict[str, MethodSpec]:
+        return {found.name: found for found in map(spec, self.study.methods)}
+
+    @cached_property
+    def spec_files(self) -> dict[str, Path]:
+        return {spec(name).name: spec_path(name) for name in self.study.methods}
+
+    @property
+    def methods(self) -> list[str]:
+        return list(self.specs)
+
+    @property
+    def learned(self) -> list[str]:
+        return [name for name, found in self.specs.items() if found.kind == "learned"]
+
+    @property
+    def trained(self) -> list[str]:
+        """Learned methods without given weights."""
+        return [name for name in self.learned if name not in self.study.weights]
+
+    def weights(self, method: str) -> Path:
+        """Folder of a learned method's weights, given or trained here."""
+        given = self.study.weights.get(method)
+        return Path(given).expanduser() if given else self.results.training(method)
+
+    # -- pairs --------------------------------------------------------------------------------
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        return select(self.cohort.of("test"), self.study.pairs, self.study.seed)
+
+    @cached_property
+    def _batches(self) -> dict[str, dict[str, list[Pair]]]:
+        # A classical pair takes minutes and loads nothing: a job of its own.
+        shared, single = batches(self.pairs, self.study.pairs_per_job), batches(self.pairs, 1)
+        return {m: single if s.slow else shared for m, s in self.specs.items()}
+
+    def batches(self, method: str) -> dict[str, list[Pair]]:
+        """Pairs of each job of a method, by the job's name."""
+        return self._batches[method]
+
+    def batch_keys(self, method: str, batch: str) -> list[str]:
+        """Scans that a job needs, the template left out."""
+        keys = {key for pair in self.batches(method)[batch] for key in pair}
+        return sorted(keys - {TEMPLATE_KEY})
+
+    # -- sources ------------------------------------------------------------------------------
+    def digest(self, *roots: str) -> str:
+        return digest(*roots)
+
+    def method_digest(self, method: str, *roots: str) -> str:
+        """Digest of a stage as one method runs it: the method's module, parts and YAML."""
+        found = self.specs[method]
+        return digest(*roots, *found.modules(), files=(self.spec_files[method],))
+
+    def study_json(self) -> str:
+        """The configuration as one line of JSON, for the verbs that need all of it."""
+        return json.dumps(self.study.model_dump(mode="json"), sort_keys=True)
