@@ -1,0 +1,1 @@
+"""Terms of the objectives: similarity, variational (Eq. 6), regularity."""

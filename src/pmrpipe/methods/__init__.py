@@ -1,0 +1,1 @@
+"""What a registration method is, and the methods themselves."""

@@ -1,0 +1,88 @@
+"""The interface of every method, and the deformation that it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pmrpipe.spatial.integrate import compose, integrate, invert
+from pmrpipe.spatial.jacobian import jacobian_determinant
+from pmrpipe.spatial.resize import resize_displacement, resize_image
+from pmrpipe.spatial.warp import warp
+from pmrpipe.volume import Grid
+
+
+@dataclass
+class Deformation:
+    """A map from points of the fixed image to points of the moving one.
+
+    displacement : (B, 3, X, Y, Z), voxels of `grid`; warped(p) = moving(p + u(p))
+    grid : the deformation's own grid, which may be coarser than the images'
+    velocity : stationary velocity on `grid` whose exponential it is, where there is one
+    """
+
+    displacement: Tensor
+    grid: Grid
+    velocity: Tensor | None = None
+
+    def resampled(self, grid: Grid) -> Deformation:
+        """The same map sampled on another grid with the same field of view."""
+        return Deformation(resize_displacement(self.displacement, grid.shape), grid)
+
+    def apply(self, image: Tensor, mode: str = "bilinear") -> Tensor:
+        """Warp (B, C, X, Y, Z) on any grid of the same field of view."""
+        return warp(image, resize_displacement(self.displacement, image.shape[2:]), mode)
+
+    def inverse(self) -> Deformation:
+        """From moving to fixed: exact where there is a velocity, else by fixed-point iteration."""
+        if self.velocity is not None:
+            return Deformation(integrate(-self.velocity), self.grid, -self.velocity)
+        return Deformation(invert(self.displacement), self.grid)
+
+    def after(self, other: Deformation) -> Deformation:
+        """This map after `other`, both on one grid."""
+        return Deformation(compose(self.displacement, other.displacement), self.grid)
+
+    def jacobian(self) -> Tensor:
+        """Jacobian determinant (B, X, Y, Z) on the deformation's grid."""
+        return jacobian_determinant(self.displacement)
+
+
+class Method(Protocol):
+    """Anything that registers a moving to a fixed image, (B, 1, X, Y, Z) in [0, 1] on `grid`."""
+
+    def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation: ...
+
+
+class LearnedMethod(nn.Module):
+    """A network, works at its own voxel size, and what it is trained for.
+
+    Subclasses define `objective` and `displacement`; both see images on the network's grid.
+    """
+
+    def __init__(self, network_mm: float | None = None) -> None:
+        super().__init__()
+        self.network_mm = network_mm
+
+    def grid(self, grid: Grid) -> Grid:
+        """The network's grid for images on `grid`."""
+        return grid if self.network_mm is None else grid.rescaled(self.network_mm)
+
+    def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
+        """Named terms; "total" is minimised, the others are logged."""
+        raise NotImplementedError
+
+    def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Displacement and, where there is one, velocity, in voxels of the images' grid."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """Register on the network's grid, with the mean of the posterior."""
+        inner = self.grid(grid)
+        images = (resize_image(image, inner.shape) for image in (moving, fixed))
+        displacement, velocity = self.deform(*images)
+        return Deformation(displacement, inner, velocity)

@@ -1,0 +1,60 @@
+"""Weights of a learned method: weights.safetensors, checked against model.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmrpipe.errors import InputError
+from pmrpipe.files import atomic, read_json
+
+if TYPE_CHECKING:
+    from pmrpipe.methods.base import LearnedMethod
+    from pmrpipe.methods.registry import MethodSpec
+
+WEIGHTS, MODEL = "weights.safetensors", "model.json"
+
+
+def save_weights(method: LearnedMethod, folder: Path) -> None:
+    """Write the parameters, atomically."""
+    from safetensors.torch import save_file
+
+    state = {name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()}
+    with atomic(folder / WEIGHTS) as temporary:
+        save_file(state, temporary)
+
+
+def load_weights(method: LearnedMethod, spec: MethodSpec, folder: Path) -> dict[str, Any]:
+    """Load parameters into `method`, and return model.json.
+
+    Raises
+    ------
+    InputError : missing or broken files; weights of another method, another network or another
+        voxel size
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    model = read_json(folder / MODEL)
+    path = folder / WEIGHTS
+    _check(model, method, spec, folder)
+    try:
+        state = load_file(path)
+        method.load_state_dict(state)
+    except FileNotFoundError:
+        raise InputError(path, "no such file", "train the method again") from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(path, f"is not readable ({error})", "train the method again") from None
+    except RuntimeError:
+        problem = f"does not fit the network of {spec.name}"
+        raise InputError(path, problem, "use the YAML that it was trained with") from None
+    return model
+
+
+def _check(model: dict[str, Any], method: LearnedMethod, spec: MethodSpec, folder: Path) -> None:
+    if model.get("method") != spec.name:
+        problem = f"holds weights of `{model.get('method')}`, not of `{spec.name}`"
+        raise InputError(folder, problem, "name the right folder")
+    if model.get("network_mm") != method.network_mm:
+        problem = f"was trained at {model.get('network_mm')} mm, not {method.network_mm} mm"
+        raise InputError(folder, problem, "set network_mm to match")

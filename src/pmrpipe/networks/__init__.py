@@ -1,0 +1,1 @@
+"""Encoders, heads and blocks; nothing here knows of files or objectives."""

@@ -1,0 +1,62 @@
+"""Convolution blocks with the initialisations of the papers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+SLOPE = 0.2
+# Voxels below which torch leaves oneDNN for a single float32 volume.
+_SMALL = 20480
+
+
+class Convolution(nn.Conv3d):
+    """A 3D convolution that takes the quick path on a CPU for one small volume too.
+
+    torch runs a batch of one through an eight times slower kernel when the volume is small; the
+    same volume twice, and the first half of the result, goes through the quick one.
+    """
+
+    def forward(self, image: Tensor) -> Tensor:
+        slow = image.shape[0] == 1 and not image.is_cuda and image[0, 0].numel() <= _SMALL
+        if not slow:
+            return super().forward(image)
+        return super().forward(image.expand(2, -1, -1, -1, -1))[:1]
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Conv3d:
+    """A 3D convolution with He initialisation for LeakyReLU(0.2) and zero bias."""
+    layer = Convolution(inputs, outputs, kernel, stride, padding=kernel // 2)
+    nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Block(nn.Sequential):
+    """Convolution and LeakyReLU(0.2)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(convolution(inputs, outputs, stride), nn.LeakyReLU(SLOPE))
+
+
+def flow_convolution(inputs: int, deviation: float, bias: float = 0.0) -> nn.Conv3d:
+    """Convolution to the three components of a flow, weights N(0, deviation)."""
+    layer = Convolution(inputs, 3, 3, padding=1)
+    nn.init.normal_(layer.weight, std=deviation)
+    nn.init.constant_(layer.bias, bias)
+    return layer
+
+
+class Encoder(nn.ModuleList):
+    """One stride-2 block per level (VoxelMorph-diff, Dalca et al., MICCAI 2018)."""
+
+    def __init__(self, channels: tuple[int, ...], inputs: int = 1) -> None:
+        pairs = zip((inputs, *channels), channels, strict=False)
+        super().__init__(Block(before, after, stride=2) for before, after in pairs)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Features of each level, finest first: level l has 1/2^(l+1) of the image's size."""
+        features = []
+        for level in self:
+            image = level(image)
+            features.append(image)
+        return features
