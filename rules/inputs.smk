@@ -130,16 +130,9 @@ def scoring_options(wildcards):
 
 
 def scored_parts(wildcards):
-    batches = PLAN.batches(wildcards.method)
-    return {
-        "scores": [P.scored(wildcards.method, b) / "by_pair.tsv" for b in batches],
-        "labels": [P.scored(wildcards.method, b) / "by_label.tsv" for b in batches],
-        "timings": [P.registered(wildcards.method, b) for b in batches],
-    }
-
-
-def gathering_options(wildcards):
-    table = ["--table", STUDY.labels] if STUDY.labels else []
-    return shown("--method", wildcards.method, "--mm", STUDY.grid_mm,
-                 "--interpolation", STUDY.labels_interpolation, *table,
-                 "--batches", *PLAN.batches(wildcards.method))
+    """The tables of every job of a method."""
+    return [
+        P.scored(wildcards.method, batch) / name
+        for batch in PLAN.batches(wildcards.method)
+        for name in ("by_label.tsv", "by_pair.tsv", "timing.tsv")
+    ]

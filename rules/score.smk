@@ -8,6 +8,7 @@ rule score_pairs:
     output:
         by_label=P.scored("{method}", "{batch}") / "by_label.tsv",
         by_pair=P.scored("{method}", "{batch}") / "by_pair.tsv",
+        timing=P.scored("{method}", "{batch}") / "timing.tsv",
     log:
         LOGS / "score" / "{method}" / "{batch}.log",
     benchmark:
@@ -20,17 +21,18 @@ rule score_pairs:
         runtime=runtime(60),
     params:
         root=P.root,
+        out=lambda wildcards: P.scored(wildcards.method, wildcards.batch),
         options=scoring_options,
-        source=PLAN.digest("pmrpipe.cli.score:run_score_pairs"),
+        source=PLAN.digest("pmrpipe.cli.score:run_score_pairs", "pmrpipe.cli.score:_score"),
     shell:
-        "python -m pmrpipe score-pairs {params.root:q} {input.pairs:q} {output.by_label:q}"
-        " {output.by_pair:q} {params.options} 2> {log:q}"
+        "python -m pmrpipe score-pairs {params.root:q} {input.pairs:q} {params.out:q}"
+        " {params.options} 2> {log:q}"
 
 
 rule score_method:
     # The tables of one method, all its pairs together.
     input:
-        unpack(scored_parts),
+        scored_parts,
     output:
         by_label=P.score("{method}") / "by_label.tsv",
         by_pair=P.score("{method}") / "by_pair.tsv",
@@ -47,10 +49,11 @@ rule score_method:
         runtime=runtime(10),
     params:
         root=P.root,
-        options=gathering_options,
+        batches=lambda wildcards: list(PLAN.batches(wildcards.method)),
         source=PLAN.digest("pmrpipe.cli.score:run_score"),
     shell:
-        "python -m pmrpipe score {params.root:q} {params.options} 2> {log:q}"
+        "python -m pmrpipe score {params.root:q} --method {wildcards.method}"
+        " --batches {params.batches} 2> {log:q}"
 
 
 rule summary:

@@ -72,6 +72,10 @@ class Plan:
     def spec_files(self) -> dict[str, Path]:
         return {spec(name).name: spec_path(name) for name in self.study.methods}
 
+    def spec_argument(self, method: str) -> str:
+        """How a verb is told of a method: a shipped name, or the user's YAML file."""
+        return next(name for name in self.study.methods if spec(name).name == method)
+
     @property
     def methods(self) -> list[str]:
         return list(self.specs)

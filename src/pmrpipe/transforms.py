@@ -182,6 +182,16 @@ def sample_points(
     return points
 
 
+def sample_displacement(field: Field, grid: Grid) -> np.ndarray:
+    """A field on another grid: (X, Y, Z, 3) float32, RAS mm, linear, 0 outside."""
+    if field[1] == grid:
+        return field[0]
+    out = np.empty((*grid.shape, 3), np.float32)
+    for part in _slabs(grid.shape):
+        out[part] = _displacement(field, grid, part, _world(grid, part))
+    return out
+
+
 def resample(
     volume: Volume, points: np.ndarray, interpolation: Interpolation = "linear", fill: float = 0
 ) -> np.ndarray:

@@ -43,12 +43,14 @@ def test_labels_regions_and_missing_ones():
     rows, pair = scored(*maps(), TABLE)
     assert [row["label"] for row in rows] == [1, 2, 3]  # 4 in neither map, 5 not scored
     assert [row["dice"] for row in rows] == [1, 0, 1]
-    assert rows[1]["n_warped"] == 0 and np.isnan(rows[1]["hd95_mm"])
+    assert rows[1]["n_warped"] == 0
+    assert np.isnan(rows[1]["hd95_mm"])
     assert pair["dice"] == pytest.approx(2 / 3)
     assert pair["dice_frontal"] == pytest.approx(0.5)
     assert np.isnan(pair["dice_putamen"])
     assert "dice_own" not in pair
-    assert pair["hd95_mm"] == 0 and pair["ncc"] == pytest.approx(1)
+    assert pair["hd95_mm"] == 0
+    assert pair["ncc"] == pytest.approx(1)
     assert pair["folding_percent"] == pair["sdlogj"] == 0
     assert pair["interpolation"] == "nearest"
 
@@ -56,14 +58,18 @@ def test_labels_regions_and_missing_ones():
 def test_background_never_counts():
     everywhere = np.zeros(SHAPE, np.int32)
     rows, pair = scored(everywhere, everywhere, TABLE)
-    assert rows == [] and np.isnan(pair["dice"])
+    assert rows == []
+    assert np.isnan(pair["dice"])
 
 
 def test_without_labels_the_rest_is_there():
     field = np.zeros((*SHAPE, 3), np.float32)
     rows, pair = scored(None, None, None, field)
-    assert rows == [] and np.isnan(pair["dice"]) and np.isnan(pair["hd95_mm"])
-    assert pair["ncc"] == pytest.approx(1) and pair["ndv_percent"] == 0
+    assert rows == []
+    assert np.isnan(pair["dice"])
+    assert np.isnan(pair["hd95_mm"])
+    assert pair["ncc"] == pytest.approx(1)
+    assert pair["ndv_percent"] == 0
 
 
 def test_regions_come_in_the_papers_order():

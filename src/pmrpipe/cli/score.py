@@ -1,0 +1,108 @@
+"""Verbs `score-pairs` and `score`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from pmrpipe.cli.messages import follow, path_argument
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pmrpipe.paths import Results
+
+
+def add_score_pairs(parser: ArgumentParser) -> None:
+    path_argument(parser, "results", help="result folder of the cohort")
+    path_argument(parser, "pairs", help="list of registered pairs, TSV")
+    path_argument(parser, "out", help="folder for by_label.tsv, by_pair.tsv and timing.tsv")
+    parser.add_argument("--method", required=True, help="name of the method's folder")
+    parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
+    parser.add_argument("--table", help="label table; none for a cohort without labels")
+    parser.add_argument("--interpolation", default="nearest", help="how the labels were warped")
+
+
+def run_score_pairs(options: Namespace) -> None:
+    from pmrpipe.cohort.labels import read_label_table
+    from pmrpipe.files import read_tsv
+    from pmrpipe.paths import Results
+    from pmrpipe.score.regions import region_labels
+    from pmrpipe.score.sidecar import sidecar
+    from pmrpipe.score.tables import (
+        MethodScores, by_label_table, by_pair_table, timing_table, write_scores,
+    )  # fmt: skip
+    from pmrpipe.template import template_grid
+
+    results = Results(options.results, options.mm)
+    table = read_label_table(options.table) if options.table else None
+    listed = read_tsv(options.pairs, required=("moving", "fixed", "seconds"))
+    pairs = list(zip(listed["moving"], listed["fixed"], strict=True))
+    by_label: list[dict[str, Any]] = []
+    by_pair: list[dict[str, Any]] = []
+    for moving, fixed in follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair)):
+        labels, pair = _score(results, options.method, moving, fixed, table, options.interpolation)
+        by_label += labels
+        by_pair.append(pair)
+    scores = MethodScores(
+        by_label_table(by_label),
+        by_pair_table(by_pair, region_labels(table) if table is not None else ()),
+        timing_table(listed.to_dict("records")),
+        sidecar(table, template_grid(options.mm), interpolation=options.interpolation),
+    )
+    write_scores(options.out, scores)
+
+
+def _score(
+    results: Results,
+    method: str,
+    moving: str,
+    fixed: str,
+    table: pd.DataFrame | None,
+    interpolation: str,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    from pmrpipe.score.pair import score_pair
+    from pmrpipe.transforms import read_field, sample_displacement
+    from pmrpipe.volume import read_image, read_labels
+
+    image = read_image(results.preproc(fixed))
+    path = results.field(method, moving, fixed)
+    field = sample_displacement(read_field(path), image.grid) if path.exists() else None
+    fixed_dseg, warped_dseg = results.dseg(fixed), results.warped_dseg(method, moving, fixed)
+    labelled = fixed_dseg.exists() and warped_dseg.exists()
+    return score_pair(
+        read_labels(fixed_dseg) if labelled else None,
+        read_labels(warped_dseg).data if labelled else None,
+        image.data > 0,
+        image,
+        read_image(results.warped(method, moving, fixed)).data,
+        field,
+        table,
+        moving=moving,
+        fixed=fixed,
+        interpolation=interpolation,
+    )
+
+
+def add_score(parser: ArgumentParser) -> None:
+    path_argument(parser, "results", help="result folder of the cohort")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--method", help="gather this method's batches into its tables")
+    what.add_argument("--summary", nargs="+", metavar="METHOD", help="summarise these methods")
+    parser.add_argument("--batches", nargs="*", default=[], help="names of the batches")
+
+
+def run_score(options: Namespace) -> None:
+    from pmrpipe.files import write_tsv
+    from pmrpipe.paths import Results
+    from pmrpipe.score.summary import compare, summarise
+    from pmrpipe.score.tables import concatenate, read_scores, write_scores
+
+    results = Results(options.results)
+    if options.method:
+        parts = [read_scores(results.scored(options.method, name)) for name in options.batches]
+        write_scores(results.score(options.method), concatenate(parts))
+        return
+    scores = {name: read_scores(results.score(name)) for name in options.summary}
+    write_tsv(results.summary.with_name("comparison.tsv"), compare(scores))
+    write_tsv(results.summary, summarise(scores))

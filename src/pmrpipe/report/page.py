@@ -1,0 +1,280 @@
+"""The report page: one HTML file with everything inside, its figures and tables beside it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pmrpipe import __version__
+from pmrpipe.files import atomic, write_text, write_tsv
+from pmrpipe.paths import Results, pair_name
+from pmrpipe.report import charts, collect, pictures, style, tables, words
+from pmrpipe.report.sampling import PairReader
+from pmrpipe.score.regions import region_labels
+
+log = logging.getLogger(__name__)
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as data URI, with a second form for narrow screens where there is one."""
+
+    name: str
+    title: str
+    caption: str
+    source: str
+    narrow: str | None = None
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """The pictures of one pair of one method."""
+
+    role: str
+    moving: str
+    fixed: str
+    score: str
+    panels: dict[str, str]
+    size: tuple[int, int]
+    file: str
+
+
+def build_report(
+    results: Results,
+    out: Path,
+    *,
+    methods: Sequence[collect.MethodInfo],
+    title: str,
+    label_table: pd.DataFrame | None = None,
+    config_summary: Mapping[str, Any] | None = None,
+    citations: Mapping[str, str] | None = None,
+    excluded: Iterable[Mapping[str, Any]] = (),
+    versions: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Build `out` (index.html), and beside it figures/ (SVG, PNG) and tables/ (TSV).
+
+    Only result files are read; a cohort without labels, pictures or training gets a page with
+    what there is. The bytes depend on the inputs alone: no time, no absolute path.
+
+    Parameters
+    ----------
+    results : paths of the study
+    methods : in the order in which they are shown
+    label_table : index, name, region, scored; None = no contours
+    config_summary : what was run, a name for each value
+    citations : what was used besides the methods: name to reference
+    excluded : scans left out, each with `key` and `reason`; those of cohort.tsv are added
+    versions : software and its version
+    progress : called with a line before each longer step
+
+    Raises
+    ------
+    InputError : no score table, or one that cannot be read
+    """
+    say = progress or log.info
+    say("reading tables")
+    study = collect.collect(results, methods, label_table)
+    folder = out.parent
+    with style.drawing():
+        say("drawing charts")
+        drawn = _charts(study, folder / "figures")
+        cases = _cases(study, folder, say)
+    files = _write_tables(study, folder / "tables")
+    sources = words.references(study, citations or {})
+    context = {
+        "title": title,
+        "study": study,
+        "version": __version__,
+        "headline": words.headline(study),
+        "columns": tables.summary_columns(study),
+        "rows": tables.summary_cells(study),
+        "comparison": tables.comparison_rows(study),
+        "few_subjects": _few_subjects(study),
+        "charts": {chart.name: chart for chart in drawn},
+        "cases": cases,
+        "panels": pictures.PANELS,
+        "legend": _region_legend(label_table),
+        "labels": _label_rows(study),
+        "excluded": collect.excluded_of(study.cohort, excluded),
+        "counts": collect.cohort_counts(study.cohort),
+        "config": _plain(config_summary),
+        "versions": _plain(versions),
+        "sources": sources,
+        "methods_text": words.methods_text(study, sources),
+        "files": files,
+        "outliers": _qc_pages(study, folder),
+        "map_stops": _map_stops(),
+        "css": _asset("page.css"),
+        "js": _asset("page.js"),
+    }
+    say("writing the page")
+    write_text(out, _render(context))
+    return out
+
+
+def _render(context: dict[str, Any]) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = tables.number
+    return environment.from_string(_asset("page.html")).render(context)
+
+
+def _asset(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _charts(study: collect.Study, folder: Path) -> list[Chart]:
+    looks = style.looks([method.name for method in study.methods])
+    plain = {
+        "dice-folding": (charts.dice_against_folding, *_FOLDING),
+        "dice-seconds": (charts.dice_against_seconds, *_SECONDS),
+        "training": (charts.training_curves, *_TRAINING),
+    }
+    if not study.labelled:
+        plain["similarity"] = (charts.similarity_boxes, *_SIMILARITY)
+    made = []
+    boxes = charts.region_boxes(study, looks)
+    if boxes is not None:
+        narrow = _save(charts.region_boxes(study, looks, narrow=True), folder, "regions-narrow")
+        source = _save(boxes, folder, "regions")
+        made.append(Chart("regions", *_REGIONS, source=source, narrow=narrow, wide=True))
+    for name, (draw, heading, caption) in plain.items():
+        figure = draw(study, looks)
+        if figure is not None:
+            made.append(Chart(name, heading, caption, _save(figure, folder, name)))
+    return made
+
+
+_REGIONS = (
+    "Dice by region",
+    "Box: quartiles, line: median, whiskers: 1.5 interquartile ranges; with up to 60 pairs "
+    "each point is a pair. Region Dice is the mean over the region's labels.",
+)
+_FOLDING = (
+    "Accuracy against folding",
+    "Small: single pairs; large: means over pairs. Lower right is better. The vertical axis is "
+    "logarithmic above 0.001 % and linear below.",
+)
+_SECONDS = (
+    "Accuracy against time",
+    "Vertical lines: 95 % interval of the mean. Upper left is better.",
+)
+_TRAINING = (
+    "Learning curves",
+    "The objectives of two methods have no common scale and are shown z-scored; validation Dice "
+    "is comparable.",
+)
+_SIMILARITY = (
+    "Similarity and smoothness",
+    "NCC of the fixed and the warped image inside the fixed brain, and SDlogJ of the deformation.",
+)
+
+
+def _save(figure: Any, folder: Path, name: str) -> str:
+    """Write a figure as SVG and PNG; the SVG as data URI."""
+    content = style.svg(figure)
+    _write_bytes(folder / f"{name}.svg", content)
+    _write_bytes(folder / f"{name}.png", style.png(figure))
+    return style.data_uri(content, "svg+xml")
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _cases(study: collect.Study, folder: Path, say: Progress) -> dict[str, list[Case]]:
+    """Pictures of the best, median and worst pair of each method that has images."""
+    reader = PairReader(study.results, study.label_table)
+    measure = "Dice" if study.labelled else "NCC"
+    found: dict[str, list[Case]] = {}
+    for method in study.methods:
+        say(f"drawing pairs of {method.name}")
+        for role, moving, fixed, score in collect.choose_pairs(method):
+            views = reader.views(method.name, moving, fixed)
+            if views is None:
+                continue
+            drawn = pictures.draw(views)
+            file = f"figures/{method.name}_{role}_{pair_name(moving, fixed)}.png"
+            _write_bytes(folder / file, drawn.sheet)
+            panels = {k: style.data_uri(v, "png") for k, v in drawn.panels.items()}
+            value = f"{measure} {score:.3f}"
+            case = Case(role, moving, fixed, value, panels, drawn.size, file)
+            found.setdefault(method.name, []).append(case)
+    return found
+
+
+def _write_tables(study: collect.Study, folder: Path) -> list[str]:
+    made = {
+        "overview": tables.summary_frame(study),
+        "summary": study.summary,
+        "comparison": study.comparison,
+        "labels": tables.label_frame(study),
+        "stages": study.stages,
+    }
+    for name, table in made.items():
+        if len(table):
+            write_tsv(folder / f"{name}.tsv", table)
+    return [f"tables/{name}.tsv" for name, table in made.items() if len(table)]
+
+
+def _label_rows(study: collect.Study) -> dict[str, Any] | None:
+    frame = tables.label_frame(study)
+    if not len(frame):
+        return None
+    names = [name for name in frame.columns if name not in ("label", "name", "region")]
+    return {"methods": names, "rows": frame.to_dict("records")}
+
+
+def _region_legend(label_table: pd.DataFrame | None) -> list[tuple[str, str]]:
+    if label_table is None:
+        return []
+    names = enumerate(region_labels(label_table), start=1)
+    return [(name, pictures.region_colour(number)) for number, name in names]
+
+
+def _map_stops() -> list[str]:
+    """Colours of the Jacobian map from half to twice the volume, for the legend."""
+    import matplotlib
+    from matplotlib.colors import to_hex
+
+    shades = matplotlib.colormaps[pictures.JACOBIAN_MAP]
+    return [to_hex(shades(n / 8)) for n in range(9)]
+
+
+def _few_subjects(study: collect.Study) -> bool:
+    return bool(study.comparison["significant"].isna().all()) if len(study.comparison) else False
+
+
+def _qc_pages(study: collect.Study, folder: Path) -> list[tuple[str, str]]:
+    """Quality pages of the scans in the pairs, where they exist: (scan, relative link)."""
+    keys = sorted({key for pair in study.pairs for key in pair})
+    root = study.results.root
+    if folder.parent != root:
+        return []
+    return [(key, f"../{key}.html") for key in keys if (root / f"{key}.html").exists()]
+
+
+def _plain(values: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Names and values as text, without absolute paths."""
+    cleaned = collect.without_paths(dict(values or {}))
+    return [(str(name).replace("_", " "), _text(value)) for name, value in cleaned.items()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(item) for item in value) or "none"
+    return "–" if value is None else str(value)

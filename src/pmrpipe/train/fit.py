@@ -1,0 +1,220 @@
+"""Train one method and write weights.safetensors, model.json and history.tsv."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import logging
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from pmrpipe.errors import InputError, WorkError
+from pmrpipe.files import atomic, write_json, write_text
+from pmrpipe.methods.registry import MethodSpec, build
+from pmrpipe.methods.weights import MODEL, save_weights
+from pmrpipe.train.arrays import Arrays, open_arrays
+from pmrpipe.train.module import Fit
+
+Say = Callable[[str], None]
+
+
+def fit(
+    spec: MethodSpec,
+    arrays_path: Path,
+    out: Path,
+    *,
+    train: Sequence[str],
+    validation: Sequence[str] = (),
+    seed: int = 2019,
+    network_mm: float | None = None,
+    threads: int = 1,
+    device: str = "auto",
+    say: Say = lambda text: None,
+    bar: bool = False,
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Train `spec` on the packed scans `train`; resume from checkpoints/last.ckpt if it is there.
+
+    Weights are those of the best validation, or the last ones without validation scans. The
+    same seed on the same kind of CPU and number of threads gives the same weights and history,
+    interrupted or not, unless the schedule is limited by minutes. `facts` goes into model.json.
+
+    Raises
+    ------
+    InputError : the arrays are missing, broken or lack a scan
+    WorkError : the objective is not finite, or memory runs out
+    """
+    arrays = open_arrays(arrays_path)
+    _require(arrays, [*train, *validation])
+    torch.set_num_threads(threads)
+    _quiet()
+    method = build(spec, network_mm, seed)
+    module = Fit(method, arrays, spec.schedule, train, validation, seed)
+    keeper = Keeper(module, out, spec.schedule.max_minutes, say, _identity(spec, arrays, module))
+    try:
+        _trainer(module, keeper, device, bar).fit(module, *_loaders(module), **keeper.resume())
+    except RuntimeError as error:
+        if "memory" not in str(error).lower():
+            raise
+        remedy = "raise network_mm, or narrow the network in the method's YAML"
+        raise WorkError(spec.name, "training ran out of memory", remedy) from None
+    keeper.finish(spec, train, validation, seed, threads, facts or {})
+
+
+class Keeper(pl.Callback):
+    """Keeps history, best weights and a checkpoint after every epoch; stops on time."""
+
+    def __init__(
+        self, module: Fit, out: Path, minutes: float | None, say: Say, identity: str
+    ) -> None:
+        self.module, self.out, self.say, self.identity = module, Path(out), say, identity
+        self.limit = minutes * 60 if minutes else None
+        self.before, self.began = 0.0, time.monotonic()
+        self.best = float("-inf")
+
+    @property
+    def _last(self) -> Path:
+        return self.out / "checkpoints" / "last.ckpt"
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.began
+
+    def resume(self) -> dict[str, Any]:
+        """Arguments of Trainer.fit that continue an interrupted run of the same training."""
+        try:
+            state = torch.load(self._last, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            return {}
+        except Exception:
+            self.say(f"{self._last} is broken: training starts anew")
+            return {}
+        if state.get("identity") != self.identity:
+            self.say(f"{self._last} is of another training: this one starts anew")
+            return {}
+        self.before, self.best = state["seconds"], state["best"]
+        self.say(f"resuming at step {state['global_step']}")
+        return {"ckpt_path": self._last, "weights_only": True}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if self.limit is not None and self.seconds > self.limit:
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+        if not self.module.advanced:
+            return  # A resumed run first ends the epoch that its checkpoint closed already.
+        row = self.module.close_epoch()
+        score = row.get(self.module.criterion)
+        shown = f", {self.module.criterion} {score:.4f}" if score is not None else ""
+        self.say(f"step {row['step']}: objective {row['total']:.4g}{shown}, {self.seconds:.0f} s")
+        if score is None or score > self.best:
+            self.best = self.best if score is None else score
+            save_weights(self.module.method, self.out / "checkpoints" / "best")
+        with atomic(self._last) as temporary:
+            trainer.save_checkpoint(temporary)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: Any, state: dict[str, Any]) -> None:
+        state |= {"seconds": self.seconds, "best": self.best, "identity": self.identity}
+
+    def finish(
+        self,
+        spec: MethodSpec,
+        train: Sequence[str],
+        validation: Sequence[str],
+        seed: int,
+        threads: int,
+        facts: dict[str, Any],
+    ) -> None:
+        """Write the results of the whole training; weights last, since they mark its end."""
+        module, grid = self.module, self.module.method.grid(self.module.arrays.grid)
+        _write_history(self.out / "history.tsv", module.history)
+        model = {
+            "method": spec.name,
+            "specification": spec.model_dump(mode="json"),
+            "network_mm": module.method.network_mm,
+            "grid": {"shape": list(grid.shape), "affine": grid.affine.tolist()},
+            "train": list(train),
+            "validation": list(validation),
+            "parameters": sum(p.numel() for p in module.method.parameters()),
+            "steps": module.history[-1]["step"] if module.history else 0,
+            "seed": seed,
+            "threads": threads,
+            "hours": round(self.seconds / 3600, 4),
+            "versions": {"torch": torch.__version__, "pytorch_lightning": pl.__version__},
+        }
+        best = self.best if self.best > float("-inf") else None
+        write_json(self.out / MODEL, model | {f"best_{module.criterion}": best} | facts)
+        with atomic(self.out / "weights.safetensors") as temporary:
+            shutil.copyfile(self.out / "checkpoints" / "best" / "weights.safetensors", temporary)
+
+
+def _trainer(module: Fit, keeper: Keeper, device: str, bar: bool) -> pl.Trainer:
+    plan = module.schedule
+    return pl.Trainer(
+        accelerator="auto" if device == "auto" else device,
+        devices=1,
+        max_steps=plan.max_steps if plan.max_minutes is None else -1,
+        max_epochs=-1,
+        limit_train_batches=plan.validate_every,
+        num_sanity_val_steps=0,
+        gradient_clip_val=plan.clip,
+        callbacks=[keeper],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=bar,
+        enable_model_summary=False,
+        default_root_dir=keeper.out,
+    )
+
+
+def _loaders(module: Fit) -> tuple[DataLoader, DataLoader | None]:
+    """Loaders that only count: the module draws its own pairs."""
+    train = DataLoader(range(module.schedule.validate_every), batch_size=1)
+    pairs = len(module.validation_pairs)
+    return train, DataLoader(range(pairs), batch_size=1) if pairs else None
+
+
+def _identity(spec: MethodSpec, arrays: Arrays, module: Fit) -> str:
+    """What a checkpoint must share with a run that resumes it; its length may differ."""
+    kept = spec.model_dump(mode="json")
+    for name in ("max_steps", "max_minutes"):
+        kept["schedule"].pop(name)
+    with open(arrays.path, "rb") as handle:
+        content = hashlib.file_digest(handle, "sha256").hexdigest()
+    shown = (kept, content, module.train_keys, module.validation_pairs, module.seed)
+    return hashlib.sha256(repr(shown).encode()).hexdigest()
+
+
+def _require(arrays: Arrays, keys: Sequence[str]) -> None:
+    missing = [key for key in keys if key not in arrays.keys]
+    if missing:
+        raise InputError(arrays.path, f"lacks {', '.join(missing)}", "run the rule pack again")
+
+
+def _write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([f"{row[name]:.6g}" if name in row else "n/a" for name in names])
+    write_text(path, text.getvalue())
+
+
+def _quiet() -> None:
+    """Silence Lightning's hints: what matters is said by `say`."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    os.environ.setdefault("PL_DISABLE_FORK", "1")

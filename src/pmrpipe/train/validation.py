@@ -1,0 +1,42 @@
+"""Mean Dice of validation pairs at the grid of the packed arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pmrpipe.spatial.resize import resize_displacement
+from pmrpipe.spatial.warp import warp
+
+_MOST_PAIRS = 6
+
+
+def validation_pairs(train: Sequence[str], validation: Sequence[str]) -> list[tuple[str, str]]:
+    """Ordered pairs of validation scans; a single one is paired with training scans, both ways."""
+    pairs = [(m, f) for m in validation for f in validation if m.split("_")[0] != f.split("_")[0]]
+    if not pairs:
+        partners = [key for key in train if key not in validation]
+        pairs = [pair for v in validation for t in partners for pair in ((v, t), (t, v))]
+    stride = max(1, -(-len(pairs) // _MOST_PAIRS))
+    return pairs[::stride]
+
+
+def mean_dice(fixed: Tensor, moving: Tensor, displacement: Tensor, labels: Tensor) -> float:
+    """Mean Dice over `labels` after a nearest-neighbour warp.
+
+    Parameters
+    ----------
+    fixed, moving : label maps (1, 1, X, Y, Z)
+    displacement : (1, 3, x, y, z) in voxels of its own grid, brought to the label maps' grid
+    labels : (N,) label numbers; one that both maps lack is left out
+    """
+    field = resize_displacement(displacement, fixed.shape[2:])
+    warped = warp(moving.float(), field, mode="nearest").round().to(torch.int64).flatten()
+    target = fixed.to(torch.int64).flatten()
+    size = int(max(int(labels.max()), int(target.max()), int(warped.max()))) + 1
+    both = torch.bincount(target[target == warped], minlength=size)[labels]
+    total = torch.bincount(target, minlength=size) + torch.bincount(warped, minlength=size)
+    present = total[labels] > 0
+    return float((2 * both[present] / total[labels][present]).mean()) if present.any() else 0.0
