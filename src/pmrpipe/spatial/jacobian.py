@@ -1,4 +1,4 @@
-"""How a displacement changes volume."""
+"""Jacobian determinant of a displacement field."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import torch
 from torch import Tensor
 
 
-def jacobian_determinant(displacement: Tensor) -> Tensor:
-    """det of d(p + u)/dp, (B, X, Y, Z): central differences, one-sided on the faces.
+def gradient(field: Tensor) -> Tensor:
+    """Derivatives (B, 3, 3, X, Y, Z) [component, axis], central differences, one-sided at faces."""
+    slopes = torch.gradient(field, dim=(2, 3, 4))
+    return torch.stack(slopes, dim=2)
 
-    `displacement` (B, 3, X, Y, Z) in voxels. The spacing does not matter: measured in mm the
-    matrix becomes S J S^-1, of equal determinant.
+
+def jacobian_determinant(displacement: Tensor) -> Tensor:
+    """det(I + grad u), (B, X, Y, Z), for a displacement in voxels; every axis needs 2 voxels.
+
+    The determinant is the same in mm: the spacing of the grid cancels.
     """
-    rows = [torch.gradient(displacement[:, i], dim=(1, 2, 3)) for i in range(3)]
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rows
-    xx, yy, zz = xx + 1, yy + 1, zz + 1
-    return xx * (yy * zz - yz * zy) - xy * (yx * zz - yz * zx) + xz * (yx * zy - yy * zx)
+    j = gradient(displacement)
+    a, b, c = j[:, 0, 0] + 1, j[:, 0, 1], j[:, 0, 2]
+    d, e, f = j[:, 1, 0], j[:, 1, 1] + 1, j[:, 1, 2]
+    g, h, i = j[:, 2, 0], j[:, 2, 1], j[:, 2, 2] + 1
+    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)

@@ -1,69 +1,52 @@
-"""Images and displacements on another sampling of the same field of view.
-
-Voxels are cells: grids of n and m voxels that share a field of view have voxel centres at
-(i + 1/2) / n and (j + 1/2) / m of it (torch's align_corners=False).
-"""
+"""Bring images and fields to another grid that shares the field of view."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pmrpipe.spatial.grid import Shape
 
+def resize_image(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """Resample (B, C, X, Y, Z) to `shape`; outer faces coincide.
 
-def resize_image(image: Tensor, shape: Shape) -> Tensor:
-    """Bring (B, C, X, Y, Z) to `shape`: along each axis exact area averages if it shrinks
-    (which removes what the coarser grid cannot show), linear interpolation if it grows."""
-    for axis, size in enumerate(shape):
-        if image.shape[axis + 2] > size:
-            weights = _overlaps(image.shape[axis + 2], size).to(image)
-            image = torch.tensordot(image, weights, dims=([axis + 2], [1])).movedim(-1, axis + 2)
+    Whole factors downward are block means, others are trilinear after block means of the whole
+    part of the factor, so that nothing aliases.
+    """
     if tuple(image.shape[2:]) == tuple(shape):
-        return image.contiguous()
+        return image
+    factors = [max(1, n // m) for n, m in zip(image.shape[2:], shape, strict=True)]
+    if any(factor > 1 for factor in factors):
+        image = F.avg_pool3d(image, factors, ceil_mode=True, count_include_pad=False)
+    if tuple(image.shape[2:]) == tuple(shape):
+        return image
     return F.interpolate(image, tuple(shape), mode="trilinear", align_corners=False)
 
 
-@lru_cache(maxsize=32)
-def _overlaps(n: int, m: int) -> Tensor:
-    """(m, n): the share of each of n cells in each of m larger cells over the same length."""
-    edges = torch.arange(n, dtype=torch.float64)
-    low = torch.arange(m, dtype=torch.float64)[:, None] * n / m
-    inside = torch.minimum(edges + 1, low + n / m) - torch.maximum(edges, low)
-    return (inside.clamp(min=0) * m / n).float()
+def resize_displacement(field: Tensor, shape: Sequence[int], rescale: bool = True) -> Tensor:
+    """Resample a displacement or velocity (B, 3, X, Y, Z) to `shape`, trilinearly.
 
-
-def resize_displacement(displacement: Tensor, shape: Shape) -> Tensor:
-    """Bring (B, 3, x, y, z) in voxels of its grid to `shape`, in voxels of the new grid.
-
-    Trilinear; magnitudes grow by n_to / n_from along each axis.
+    `rescale` multiplies each component by n_to / n_from, so that it stays the same length in mm.
     """
-    old = displacement.shape[2:]
-    if tuple(old) == tuple(shape):
-        return displacement
-    zoom = displacement.new_tensor([new / n for new, n in zip(shape, old, strict=True)])
-    larger = F.interpolate(displacement, tuple(shape), mode="trilinear", align_corners=False)
-    return larger * zoom.view(1, 3, 1, 1, 1)
+    if tuple(field.shape[2:]) == tuple(shape):
+        return field
+    resized = F.interpolate(field, tuple(shape), mode="trilinear", align_corners=False)
+    if not rescale:
+        return resized
+    zoom = field.new_tensor([m / n for n, m in zip(field.shape[2:], shape, strict=True)])
+    return resized * zoom.view(1, 3, 1, 1, 1)
 
 
-def enlarge(displacement: Tensor, factor: int, shape: Shape, rescale: bool = True) -> Tensor:
-    """Bring a displacement from voxels `factor` times larger to a grid of `shape` voxels.
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Pad (B, C, X, Y, Z) with zeros at the far ends to a multiple of `multiple`."""
+    missing = [-n % multiple for n in image.shape[2:]]
+    if not any(missing):
+        return image
+    return F.pad(image, [end for n in reversed(missing) for end in (0, n)])
 
-    A convolution of stride 2 leaves ceil(n / 2) voxels, so a coarse grid may reach beyond the
-    fine one at its far end: both start at the same corner, and the excess is cropped.
 
-    Parameters
-    ----------
-    displacement : (B, 3, x, y, z) with x = ceil(X / factor), in voxels of its grid
-    rescale : multiply by `factor`, so that the result is in voxels of the new grid; without it
-        the numbers stay and mean `factor` times less
-    """
-    whole = tuple(factor * n for n in displacement.shape[2:])
-    if factor > 1:
-        displacement = F.interpolate(displacement, whole, mode="trilinear", align_corners=False)
+def crop(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """Take what `pad_to_multiple` added off again."""
     x, y, z = shape
-    displacement = displacement[:, :, :x, :y, :z]
-    return displacement * factor if rescale and factor > 1 else displacement
+    return image[..., :x, :y, :z]

@@ -1,60 +1,57 @@
-"""Pulling images and label maps back through a displacement."""
+"""Warp images and label maps by a displacement field."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pmrpipe.spatial.grid import sampling_grid, voxel_counts
 
-Mode = Literal["bilinear", "nearest"]
-Padding = Literal["zeros", "border"]
+def identity_grid(shape: Sequence[int], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Voxel coordinates (1, 3, X, Y, Z) of a grid."""
+    axes = [torch.arange(n, device=device, dtype=dtype) for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
 
 
-def warp(
-    image: Tensor, displacement: Tensor, mode: Mode = "bilinear", padding: Padding = "zeros"
-) -> Tensor:
-    """Resample `image` at p + u(p): warped(p) = image(p + u(p)).
+def warp(image: Tensor, displacement: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+    """Sample `image` at p + u(p).
 
     Parameters
     ----------
     image : (B, C, X, Y, Z)
-    displacement : (B, 3, X, Y, Z), voxels of the same grid
-    mode : "bilinear" means trilinear, as in torch
-    padding : value outside the grid, zero or that of the nearest face
-
-    Raises
-    ------
-    ValueError : the two lie on different grids
+    displacement : (B, 3, x, y, z) in voxels of `image`'s grid; the result has its shape
+    mode : "bilinear" (trilinear) or "nearest"
+    padding : "zeros", or "border" to repeat the outermost voxels
     """
-    shape = tuple(displacement.shape[2:])
-    if image.shape[2:] != displacement.shape[2:]:
-        raise ValueError(f"image {tuple(image.shape[2:])} and displacement {shape} differ in shape")
-    where = displacement.device, displacement.dtype
-    # grid_sample counts its coordinates in reverse axis order, the whole axis spanning 2.
-    step = displacement.flip(1).movedim(1, -1) * (2 / voxel_counts(shape, *where))
-    return F.grid_sample(
-        image, sampling_grid(shape, *where) + step, mode, padding, align_corners=False
+    points = displacement + identity_grid(
+        displacement.shape[2:], displacement.device, displacement.dtype
     )
+    return sample(image, points, mode, padding)
 
 
-def warp_labels(labels: Tensor, displacement: Tensor, interpolation: str = "nearest") -> Tensor:
-    """Warp an integer label map (B, 1, X, Y, Z); background 0 outside; same integer type back.
+def sample(image: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+    """Sample `image` at `points` (B, 3, x, y, z), voxel coordinates of its grid."""
+    size = points.new_tensor([max(n - 1, 1) for n in image.shape[2:]])
+    # grid_sample wants the last array axis first, in [-1, 1].
+    unit = (2 * points / size.view(1, 3, 1, 1, 1) - 1).flip(1).permute(0, 2, 3, 4, 1)
+    return F.grid_sample(
+        image, unit.expand(image.shape[0], -1, -1, -1, -1), mode=mode, padding_mode=padding,
+        align_corners=True,
+    )  # fmt: skip
 
-    `interpolation` is "nearest" or "linear": the label whose trilinearly warped indicator is
-    largest, indicators taken one at a time so that memory does not grow with their number.
+
+def warp_labels_onehot(labels: Tensor, displacement: Tensor, values: Sequence[int]) -> Tensor:
+    """Warp a label map (B, 1, X, Y, Z) by linear interpolation of each label's indicator.
+
+    The label with the greatest interpolated share wins, the background included; memory stays
+    at two volumes, whatever the number of labels.
     """
-    if interpolation == "nearest":
-        return warp(labels.to(displacement.dtype), displacement, "nearest").to(labels.dtype)
-    winner, best = torch.zeros_like(labels), warp((labels == 0).to(displacement), displacement)
-    # What leaves the grid is background.
-    best += 1 - warp(torch.ones_like(best), displacement)
-    for value in labels.unique().tolist():
-        if value != 0:
-            share = warp((labels == value).to(displacement), displacement)
-            winner[share > best] = value
-            best = torch.maximum(best, share)
+    best = warp((labels == 0).float(), displacement, padding="border")
+    winner = torch.zeros_like(best, dtype=labels.dtype)
+    for value in values:
+        share = warp((labels == value).float(), displacement)
+        winner = torch.where(share > best, value, winner)
+        best = torch.maximum(share, best)
     return winner
