@@ -27,6 +27,7 @@ VERBS = {
     "score-pairs": ("score", "score registered pairs"),
     "score": ("score", "gather a method's scores, or summarise all methods"),
     "report": ("report", "write the report page"),
+    "check-demo": ("demo", "judge the embedded cohort's table"),
     "methods": ("methods", "list the methods with their citations"),
 }
 

@@ -34,11 +34,11 @@ def index_bids(study: Study) -> list[Scan]:
         if wanted is None or subject.name in wanted
         for path, key in _t1w_files(subject, study.inputs.t1w_desc)
     ]
+    _require_found(root, wanted, {scan.subject for scan in scans})
     if not scans:
         desc = study.inputs.t1w_desc
         name = f"sub-*_desc-{desc}_T1w.nii.gz" if desc else "sub-*_T1w.nii.gz"
         raise InputError(root, f"holds no sub-*/[ses-*/]anat/{name}", _dicom_hint(root))
-    _require_found(root, wanted, {scan.subject for scan in scans})
     return sorted(scans, key=lambda scan: scan.key)
 
 

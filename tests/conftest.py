@@ -1,0 +1,39 @@
+"""Shared fixtures: where the real data is, and small BIDS datasets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data; skips where it is missing."""
+    folder = Path(os.environ.get("PMRPIPE_SHARED", REPO.parent / "shared")) / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real data is missing: no folder {folder}; set PMRPIPE_SHARED")
+    return folder
+
+
+@pytest.fixture
+def brain_dataset(tmp_path: Path) -> Path:
+    """A BIDS dataset of five brains at 4 mm: the template, shifted and scaled, with labels."""
+    from pmrpipe.template import template_brain
+    from pmrpipe.volume import write_volume
+
+    root = tmp_path / "dataset"
+    brain = template_brain(4.0)
+    labels = np.where(brain.data > 0.6, 1, 0) + np.where(brain.data > 0.8, 1, 0)
+    for number in range(1, 6):
+        affine = brain.affine.copy()
+        affine[:3, 3] += number
+        affine[:3, :3] *= 1 + 0.01 * number
+        anat = root / f"sub-{number:02d}" / "anat"
+        write_volume(anat / f"sub-{number:02d}_T1w.nii.gz", brain.data * 100, affine)
+        write_volume(anat / f"sub-{number:02d}_dseg.nii.gz", labels.astype(np.int16), affine)
+    return root

@@ -1,0 +1,51 @@
+"""Whole files or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pmrpipe.errors import InputError, WorkError
+from pmrpipe.files import atomic, read_json, read_tsv, write_json, write_tsv
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic(path) as temporary:
+        temporary.write_text("new")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_name_keeps_the_suffixes(tmp_path: Path) -> None:
+    with atomic(tmp_path / "x.nii.gz") as temporary:
+        assert temporary.name.endswith(".nii.gz")
+        assert temporary.parent == tmp_path
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkError, match="cannot be written"), atomic(tmp_path / "file" / "x"):
+        pass
+
+
+def test_tables_survive_a_round_trip(tmp_path: Path) -> None:
+    table = pd.DataFrame({"moving": ["01", "02"], "dice": [0.5, np.nan], "n": [1, 2]})
+    write_tsv(tmp_path / "t.tsv", table)
+    assert "n/a" in (tmp_path / "t.tsv").read_text()
+    pd.testing.assert_frame_equal(read_tsv(tmp_path / "t.tsv"), table)
+    with pytest.raises(InputError, match="no column absent"):
+        read_tsv(tmp_path / "t.tsv", required=("absent",))
+
+
+def test_json_errors_name_the_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": [1]})
+    assert read_json(tmp_path / "a.json") == {"a": [1]}
+    (tmp_path / "b.json").write_text("{")
+    with pytest.raises(InputError, match=r"b\.json"):
+        read_json(tmp_path / "b.json")
