@@ -6,6 +6,7 @@ is extended. Everything here is numpy and scipy, one thread, and so the same on 
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -16,52 +17,51 @@ Interpolation = Literal["linear", "nearest", "genericLabel"]
 def interpolate(
     data: np.ndarray, index: np.ndarray, interpolation: Interpolation, fill: float = 0
 ) -> np.ndarray:
-    """Values of `data` (X, Y, Z) at voxel coordinates `index` (..., 3), `fill` outside.
+    """Values (N,) of `data` (X, Y, Z) at voxel coordinates `index` (3, N), `fill` outside.
 
     "nearest" rounds halves up; "genericLabel" takes the label with the largest linear weight
     among the eight neighbours (the smaller label when two are equal).
     """
-    flat = index.reshape(-1, 3)
-    inside = np.all((flat >= -0.5) & (flat < np.asarray(data.shape) - 0.5), axis=1)
-    within = _WAYS[interpolation](data, flat[inside])
-    out = np.full(len(flat), fill, within.dtype)
+    inside = np.ones(index.shape[1], bool)
+    for axis, size in enumerate(data.shape):
+        inside &= (index[axis] >= -0.5) & (index[axis] < size - 0.5)
+    if inside.all():
+        return _WAYS[interpolation](data, index)
+    within = _WAYS[interpolation](data, np.compress(inside, index, axis=1))
+    out = np.full(index.shape[1], fill, within.dtype)
     out[inside] = within
-    return out.reshape(index.shape[:-1])
+    return out
 
 
 def _linear(data: np.ndarray, index: np.ndarray) -> np.ndarray:
     from scipy.ndimage import map_coordinates
 
-    coordinates = np.ascontiguousarray(index.T)
-    return map_coordinates(data, coordinates, output=np.float32, order=1, mode="nearest")
+    return map_coordinates(data, index, output=np.float32, order=1, mode="nearest")
 
 
 def _nearest(data: np.ndarray, index: np.ndarray) -> np.ndarray:
-    return data[tuple(np.floor(index + 0.5).astype(np.intp).T)]
+    i, j, k = np.floor(index + 0.5).astype(np.intp)
+    return data[i, j, k]
 
 
 def _generic_label(data: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Points within one label need no vote: only the others are worked out."""
-    labels, low = _neighbours(data, index)
-    out = labels[:, 0].copy()
-    mixed = np.flatnonzero((labels != labels[:, :1]).any(axis=1))
-    weights = _weights(index[mixed] - low[mixed])
-    out[mixed] = _heaviest(labels[mixed], weights)
+    low = np.floor(index).astype(np.intp)
+    corners = _neighbours(data, low)
+    out, mixed = corners[0].copy(), np.zeros(low.shape[1], bool)
+    for corner in corners[1:]:
+        mixed |= corner != out
+    labels = np.stack([corner[mixed] for corner in corners], axis=1)
+    out[mixed] = _heaviest(labels, _weights((index - low)[:, mixed].T))
     return out
 
 
-def _neighbours(data: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The eight surrounding values (N, 8), and the lower corners (N, 3)."""
-    low = np.floor(index).astype(np.intp)
-    last = np.asarray(data.shape) - 1
+def _neighbours(data: np.ndarray, low: np.ndarray) -> list[np.ndarray]:
+    """The eight values (N,) around points whose lower corners are `low` (3, N)."""
+    last = np.asarray(data.shape)[:, None] - 1
     ends = [np.clip(low + step, 0, last) for step in (0, 1)]
-    corners = [
-        data[ends[i][:, 0], ends[j][:, 1], ends[k][:, 2]]
-        for i in (0, 1)
-        for j in (0, 1)
-        for k in (0, 1)
-    ]
-    return np.stack(corners, axis=1), low
+    steps = itertools.product((0, 1), repeat=3)
+    return [data[ends[i][0], ends[j][1], ends[k][2]] for i, j, k in steps]
 
 
 def _weights(fraction: np.ndarray) -> np.ndarray:

@@ -25,8 +25,8 @@ _LPS = np.diag([-1.0, -1.0, 1.0])
 _AFFINES = ("AffineTransform", "MatrixOffsetTransformBase")
 _WRITTEN = "AffineTransform_double_3_3"
 _VECTOR_INTENT = 1007
-# Voxels of the output that are worked on at once: bounds the memory of the coordinates.
-_SLAB_VOXELS = 1 << 20
+# Voxels of the output that are worked on at once: few enough to stay in the cache.
+_SLAB_VOXELS = 1 << 17
 
 
 # -- affine files ------------------------------------------------------------------------------
@@ -159,6 +159,7 @@ def read_field(path: str | os.PathLike[str]) -> Field:
 
 
 # -- resampling --------------------------------------------------------------------------------
+# No BLAS below: its sums depend on its number of threads, and results must not.
 def sample_points(
     grid: Grid, affine: np.ndarray | None = None, field: Field | None = None
 ) -> np.ndarray:
@@ -171,15 +172,20 @@ def sample_points(
 
     Returns
     -------
-    (X, Y, Z, 3) float64, world coordinates in RAS mm of the moving space
+    (X, Y, Z, 3) float64, world coordinates in RAS mm of the moving space; a view whose components
+    are contiguous one by one
     """
-    points = np.empty((*grid.shape, 3))
+    points = np.empty((3, *grid.shape))
     for part in _slabs(grid.shape):
-        x = _world(grid, part)
-        if field is not None:
-            x = x + _displacement(field, grid, part, x)
-        points[part] = x if affine is None else x @ affine[:3, :3].T + affine[:3, 3]
-    return points
+        if field is None:
+            points[:, part] = _world(
+                grid.shape, grid.affine if affine is None else affine @ grid.affine, part
+            )
+            continue
+        x = _world(grid.shape, grid.affine, part)
+        x += _displacement(field, grid, part, x)
+        points[:, part] = x if affine is None else _mapped(affine, x)
+    return np.moveaxis(points, 0, -1)
 
 
 def sample_displacement(field: Field, grid: Grid) -> np.ndarray:
@@ -188,7 +194,8 @@ def sample_displacement(field: Field, grid: Grid) -> np.ndarray:
         return field[0]
     out = np.empty((*grid.shape, 3), np.float32)
     for part in _slabs(grid.shape):
-        out[part] = _displacement(field, grid, part, _world(grid, part))
+        world = _world(grid.shape, grid.affine, part)
+        out[part] = np.moveaxis(_displacement(field, grid, part, world), 0, -1)
     return out
 
 
@@ -199,23 +206,23 @@ def resample(
 
     Parameters
     ----------
-    points : (X, Y, Z, 3), RAS mm in the space of `volume` (see `sample_points`)
+    points : (..., 3), RAS mm in the space of `volume` (see `sample_points`)
     interpolation : "linear" (float32), "nearest" or "genericLabel" (type of the volume)
     fill : value outside the volume: more than half a voxel beyond its outer voxel centres
 
     Returns
     -------
-    (X, Y, Z)
+    (...), for the points of a grid (X, Y, Z)
     """
-    data = volume.data
-    if interpolation == "linear":
-        data = np.asarray(data, np.float32)
-    out = np.empty(points.shape[:3], data.dtype)
+    data = np.asarray(volume.data, np.float32) if interpolation == "linear" else volume.data
+    components = np.moveaxis(points, -1, 0).reshape(3, -1)
+    out = np.empty(components.shape[1], data.dtype)
     inverse = np.linalg.inv(volume.affine)
-    for part in _slabs(points.shape[:3]):
-        index = points[part] @ inverse[:3, :3].T + inverse[:3, 3]
+    for start in range(0, out.size, _SLAB_VOXELS):
+        part = slice(start, start + _SLAB_VOXELS)
+        index = _mapped(inverse, components[:, part])
         out[part] = interpolate(data, index, interpolation, fill)
-    return out
+    return out.reshape(points.shape[:-1])
 
 
 def _slabs(shape: tuple[int, ...]) -> Iterator[slice]:
@@ -225,23 +232,25 @@ def _slabs(shape: tuple[int, ...]) -> Iterator[slice]:
         yield slice(start, min(start + thickness, shape[0]))
 
 
-def _world(grid: Grid, part: slice) -> np.ndarray:
-    """World coordinates (x, Y, Z, 3) of the voxels of one slab."""
-    i, j, k = (np.arange(n, dtype=np.float64) for n in grid.shape)
-    columns = grid.affine[:3, :3].T
-    return (
-        i[part, None, None, None] * columns[0]
-        + j[None, :, None, None] * columns[1]
-        + k[None, None, :, None] * columns[2]
-        + grid.affine[:3, 3]
-    )
+def _world(shape: tuple[int, ...], affine: np.ndarray, part: slice) -> np.ndarray:
+    """Coordinates (3, x, Y, Z) of the voxels of one slab under an affine of voxel indices."""
+    i, j, k = (np.arange(n, dtype=np.float64) for n in shape)
+    i, j, k = i[part, None, None], j[None, :, None], k[None, None, :]
+    return np.stack([(row[0] * i + row[3]) + row[1] * j + row[2] * k for row in affine[:3]])
+
+
+def _mapped(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """An affine (4, 4) on points (3, ...)."""
+    x, y, z = points
+    return np.stack([row[0] * x + row[1] * y + row[2] * z + row[3] for row in affine[:3]])
 
 
 def _displacement(field: Field, grid: Grid, part: slice, points: np.ndarray) -> np.ndarray:
-    """The field at the voxels of one slab: (x, Y, Z, 3)."""
+    """The field at the voxels of one slab: (3, x, Y, Z)."""
     values, own = field
     if own == grid:
-        return values[part]
-    inverse = np.linalg.inv(own.affine)
-    index = points @ inverse[:3, :3].T + inverse[:3, 3]
-    return np.stack([interpolate(values[..., c], index, "linear", 0) for c in range(3)], -1)
+        return np.moveaxis(values[part], -1, 0)
+    index = _mapped(np.linalg.inv(own.affine), points)
+    flat = index.reshape(3, -1)
+    found = [interpolate(values[..., c], flat, "linear", 0) for c in range(3)]
+    return np.stack(found).reshape(index.shape)

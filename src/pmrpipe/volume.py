@@ -127,6 +127,12 @@ def read_mask(path: str | os.PathLike[str], orientation: str | None = None) -> V
     return Volume(inside, opened.affine)
 
 
+def read_grid(path: str | os.PathLike[str], orientation: str | None = None) -> Grid:
+    """The grid of a 3D image from its header alone; InputError as `imagefile.open_image`."""
+    opened = _open_3d(path, orientation)
+    return Grid(opened.shape, opened.affine)  # type: ignore[arg-type]
+
+
 def _open_3d(path: str | os.PathLike[str], orientation: str | None) -> OpenImage:
     opened = open_image(path, orientation)
     if len(opened.shape) > 3:
@@ -179,12 +185,14 @@ def _writable(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def require_same_grid(first: Volume, second: Volume, name: object, other: object) -> None:
+def require_same_grid(
+    first: Volume | Grid, second: Volume | Grid, name: object, other: object
+) -> None:
     """Raise InputError unless both lie on one grid (corners within 0.1 mm).
 
     Parameters
     ----------
-    first, second : volumes read from the files `name` and `other`
+    first, second : volumes or grids read from the files `name` and `other`
     """
     remedy = "both must lie on the same voxel grid"
     if first.shape != second.shape:

@@ -1,3 +1,5 @@
-"""Steps from a raw scan to a whitened brain on the template grid: brain, resample, affine, whiten,
-labels; and packing for training.
+"""From a scan as it comes to a whitened brain on the template grid: pure functions per step.
+
+Steps: brain -> resample -> affine -> whiten, and labels beside them; `steps` are the same on
+files, `interfaces` and `workflow` the same for Nipype.
 """

@@ -1,40 +1,100 @@
-"""Arrays for training: all that a training machine needs, in one safetensors file."""
+"""Arrays for training: all that a training machine needs, in one safetensors file.
+
+Needs numpy alone, and safetensors to read. The file is written array by array, so that a large
+cohort never lies in memory as a whole.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pmrpipe.errors import InputError
 from pmrpipe.files import atomic
 from pmrpipe.volume import Grid
 
+Array = np.ndarray | Callable[[], np.ndarray]
+
 
 def pack(
-    images: Mapping[str, np.ndarray],
-    dsegs: Mapping[str, np.ndarray],
+    images: Mapping[str, Array],
+    dsegs: Mapping[str, Array],
     grid: Grid,
-    out: Path,
+    out: str | os.PathLike[str],
     labels: Sequence[int] = (),
 ) -> None:
-    """Write "image/<key>" (uint16, k/65535 in [0, 1]) and "dseg/<key>" (uint16), all on `grid`."""
-    from safetensors.numpy import save_file
+    """Write "image/<key>" and, for labelled scans, "dseg/<key>", all uint16 on `grid`.
 
-    tensors = {f"image/{k}": quantised(v) for k, v in images.items()}
-    tensors |= {f"dseg/{k}": np.ascontiguousarray(v, np.uint16) for k, v in dsegs.items()}
+    Metadata "pmrpipe" is JSON: shape, affine, spacing, keys, labels.
+
+    Parameters
+    ----------
+    images : key -> (X, Y, Z) in [0, 1], stored as k/65535; or a function that returns it
+    dsegs : key -> (X, Y, Z) labels, or a function that returns them
+    labels : numbers of the labels that are scored
+
+    Raises
+    ------
+    InputError : an array of another shape, labels that do not fit into 16 bits
+    """
+    names = [f"image/{key}" for key in sorted(images)] + [f"dseg/{key}" for key in sorted(dsegs)]
+    header = _header(names, grid, {"keys": sorted(images), "labels": [int(n) for n in labels]})
+    with atomic(out) as temporary, open(temporary, "wb") as handle:
+        handle.write(len(header).to_bytes(8, "little") + header)
+        for name in names:
+            kind, key = name.split("/", 1)
+            array = images[key] if kind == "image" else dsegs[key]
+            values = array() if callable(array) else array
+            stored = quantised(values) if kind == "image" else _sixteen_bits(values, key)
+            if stored.shape != grid.shape:
+                raise InputError(name, f"has shape {stored.shape}, the cohort {grid.shape}")
+            handle.write(np.ascontiguousarray(stored, "<u2").tobytes())
+
+
+def _header(names: Sequence[str], grid: Grid, extra: Mapping[str, Any]) -> bytes:
+    """The JSON header of the safetensors format, padded to whole words."""
     meta = {
         "shape": list(grid.shape),
         "affine": grid.affine.tolist(),
         "spacing": list(grid.spacing),
-        "keys": sorted(images),
-        "labels": [int(label) for label in labels],
+        **extra,
     }
-    with atomic(out) as temporary:
-        save_file(tensors, temporary, metadata={"pmrpipe": json.dumps(meta)})
+    size = 2 * int(np.prod(grid.shape))
+    content: dict[str, Any] = {"__metadata__": {"pmrpipe": json.dumps(meta)}}
+    for number, name in enumerate(names):
+        offsets = [number * size, (number + 1) * size]
+        content[name] = {"dtype": "U16", "shape": list(grid.shape), "data_offsets": offsets}
+    text = json.dumps(content).encode()
+    return text + b" " * (-len(text) % 8)
 
 
 def quantised(image: np.ndarray) -> np.ndarray:
-    """An image in [0, 1] as uint16; arrays that are so already are left alone."""
-    return image if image.dtype == np.uint16 else np.rint(image * 65535).astype(np.uint16)
+    """An image in [0, 1] as uint16, k/65535; arrays that are so already are left alone."""
+    if image.dtype == np.uint16:
+        return image
+    return np.rint(np.clip(image, 0, 1) * 65535).astype(np.uint16)
+
+
+def _sixteen_bits(labels: np.ndarray, key: str) -> np.ndarray:
+    if labels.min() < 0 or labels.max() > 65535:
+        raise InputError(key, "has labels below 0 or above 65535", "renumber them")
+    return labels.astype(np.uint16)
+
+
+def unpack(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Metadata and all arrays (uint16) of a packed file; InputError when it is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(Path(path), framework="numpy") as handle:
+            meta = json.loads(handle.metadata()["pmrpipe"])
+            return meta, {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError(path, "no such file") from None
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(path, f"is no file of packed arrays ({error})") from None

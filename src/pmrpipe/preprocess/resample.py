@@ -8,34 +8,53 @@ from pmrpipe.transforms import resample, sample_points
 from pmrpipe.volume import Grid, Volume
 
 _MARGIN_MM = 5.0
+# A Gaussian of this width (in voxels) passes about what the voxel grid can represent.
+_SIGMA_OF_VOXEL = 1 / 2.355
 
 
 def to_isotropic(image: Volume, mm: float) -> Volume:
-    """Resample to isotropic voxels along the world's axes (RAS), around what is above zero.
+    """Resample to isotropic voxels of `mm` along the world's axes (RAS), around what is not zero.
 
-    Where voxels grow, the image is first blurred by half the new voxel (against aliasing).
+    Where voxels grow, the image is first blurred, against aliasing.
     """
     grid = covering_grid(image, mm)
-    return Volume(resample(_blurred(image, mm), sample_points(grid), "linear"), grid.affine)
+    data = resample(antialiased(image, mm), sample_points(grid), "linear")
+    return Volume(data, grid.affine)
 
 
 def covering_grid(image: Volume, mm: float) -> Grid:
-    """Axis-aligned grid of `mm` voxels around the voxels above zero, with a margin of 5 mm."""
-    index = np.argwhere(image.data > 0) if (image.data > 0).any() else np.argwhere(image.data == 0)
-    corners = np.array(np.meshgrid(*zip(index.min(0), index.max(0), strict=True))).reshape(3, -1)
-    world = image.affine[:3, :3] @ corners + image.affine[:3, 3:]
-    low, high = world.min(1) - _MARGIN_MM, world.max(1) + _MARGIN_MM
+    """Axis-aligned RAS grid of `mm` voxels around the voxels that are not 0, 5 mm wider.
+
+    Its voxel centres fall on those of the image when that is axis-aligned with voxels of `mm`, so
+    that such an image is not blurred.
+    """
+    world = _extent(image)
+    phase = image.affine[:3, 3]
+    low = phase + np.floor((world.min(0) - _MARGIN_MM - phase) / mm) * mm
+    shape = np.ceil((world.max(0) + _MARGIN_MM - low) / mm).astype(int) + 1
     affine = np.diag([mm, mm, mm, 1.0])
     affine[:3, 3] = low
-    shape = np.ceil((high - low) / mm).astype(int) + 1
-    return Grid(tuple(shape), affine)  # type: ignore[arg-type]
+    return Grid(tuple(int(n) for n in shape), affine)  # type: ignore[arg-type]
 
 
-def _blurred(image: Volume, mm: float) -> Volume:
+def _extent(image: Volume) -> np.ndarray:
+    """World positions (N, 3) that bound the voxels that are not 0: of each row, its two ends."""
+    inside = image.data != 0
+    rows = np.argwhere(inside.any(axis=2))
+    held = inside[rows[:, 0], rows[:, 1]]
+    first, last = held.argmax(1), held.shape[1] - 1 - held[:, ::-1].argmax(1)
+    index = np.concatenate([np.column_stack([rows, end]) for end in (first, last)])
+    return index @ image.affine[:3, :3].T + image.affine[:3, 3]
+
+
+def antialiased(image: Volume, mm: float) -> Volume:
+    """The image blurred for resampling to voxels of `mm`: along axes whose voxels grow."""
     from scipy.ndimage import gaussian_filter
 
     spacing = np.asarray(image.spacing)
-    if (spacing >= 0.99 * mm).all():
+    sigma_mm = _SIGMA_OF_VOXEL * np.sqrt(np.clip(mm**2 - spacing**2, 0, None))
+    sigma = sigma_mm / spacing
+    if np.all(sigma < 0.3):  # narrower than the sampled Gaussian can be: nothing to gain
         return image
-    sigma = np.sqrt(np.clip((0.42 * mm) ** 2 - (0.42 * spacing) ** 2, 0, None)) / spacing
-    return Volume(gaussian_filter(image.data, sigma), image.affine)
+    blurred = gaussian_filter(np.asarray(image.data, np.float32), sigma, truncate=3)
+    return Volume(blurred, image.affine)

@@ -1,5 +1,8 @@
-"""The steps on files: read, call the pure function, write with sidecars. Used by the verbs and by
-the Nipype interfaces alike, so that both give the same bytes.
+"""The steps on files: read, call the pure function, write with sidecars.
+
+The verbs and the Nipype interfaces both call these, so that both give the same bytes. Everything
+is imported in the functions: the workflow digests what each of them runs. Images are written
+last, and whole or not at all, so that a file that stands is complete.
 """
 
 from __future__ import annotations
@@ -7,24 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from pmrpipe.files import write_json
-from pmrpipe.template import TEMPLATE_NAME, template_brain
-from pmrpipe.transforms import read_affine, write_affine
-from pmrpipe.volume import (
-    Volume, read_image, read_labels, read_mask, require_same_grid, write_volume,
-)  # fmt: skip
-
 
 def template(out: Path, preproc: Path, *, mm: float) -> None:
-    """Write the template brain, and the same whitened."""
+    """Write the template brain on the grid of `mm`, and the same whitened like every subject's."""
+    from pmrpipe.preprocess.sidecar import on_template, write_sidecar
     from pmrpipe.preprocess.whiten import whitened
+    from pmrpipe.template import template_brain, template_file
+    from pmrpipe.volume import write_volume
 
     brain = template_brain(mm)
     white = whitened(brain.data, brain.data > 0.05)
-    write_volume(preproc, white, brain.affine)
-    write_volume(out, brain.data, brain.affine)
+    for path, data in ((preproc, white), (out, brain.data)):
+        write_sidecar(path, [template_file("brain")], **on_template(brain.grid), SkullStripped=True)
+        write_volume(path, data, brain.affine)
 
 
 def brain(
@@ -38,27 +36,39 @@ def brain(
     orientation: str | None = None,
     threads: int = 1,
 ) -> None:
-    """Write the brain mask and the brain, on the native grid, background 0."""
-    from pmrpipe.preprocess.brain import extract_brain
+    """Write the brain mask and the brain, on the native grid, background 0.
+
+    Parameters
+    ----------
+    state : "head", or "brain" when the scan holds the brain alone: `nonzero` then stands for
+        `deepbet`, which knows heads only
+    method : "deepbet", "mask" or "nonzero", see `extract_brain`
+    mask : file of an existing mask
+    orientation : directions of the voxel axes, for headers that state none
+    """
+    from pmrpipe.preprocess.brain import cut_out, extract_brain
+    from pmrpipe.preprocess.sidecar import write_sidecar
+    from pmrpipe.volume import read_image, read_mask, write_volume
 
     image = read_image(t1w, orientation)
-    given = read_mask(mask, orientation) if mask is not None else None
-    found = extract_brain(image, method, given, name=t1w, threads=threads)
-    inside = found.data
-    lowest = float(image.data[inside].min())
-    # The brain's own values stay above the background's 0.
-    data = np.where(inside, image.data - min(lowest, 0.0), 0).astype(np.float32)
-    write_volume(out_brain, data, image.affine)
-    write_volume(out_mask, inside.astype(np.uint8), image.affine)
-    sidecar = {"Type": "Brain", "Sources": [t1w.name], "Method": method, "InputState": state}
-    write_json(_sidecar(out_mask), sidecar)
+    way = "nonzero" if (state, method) == ("brain", "deepbet") else method
+    given = None if mask is None else read_mask(mask, orientation)
+    found = extract_brain(image, way, given, name=t1w, threads=threads)
+    sources, how = [t1w, mask if way == "mask" else None], {"Method": way, "InputState": state}
+    write_sidecar(out_mask, sources, Type="Brain", **how)
+    write_sidecar(out_brain, sources, SkullStripped=True, **how)
+    write_volume(out_brain, cut_out(image, found), image.affine)
+    write_volume(out_mask, found.data, image.affine)
 
 
 def resample(brain: Path, out: Path, *, mm: float) -> None:
-    """Write the brain with isotropic voxels."""
+    """Write the brain with isotropic voxels of `mm`, in subject space."""
     from pmrpipe.preprocess.resample import to_isotropic
+    from pmrpipe.preprocess.sidecar import write_sidecar
+    from pmrpipe.volume import read_image, write_volume
 
     found = to_isotropic(read_image(brain), mm)
+    write_sidecar(out, [brain], SkullStripped=True, Resolution=f"{mm:g} mm isotropic")
     write_volume(out, found.data, found.affine)
 
 
@@ -72,30 +82,44 @@ def affine(
     seed: int = 2019,
     threads: int = 1,
 ) -> None:
-    """Write the affine as an ITK file, and its sidecar."""
+    """Write the affine as an ITK file, and its sidecar with direction, frame, units, quality."""
+    from pmrpipe.files import write_json
     from pmrpipe.preprocess.affine import normalise
+    from pmrpipe.preprocess.sidecar import DIRECTION
+    from pmrpipe.transforms import write_affine
+    from pmrpipe.volume import read_image
 
-    found = normalise(
-        read_image(brain_iso), read_image(template), subject=subject, seed=seed, threads=threads
-    )
-    sidecar = {
-        "Sources": [brain_iso.name, template.name],
-        "Direction": f"maps points of {TEMPLATE_NAME} to points of the T1w scan; with "
-        f"antsApplyTransforms it resamples images from T1w to {TEMPLATE_NAME}",
-        "Frame": "LPS (ITK)",
+    moving, fixed = read_image(brain_iso), read_image(template)
+    found = normalise(moving, fixed, subject=subject, seed=seed, threads=threads)
+    content = {
+        "Direction": DIRECTION,
+        "Frame": "LPS (ITK's world)",
         "Units": "mm",
+        "Format": "ITK affine, MATLAB 4",
+        "MatrixRAS": [[round(float(value), 9) for value in row] for row in found.matrix],
+        "RandomSeed": seed,
+        "Threads": threads,
         "Quality": found.quality,
+        "Sources": [Path(brain_iso).name, Path(template).name],
     }
-    write_json(out_json, sidecar)
+    write_json(out_json, content)
     write_affine(out_mat, found.matrix)
 
 
 def whiten(brain: Path, mask: Path, xfm: Path, template: Path, out: Path) -> None:
-    """Write the whitened brain on the template grid."""
+    """Write the brain on the template grid, whitened: [0, 1], background 0."""
+    from pmrpipe.preprocess.sidecar import on_template, write_sidecar
     from pmrpipe.preprocess.whiten import whiten
+    from pmrpipe.transforms import read_affine
+    from pmrpipe.volume import read_grid, read_image, read_mask, require_same_grid, write_volume
 
-    grid = read_image(template).grid
-    data = whiten(read_image(brain), read_mask(mask), read_affine(xfm), grid, brain)
+    image, inside, grid = read_image(brain), read_mask(mask), read_grid(template)
+    require_same_grid(inside, image, mask, brain)
+    data = whiten(image, inside, read_affine(xfm), grid, brain)
+    scale = "z-score inside the brain, clipped to 3, mapped to [0, 1]"
+    write_sidecar(
+        out, [brain, mask, xfm], **on_template(grid), SkullStripped=True, Intensities=scale
+    )
     write_volume(out, data, grid.affine)
 
 
@@ -110,14 +134,20 @@ def labels(
     orientation: str | None = None,
 ) -> None:
     """Write the labels on the template grid; InputError unless they lie on the scan's grid."""
+    from pmrpipe.errors import InputError
     from pmrpipe.preprocess.labels import to_template
+    from pmrpipe.preprocess.sidecar import on_template, write_sidecar
+    from pmrpipe.transforms import read_affine
+    from pmrpipe.volume import read_grid, read_labels, require_same_grid, write_volume
 
-    found = read_labels(dseg, orientation)
-    scan = read_image(t1w, orientation)
-    require_same_grid(found, scan, dseg, t1w)
-    grid = read_image(template).grid
-    write_volume(out, to_template(found, read_affine(xfm), grid, interpolation), grid.affine)
-    write_json(_sidecar(out), {"Sources": [dseg.name], "Interpolation": interpolation})
+    native = read_labels(dseg, orientation)
+    if not native.data.any():
+        raise InputError(dseg, "holds no label", "give a label map, or none for this scan")
+    require_same_grid(native, read_grid(t1w, orientation), dseg, t1w)
+    grid = read_grid(template)
+    data = to_template(native, read_affine(xfm), grid, interpolation, dseg)
+    write_sidecar(out, [dseg, xfm], **on_template(grid), Interpolation=interpolation)
+    write_volume(out, data, grid.affine)
 
 
 def pack(
@@ -127,22 +157,27 @@ def pack(
     *,
     labels: Sequence[int] = (),
 ) -> None:
-    """Pack preprocessed images and labels of one grid."""
+    """Pack preprocessed images and label maps of one grid, one after the other."""
+    from functools import partial
+
+    from pmrpipe.errors import InputError
     from pmrpipe.preprocess.pack import pack as write
-    from pmrpipe.preprocess.pack import quantised
+    from pmrpipe.volume import read_grid, read_image, read_labels, require_same_grid
 
-    first: Volume | None = None
-    arrays: dict[str, dict[str, np.ndarray]] = {"image": {}, "dseg": {}}
-    for kind, paths, read in (("image", images, read_image), ("dseg", dsegs, read_labels)):
-        for key, path in paths.items():
-            volume = read(path)
-            first = first or volume
-            require_same_grid(volume, first, path, "the cohort's grid")
-            data = volume.data
-            arrays[kind][key] = quantised(data) if kind == "image" else data
-    assert first is not None
-    write(arrays["image"], arrays["dseg"], first.grid, out, labels)
+    if not images:
+        raise InputError(out, "nothing to pack", "name at least one scan")
+    first = next(iter(images.values()))
+    grid = read_grid(first)
+    for path in (*images.values(), *dsegs.values()):
+        require_same_grid(read_grid(path), grid, path, first)
+    write(
+        {key: partial(_data, read_image, path) for key, path in images.items()},
+        {key: partial(_data, read_labels, path) for key, path in dsegs.items()},
+        grid,
+        out,
+        labels,
+    )
 
 
-def _sidecar(path: Path) -> Path:
-    return path.with_name(path.name.split(".")[0] + ".json")
+def _data(read, path):  # type: ignore[no-untyped-def]
+    return read(path).data
