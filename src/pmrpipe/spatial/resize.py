@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,17 +12,24 @@ from torch import Tensor
 def resize_image(image: Tensor, shape: Sequence[int]) -> Tensor:
     """Resample (B, C, X, Y, Z) to `shape`; outer faces coincide.
 
-    Whole factors downward are block means, others are trilinear after block means of the whole
-    part of the factor, so that nothing aliases.
+    Axes that shrink take exact area averages, so that nothing aliases (block means where the
+    factor is whole); axes that grow are interpolated linearly.
     """
-    if tuple(image.shape[2:]) == tuple(shape):
-        return image
-    factors = [max(1, n // m) for n, m in zip(image.shape[2:], shape, strict=True)]
-    if any(factor > 1 for factor in factors):
-        image = F.avg_pool3d(image, factors, ceil_mode=True, count_include_pad=False)
+    for axis, size in enumerate(shape, start=2):
+        if image.shape[axis] > size:
+            weights = _overlaps(image.shape[axis], size).to(image)
+            image = torch.tensordot(image, weights, ([axis], [1])).movedim(-1, axis)
     if tuple(image.shape[2:]) == tuple(shape):
         return image
     return F.interpolate(image, tuple(shape), mode="trilinear", align_corners=False)
+
+
+def _overlaps(n: int, m: int) -> Tensor:
+    """(m, n): the part that each of n equal cells has in each of m larger ones over one length."""
+    cells = torch.arange(n, dtype=torch.float64)
+    start = torch.arange(m, dtype=torch.float64)[:, None] * n / m
+    common = torch.minimum(cells + 1, start + n / m) - torch.maximum(cells, start)
+    return common.clamp(min=0) * m / n
 
 
 def resize_displacement(field: Tensor, shape: Sequence[int], rescale: bool = True) -> Tensor:
