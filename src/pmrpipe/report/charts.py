@@ -123,10 +123,15 @@ def dice_against_seconds(study: Study, looks: dict[str, Look]) -> Figure | None:
         mean, low, high = _mean_interval(study, method)
         look, seconds = looks[method.name], max(float(np.median(method.seconds)), 1e-3)
         if np.isfinite([low, high]).all():
-            axes.plot([seconds, seconds], [low, high], color=look.colour, lw=2)
+            reach = [[max(mean - low, 0)], [max(high - mean, 0)]]
+            axes.errorbar([seconds], [mean], reach, color=look.colour, lw=1.8, capsize=7)
         axes.plot(seconds, mean, look.marker, ms=11, mfc=look.colour, mec="white", mew=1.5)
         axes.annotate(
-            method.info.name, (seconds, mean), xytext=(9, 4), textcoords="offset points", fontsize=9
+            method.info.name,
+            (seconds, mean),
+            xytext=(11, 5),
+            textcoords="offset points",
+            fontsize=9,
         )
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.15)
@@ -160,15 +165,16 @@ def similarity_boxes(study: Study, looks: dict[str, Look]) -> Figure | None:
     return made
 
 
-def training_curves(study: Study, looks: dict[str, Look]) -> Figure | None:
-    """Training objective and validation score of every learned method."""
+def training_curves(study: Study, looks: dict[str, Look], narrow: bool = False) -> Figure | None:
+    """Training objective and validation score of every learned method; stacked when narrow."""
     learned = [(method, curves(method.history)) for method in study.methods]
     learned = [(method, found) for method, found in learned if found]
     if not learned:
         return None
     kinds = [kind for kind in ("loss", "score") if any(kind in found for _, found in learned)]
-    made = figure(5.2 * len(kinds), 3.8)
-    for axes, kind in zip(np.atleast_1d(made.subplots(1, len(kinds))), kinds, strict=True):
+    across, down = (1, len(kinds)) if narrow else (len(kinds), 1)
+    made = figure((4.6 if narrow else 5.2) * across, (3.3 if narrow else 3.8) * down)
+    for axes, kind in zip(np.ravel(made.subplots(down, across)), kinds, strict=True):
         for method, found in learned:
             for label, x, y in found.get(kind, []):
                 _curve(axes, x, y, looks[method.name], f"{method.name}{label}")

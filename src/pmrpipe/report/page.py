@@ -136,49 +136,52 @@ def _asset(name: str) -> str:
 
 def _charts(study: collect.Study, folder: Path) -> list[Chart]:
     looks = style.looks([method.name for method in study.methods])
-    plain = {
-        "dice-folding": (charts.dice_against_folding, *_FOLDING),
-        "dice-seconds": (charts.dice_against_seconds, *_SECONDS),
-        "training": (charts.training_curves, *_TRAINING),
-    }
-    if not study.labelled:
-        plain["similarity"] = (charts.similarity_boxes, *_SIMILARITY)
     made = []
-    boxes = charts.region_boxes(study, looks)
-    if boxes is not None:
-        narrow = _save(charts.region_boxes(study, looks, narrow=True), folder, "regions-narrow")
-        source = _save(boxes, folder, "regions")
-        made.append(Chart("regions", *_REGIONS, source=source, narrow=narrow, wide=True))
-    for name, (draw, heading, caption) in plain.items():
+    for name, (draw, heading, caption) in _CHARTS.items():
         figure = draw(study, looks)
-        if figure is not None:
-            made.append(Chart(name, heading, caption, _save(figure, folder, name)))
+        if figure is None or (name == "similarity" and study.labelled):
+            continue
+        narrow = None
+        if name in _TWO_FORMS:
+            narrow = style.data_uri(style.svg(draw(study, looks, narrow=True)), "svg+xml")
+        source = _save(figure, folder, name)
+        made.append(Chart(name, heading, caption, source, narrow, wide=name == "regions"))
     return made
 
 
-_REGIONS = (
-    "Dice by region",
-    "Box: quartiles, line: median, whiskers: 1.5 interquartile ranges; with up to 60 pairs "
-    "each point is a pair. Region Dice is the mean over the region's labels.",
-)
-_FOLDING = (
-    "Accuracy against folding",
-    "Small: single pairs; large: means over pairs. Lower right is better. The vertical axis is "
-    "logarithmic above 0.001 % and linear below.",
-)
-_SECONDS = (
-    "Accuracy against time",
-    "Vertical lines: 95 % interval of the mean. Upper left is better.",
-)
-_TRAINING = (
-    "Learning curves",
-    "The objectives of two methods have no common scale and are shown z-scored; validation Dice "
-    "is comparable.",
-)
-_SIMILARITY = (
-    "Similarity and smoothness",
-    "NCC of the fixed and the warped image inside the fixed brain, and SDlogJ of the deformation.",
-)
+_CHARTS = {
+    "regions": (
+        charts.region_boxes,
+        "Dice by region",
+        "Box: quartiles, line: median, whiskers: 1.5 interquartile ranges; with up to 60 pairs "
+        "each point is a pair. Region Dice is the mean over the region's labels.",
+    ),
+    "similarity": (
+        charts.similarity_boxes,
+        "Similarity and smoothness",
+        "NCC of the fixed and the warped image inside the fixed brain, and SDlogJ of the "
+        "deformation.",
+    ),
+    "dice-folding": (
+        charts.dice_against_folding,
+        "Accuracy against folding",
+        "Small: single pairs; large: means over pairs. Lower right is better. The vertical axis "
+        "is logarithmic above 0.001 % and linear below.",
+    ),
+    "dice-seconds": (
+        charts.dice_against_seconds,
+        "Accuracy against time",
+        "Vertical lines: 95 % interval of the mean. Upper left is better.",
+    ),
+    "training": (
+        charts.training_curves,
+        "Learning curves",
+        "The objectives of two methods have no common scale and are shown z-scored; validation "
+        "Dice is comparable.",
+    ),
+}
+# Charts with a second form for narrow screens.
+_TWO_FORMS = ("regions", "training")
 
 
 def _save(figure: Any, folder: Path, name: str) -> str:

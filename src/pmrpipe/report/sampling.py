@@ -53,15 +53,15 @@ class PairReader:
         self._results = results
         self._lookup = None if label_table is None else _region_lookup(label_table)
         self._image = lru_cache(maxsize=12)(lambda key: read_image(self._path(key)))
-        self._regions = lru_cache(maxsize=12)(lambda path: self._to_regions(path))
+        self._labels = lru_cache(maxsize=12)(self._read_labels)
 
     def _path(self, key: str) -> Path:
         return self._results.template if key == TEMPLATE_KEY else self._results.preproc(key)
 
-    def _to_regions(self, path: Path) -> np.ndarray | None:
-        if self._lookup is None or not path.exists():
-            return None
-        labels = read_labels(path).data
+    def _read_labels(self, path: Path) -> np.ndarray | None:
+        return read_labels(path).data if self._lookup is not None and path.exists() else None
+
+    def _to_regions(self, labels: np.ndarray) -> np.ndarray:
         return self._lookup[np.clip(labels, 0, len(self._lookup) - 1)]
 
     def views(self, method: str, moving: str, fixed: str) -> list[View] | None:
@@ -74,14 +74,75 @@ class PairReader:
         if not first.shape == second.shape == warped.shape:
             return None
         maps = (
-            self._regions(self._results.dseg(moving)),
-            self._regions(self._results.dseg(fixed)),
-            self._to_regions(self._results.warped_dseg(method, moving, fixed)),
+            self._labels(self._results.dseg(moving)),
+            self._labels(self._results.dseg(fixed)),
+            self._read_labels(self._results.warped_dseg(method, moving, fixed)),
         )
         images = (first.data, second.data, warped.data)
         field = _read_field(self._results.field(method, moving, fixed))
         box = _brain_box(first.data, second.data)
-        return [_view(*view, images, maps, field, second.grid, box) for view in VIEWS]
+        cuts = [_Cut.through(*view, box, second.grid) for view in VIEWS]
+        return [self._view(cut, images, maps, field) for cut in cuts]
+
+    def _view(self, cut: _Cut, images: tuple, maps: tuple, field: Field | None) -> View:
+        flat = [None if m is None else self._to_regions(cut.of(m)) for m in maps]
+        lines, jacobian = (None, None) if field is None else cut.of_field(*field)
+        shown = [cut.of(image) for image in images]
+        return View(cut.name, *shown, *flat, lines, jacobian, shown[1] > 0, cut.spacing)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A slice through a box of a grid: rows are the higher array axis, columns the lower."""
+
+    name: str
+    axis: int
+    place: int
+    box: tuple[tuple[int, int], ...]
+    grid: Grid
+
+    @classmethod
+    def through(cls, name: str, axis: int, fraction: float, box: list, grid: Grid) -> _Cut:
+        start, stop = box[axis]
+        return cls(name, axis, round(start + fraction * (stop - 1 - start)), tuple(box), grid)
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """Array axes of the rows and of the columns."""
+        columns, rows = (axis for axis in range(3) if axis != self.axis)
+        return rows, columns
+
+    @property
+    def spacing(self) -> tuple[float, float]:
+        rows, columns = self.plane
+        return self.grid.spacing[rows], self.grid.spacing[columns]
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """The slice of a volume, (rows, columns)."""
+        index: list[slice | int] = [slice(*limits) for limits in self.box]
+        index[self.axis] = self.place
+        return values[tuple(index)].T
+
+    def of_field(self, field: np.ndarray, own: Grid) -> tuple[np.ndarray, np.ndarray]:
+        """Moved points (2, rows, columns) in voxels of the slice, and det J, from three planes."""
+        first = min(max(self.place - 1, 0), self.grid.shape[self.axis] - 3)
+        slab = [slice(*limits) for limits in self.box]
+        slab[self.axis] = slice(first, first + 3)
+        part = _part(self.grid, slab)
+        moved = sample_points(part, field=(field, own)) - sample_points(part)
+        middle: list[slice | int] = [slice(None)] * 3
+        middle[self.axis] = self.place - first
+        jacobian = jacobian_determinant(moved.astype(np.float32), part)[tuple(middle)].T
+        in_voxels = moved[tuple(middle)] @ np.linalg.inv(self.grid.affine[:3, :3]).T
+        shift = np.stack([in_voxels[..., axis].T for axis in self.plane])
+        return np.indices(shift.shape[1:], dtype=np.float64) + shift, jacobian
+
+
+def _part(grid: Grid, box: list[slice]) -> Grid:
+    """The grid of a box of voxels."""
+    affine = grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [piece.start for piece in box]
+    return Grid(tuple(piece.stop - piece.start for piece in box), affine)
 
 
 def _region_lookup(label_table: pd.DataFrame) -> np.ndarray:
@@ -103,6 +164,7 @@ def _read_field(path: Path) -> Field | None:
 
 
 def _brain_box(*images: np.ndarray) -> list[tuple[int, int]]:
+    """First and last voxel plus margin of what is above 0 in any image, for each axis."""
     brain = np.logical_or.reduce([image > 0 for image in images])
     box = []
     for axis, size in enumerate(brain.shape):
@@ -111,51 +173,3 @@ def _brain_box(*images: np.ndarray) -> list[tuple[int, int]]:
         first, last = (inside[0], inside[-1]) if inside.size else (0, size - 1)
         box.append((max(int(first) - _MARGIN, 0), min(int(last) + _MARGIN + 1, size)))
     return box
-
-
-def _view(name: str, axis: int, fraction: float, images, maps, field, grid: Grid, box) -> View:
-    start, stop = box[axis]
-    cut = round(start + fraction * (stop - 1 - start))
-    index = [slice(*limits) for limits in box]
-    index[axis] = cut
-    rows, columns = (2 if axis != 2 else 1), (0 if axis != 0 else 1)
-    where = tuple(index)
-    lines = jacobian = None
-    if field is not None:
-        lines, jacobian = _field_slice(*field, grid, axis, cut, index, (rows, columns))
-    brain = images[1][where].T > 0
-    flat = [None if regions is None else regions[where].T for regions in maps]
-    return View(
-        name,
-        *(image[where].T for image in images),
-        *flat,
-        lines,
-        jacobian,
-        brain,
-        (grid.spacing[rows], grid.spacing[columns]),
-    )
-
-
-def _field_slice(
-    field: np.ndarray, own: Grid, grid: Grid, axis: int, cut: int, index: list, plane
-) -> tuple[np.ndarray, np.ndarray]:
-    """Moved points (2, rows, columns) in voxels of the slice, and det J, from a slab of three."""
-    first = min(max(cut - 1, 0), grid.shape[axis] - 3)
-    slab = list(index)
-    slab[axis] = slice(first, first + 3)
-    part = _part(grid, slab)
-    sampled = (sample_points(part, field=(field, own)) - sample_points(part)).astype(np.float32)
-    middle = [slice(None)] * 3
-    middle[axis] = cut - first
-    jacobian = jacobian_determinant(sampled, part)[tuple(middle)].T
-    in_voxels = sampled[tuple(middle)] @ np.linalg.inv(grid.affine[:3, :3]).T
-    moved = [in_voxels[..., plane[0]].T, in_voxels[..., plane[1]].T]
-    steps = np.indices(moved[0].shape, dtype=np.float64)
-    return steps + np.stack(moved), jacobian
-
-
-def _part(grid: Grid, box: list[slice]) -> Grid:
-    """The grid of a box of voxels."""
-    affine = grid.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ [piece.start for piece in box]
-    return Grid(tuple(piece.stop - piece.start for piece in box), affine)

@@ -147,7 +147,8 @@ def comparison_rows(study: Study) -> list[dict[str, object]]:
         {
             "method": row.method,
             "reference": row.reference,
-            "difference": f"{row.difference:+.3f}",
+            "difference": _signed(row.difference),
+            "value": float(row.difference),
             "interval": _signed_interval(row.low, row.high),
             "pairs": int(row.pairs),
             "subjects": int(row.subjects),
@@ -159,7 +160,12 @@ def comparison_rows(study: Study) -> list[dict[str, object]]:
 
 
 def _signed_interval(low: float, high: float) -> str:
-    return f"{low:+.3f} to {high:+.3f}" if np.isfinite([low, high]).all() else MISSING
+    known = np.isfinite([low, high]).all()
+    return f"{_signed(low)} to {_signed(high)}" if known else MISSING
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def label_frame(study: Study) -> pd.DataFrame:

@@ -50,8 +50,8 @@ def _data_sentence(study: Study) -> str:
     roles = {split: (scans, subjects) for split, scans, subjects, _ in cohort_counts(study.cohort)}
     subjects = {subject_of(key) for pair in study.pairs for key in pair}
     start = f"{len(study.pairs)} ordered pairs of {len(subjects)} test subjects were registered"
-    parts = [f"{roles[r][1]} for {w}" for r, w in _ROLES.items() if r in roles]
-    return f"{start} ({', '.join(parts)})." if parts else f"{start}."
+    parts = [f"{roles[role][1]} for {what}" for role, what in _ROLES.items() if role in roles]
+    return f"{start} (subjects: {', '.join(parts)})." if parts else f"{start}."
 
 
 _ROLES = {"train": "training", "validation": "validation", "test": "testing"}

@@ -1,0 +1,42 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pmrpipe.report.charts import curves
+from pmrpipe.report.style import looks
+from pmrpipe.report.tables import number
+
+
+def test_methods_are_told_apart_without_colour():
+    found = looks(["affine", "syn", "pmr", "pmr-cc", "a", "b", "c"])
+    for part in ("marker", "hatch", "dashes", "colour"):
+        assert len({getattr(look, part) for look in found.values()}) == 7
+
+
+def test_a_methods_look_does_not_depend_on_affine():
+    assert looks(["affine", "syn"])["syn"] == looks(["syn"])["syn"]
+
+
+@pytest.mark.parametrize("columns", [("step", "total", "val_dice"), ("epoch", "loss", "dice")])
+def test_curves_are_found_by_their_names(columns):
+    history = pd.DataFrame(np.arange(12).reshape(4, 3).astype(float), columns=columns)
+    history.iloc[1, 2] = np.nan
+    found = curves(history)
+    assert found["axis"] == columns[0].capitalize()
+    (_, steps, values) = found["score"][0]
+    assert steps.tolist() == [0, 6, 9]
+    assert values.tolist() == [2, 8, 11]
+    assert found["loss"][0][2].mean() == pytest.approx(0)
+
+
+def test_a_history_without_known_columns_has_no_curve():
+    assert curves(pd.DataFrame({"what": [1]})) == {}
+    assert curves(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(0.12345, 3, "0.123"), (0, 4, "0.0000"), (3e-6, 4, "<0.0001"), (np.nan, 2, "–")],
+)
+def test_numbers_as_shown(value, digits, text):
+    assert number(value, digits) == text
