@@ -23,10 +23,15 @@ def test_curves_are_found_by_their_names(columns):
     history.iloc[1, 2] = np.nan
     found = curves(history)
     assert found["axis"] == columns[0].capitalize()
-    (_, steps, values) = found["score"][0]
+    steps, values = found["score"]
     assert steps.tolist() == [0, 6, 9]
     assert values.tolist() == [2, 8, 11]
-    assert found["loss"][0][2].mean() == pytest.approx(0)
+    assert found["loss"][1].mean() == pytest.approx(0)
+
+
+def test_validation_without_labels_is_an_objective():
+    history = pd.DataFrame({"step": [1, 2], "total": [3, 2], "validation_objective": [-5.0, -4]})
+    assert set(curves(history)) == {"axis", "loss", "objective"}
 
 
 def test_a_history_without_known_columns_has_no_curve():

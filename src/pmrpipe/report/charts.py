@@ -171,19 +171,23 @@ def training_curves(study: Study, looks: dict[str, Look], narrow: bool = False) 
     learned = [(method, found) for method, found in learned if found]
     if not learned:
         return None
-    kinds = [kind for kind in ("loss", "score") if any(kind in found for _, found in learned)]
+    kinds = [kind for kind in _CURVE_NAMES if any(kind in found for _, found in learned)]
     across, down = (1, len(kinds)) if narrow else (len(kinds), 1)
     made = figure((4.6 if narrow else 5.2) * across, (3.3 if narrow else 3.8) * down)
     for axes, kind in zip(np.ravel(made.subplots(down, across)), kinds, strict=True):
         for method, found in learned:
-            for label, x, y in found.get(kind, []):
-                _curve(axes, x, y, looks[method.name], f"{method.name}{label}")
+            if kind in found:
+                _curve(axes, *found[kind], looks[method.name], method.name)
         axes.set(xlabel=learned[0][1]["axis"], ylabel=_CURVE_NAMES[kind])
         axes.legend(fontsize=9)
     return made
 
 
-_CURVE_NAMES = {"loss": "Objective (z-scored within method)", "score": "Validation Dice"}
+_CURVE_NAMES = {
+    "loss": "Objective (z-scored within method)",
+    "score": "Validation Dice",
+    "objective": "Validation objective, higher is better\n(z-scored within method)",
+}
 
 
 def _curve(axes: Axes, x: np.ndarray, y: np.ndarray, look: Look, label: str) -> None:
@@ -196,40 +200,37 @@ def curves(history: pd.DataFrame | None) -> dict[str, Any]:
     """Curves of a history table, by what their columns are called.
 
     The horizontal axis is the first of step, epoch, minutes, seconds. Validation columns begin
-    with val; those with dice in their name are scores. The training objective is total or loss,
-    drawn z-scored, as the objectives of two methods have no common scale.
+    with val; those with dice in their name are scores. Objectives are drawn z-scored: those of two
+    methods have no common scale.
 
     Returns
     -------
-    {} or {"axis": name, "loss": [(suffix, x, y)], "score": [(suffix, x, y)]}
+    {} or {"axis": name, "loss" | "score" | "objective": (x, y)}
     """
     if history is None or not len(history):
         return {}
-    axis = next((n for n in ("step", "epoch", "minutes", "seconds") if n in history), None)
+    names = [str(name) for name in history]
+    axis = next((name for name in ("step", "epoch", "minutes", "seconds") if name in names), None)
     x = history[axis].to_numpy(float) if axis else np.arange(len(history), dtype=float)
-    found: dict[str, Any] = {"axis": (axis or "row").capitalize()}
-    scores = [n for n in history if "dice" in n.lower()]
-    scores = [n for n in scores if n.lower().startswith("val")] or scores
-    losses = [n for n in ("train_total", "total", "train_loss", "loss") if n in history][:1]
-    if scores:
-        found["score"] = _lines(history, x, scores[:1], scale=False)
-    if losses:
-        found["loss"] = _lines(history, x, losses, scale=True)
-    return found if len(found) > 1 else {}
+    validation = [name for name in names if name.lower().startswith("val")]
+    scores = [n for n in validation if "dice" in n.lower()] or [n for n in names if "dice" in n]
+    columns = {
+        "loss": [n for n in ("train_total", "total", "train_loss", "loss") if n in names],
+        "score": scores,
+        "objective": [n for n in validation if "objective" in n],
+    }
+    found = {k: _line(history[n[0]], x, scale=k != "score") for k, n in columns.items() if n}
+    return {"axis": (axis or "row").capitalize(), **found} if found else {}
 
 
-def _lines(
-    history: pd.DataFrame, x: np.ndarray, names: list[str], scale: bool
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    lines = []
-    for name in names:
-        y = pd.to_numeric(history[name], errors="coerce").to_numpy(float)
-        keep = np.isfinite(y)
-        values = y[keep]
-        if scale and values.size and values.std() > 0:
-            values = (values - values.mean()) / values.std()
-        lines.append(("", x[keep], values))
-    return lines
+def _line(column: pd.Series, x: np.ndarray, scale: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that hold a number."""
+    y = pd.to_numeric(column, errors="coerce").to_numpy(float)
+    known = np.isfinite(y)
+    values = y[known]
+    if scale and values.size and values.std() > 0:
+        values = (values - values.mean()) / values.std()
+    return x[known], values
 
 
 def _method_legend(

@@ -29,8 +29,8 @@ class Chart:
     title: str
     caption: str
     source: str
+    width: int
     narrow: str | None = None
-    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ def build_report(
         "headline": words.headline(study),
         "columns": tables.summary_columns(study),
         "rows": tables.summary_cells(study),
+        "intervals": bool(study.labelled and study.summary["dice_low"].notna().any()),
+        "titles": [(m.name, m.info.title) for m in study.methods if m.info.title],
         "comparison": tables.comparison_rows(study),
         "few_subjects": _few_subjects(study),
         "charts": {chart.name: chart for chart in drawn},
@@ -107,7 +109,7 @@ def build_report(
         "counts": collect.cohort_counts(study.cohort),
         "config": _plain(config_summary),
         "versions": _plain(versions),
-        "sources": sources,
+        "sources": words.numbered(sources),
         "methods_text": words.methods_text(study, sources),
         "files": files,
         "outliers": _qc_pages(study, folder),
@@ -144,8 +146,9 @@ def _charts(study: collect.Study, folder: Path) -> list[Chart]:
         narrow = None
         if name in _TWO_FORMS:
             narrow = style.data_uri(style.svg(draw(study, looks, narrow=True)), "svg+xml")
+        width = round(_PIXELS_PER_INCH * figure.get_figwidth())
         source = _save(figure, folder, name)
-        made.append(Chart(name, heading, caption, source, narrow, wide=name == "regions"))
+        made.append(Chart(name, heading, caption, source, width, narrow))
     return made
 
 
@@ -180,6 +183,8 @@ _CHARTS = {
         "Dice is comparable.",
     ),
 }
+# Largest size on the page: letters a little larger than in the figure files.
+_PIXELS_PER_INCH = 112
 # Charts with a second form for narrow screens.
 _TWO_FORMS = ("regions", "training")
 

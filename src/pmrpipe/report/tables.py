@@ -104,7 +104,7 @@ def summary_cells(study: Study) -> list[tuple[MethodResult, list[Cell]]]:
 
 
 def _best(study: Study, frame: pd.DataFrame, column: Column) -> set[int]:
-    """Rows with the best value as shown, ties included; one method alone is not the best.
+    """Rows with the best value as shown, ties included; where all are equal none is the best.
 
     The method without deformation is left out of folding and time: it would always win.
     """
@@ -116,9 +116,9 @@ def _best(study: Study, frame: pd.DataFrame, column: Column) -> set[int]:
         for n, method in enumerate(study.methods)
         if np.isfinite(frame.at[n, column.key]) and (method.deforms or not undisputed)
     ]
-    if len(rows) < 2:
-        return set()
     shown = {n: round(frame.at[n, column.key], column.digits) for n in rows}
+    if len(set(shown.values())) < 2:
+        return set()
     target = (max if column.best == "max" else min)(shown.values())
     return {n for n, value in shown.items() if value == target}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pmrpipe.report.collect import Study, cohort_counts
+from pmrpipe.report.collect import MethodResult, Study, cohort_counts
 from pmrpipe.score.bootstrap import subject_of
 from pmrpipe.template import TEMPLATE_NAME
 
@@ -21,26 +21,34 @@ _METRICS = {
 
 def references(study: Study, citations: Mapping[str, str]) -> list[tuple[str, str]]:
     """(what, citation) of the methods, of what else was used, and of the measures."""
-    found = {m.info.title or m.name: m.info.citation for m in study.methods if m.info.citation}
-    named = {**found, **citations, **_METRICS}
-    seen: dict[str, str] = {}
-    for what, citation in named.items():
-        seen.setdefault(" ".join(citation.split()), what)
-    return [(what, citation) for citation, what in seen.items() if citation]
+    found = {_title(m): m.info.citation for m in study.methods if m.info.citation}
+    named = {**found, **citations}
+    named |= {what: citation for what, citation in _METRICS.items() if what not in named}
+    return [(what, " ".join(citation.split())) for what, citation in named.items() if citation]
+
+
+def numbered(sources: list[tuple[str, str]]) -> list[tuple[int, list[str], str]]:
+    """The list of references: (number, what it is for, citation), equal citations once."""
+    uses: dict[str, list[str]] = {}
+    for what, citation in sources:
+        uses.setdefault(citation, []).append(what)
+    return [(n, names, citation) for n, (citation, names) in enumerate(uses.items(), start=1)]
+
+
+def _title(method: MethodResult) -> str:
+    return method.info.title or method.name
 
 
 def methods_text(study: Study, sources: list[tuple[str, str]]) -> str:
     """A paragraph for a paper: data, preparation, methods, measures; [n] refers to `sources`."""
-    mark = {what: f" [{n}]" for n, (what, _) in enumerate(sources, start=1)}
-    names = ", ".join(
-        f"{m.info.title or m.name}{mark.get(m.info.title or m.name, '')}" for m in study.methods
-    )
+    mark = {what: f" [{n}]" for n, names, _ in numbered(sources) for what in names}
+    names = "; ".join(f"{_title(m)}{mark.get(_title(m), '')}" for m in study.methods)
     sentences = [
         _data_sentence(study),
         "Brains were extracted, brought to the template "
         f"{TEMPLATE_NAME}{mark.get('Template', '')} by one affine transformation each, resampled "
         "once from native space, and whitened inside the brain mask.",
-        f"Compared were {names}.",
+        f"Compared were: {names}.",
         *_measure_sentences(study, mark),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
