@@ -1,11 +1,11 @@
 """The simulated subjects as a raw BIDS dataset, with the truth as a derivative inside it.
 
-    root/dataset_description.json  participants.tsv  README  .bidsignore
-    root/sub-01/anat/sub-01_T1w.nii.gz (+ .json)
-    root/derivatives/truth/dataset_description.json  dseg.tsv
-    root/derivatives/truth/sub-01/anat/
-        sub-01_dseg.nii.gz  sub-01_desc-brain_mask.nii.gz                 on the T1w's grid
-        sub-01_from-T1w_to-MNI152NLin2009aSym_mode-image_xfm.nii.gz (+ .json)
+root/dataset_description.json  participants.tsv  README  .bidsignore
+root/sub-01/anat/sub-01_T1w.nii.gz (+ .json)
+root/derivatives/truth/dataset_description.json  dseg.tsv
+root/derivatives/truth/sub-01/anat/
+    sub-01_dseg.nii.gz  sub-01_desc-brain_mask.nii.gz                 on the T1w's grid
+    sub-01_from-T1w_to-MNI152NLin2009aSym_mode-image_xfm.nii.gz (+ .json)
 """
 
 from __future__ import annotations
@@ -69,9 +69,7 @@ def split_of(index: int, subjects: int) -> str:
     return "validation" if subjects >= 6 and index == subjects - test else "train"
 
 
-def write_dataset(
-    root: str | Path, subjects: int = 8, mm: float = 1.0, seed: int = SEED
-) -> None:
+def write_dataset(root: str | Path, subjects: int = 8, mm: float = 1.0, seed: int = SEED) -> None:
     """Write what is not a subject's: descriptions, participants.tsv and the label table."""
     root = Path(root)
     truth = root / "derivatives" / "truth"
@@ -128,6 +126,8 @@ def _write_truth(stem: Path, shape: Deformation, mm: float) -> None:
     grid = template_grid(max(_FIELD_MM, mm))
     points = world_points(grid)
     displacement = np.moveaxis(shape.to_subject(points) - points, 0, -1)
+    # Multiples of 1/256 mm compress well.
+    displacement = np.rint(displacement * 256) / np.float32(256)
     write_field(stem.with_name(stem.name + ".nii.gz"), displacement, grid)
     write_json(stem.with_name(stem.name + ".json"), _field_sidecar(stem, shape))
 

@@ -13,13 +13,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from pmrpipe.cohort.embedded.anatomy import Anatomy, head_grid, sample, world_points
-from pmrpipe.volume import Grid
+from pmrpipe.volume import Grid, Volume
 
-VELOCITY_MM = 4.0
+VELOCITY_MM = 5.0
 # Standard deviation of the Gaussian (mm) and share of the displacement: coarse scales dominate.
-_SCALES = ((24.0, 1.0), (14.0, 0.55), (8.0, 0.16))
-_SDLOGJ = (0.18, 0.22)
-_SQUARINGS = 7
+_SCALES = ((24.0, 1.0), (14.0, 0.55), (8.0, 0.18))
+_SDLOGJ = (0.158, 0.178)
+_SQUARINGS = 6
 _CENTRE_MM = np.array([0.0, -18.0, 0.0])
 
 
@@ -45,7 +45,7 @@ class Deformation:
         return inner + self._at(self.inverse, inner)
 
     def _at(self, field: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return np.stack([sample(component, self.grid, points) for component in field])
+        return np.stack([sample(Volume(c, self.grid.affine), points) for c in field])
 
 
 def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -57,18 +57,16 @@ def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def random_deformation(rng: np.random.Generator, anatomy: Anatomy) -> Deformation:
-    """Draw a deformation whose SDlogJ inside the brain is near a target drawn from 0.18 to 0.22."""
+    """Draw a deformation whose SDlogJ inside the brain is near 0.17."""
     grid = head_grid(VELOCITY_MM)
-    brain = sample(anatomy.brain, anatomy.head_grid, world_points(grid)) < 0
+    brain = sample(anatomy.brain, world_points(grid)) < 0
     velocity = _velocity(rng, grid, brain, target=rng.uniform(*_SDLOGJ))
     forward, inverse = exponential(velocity), exponential(-velocity)
     mm = np.float32(VELOCITY_MM)
     return Deformation(grid, forward * mm, inverse * mm, _random_affine(rng))
 
 
-def _velocity(
-    rng: np.random.Generator, grid: Grid, brain: np.ndarray, target: float
-) -> np.ndarray:
+def _velocity(rng: np.random.Generator, grid: Grid, brain: np.ndarray, target: float) -> np.ndarray:
     """Random velocity (3, X, Y, Z) in voxels whose divergence has SD `target` in the brain."""
     velocity = np.zeros((3, *grid.shape), np.float32)
     for sigma, share in _SCALES:

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from pmrpipe.cohort.embedded.anatomy import Anatomy, sample, template_labels, world_points
 from pmrpipe.cohort.embedded.deformation import Deformation, rotation
-from pmrpipe.volume import Grid
+from pmrpipe.volume import Grid, Volume
 
 ORIENTATIONS = ("RAS", "LAS", "LPS", "PIR", "RSA", "ASL", "RPI", "LIA")
 _THICKEST_MM = 5.0
@@ -88,8 +88,8 @@ def _axes(code: str) -> np.ndarray:
 
 
 def _head_points(anatomy: Anatomy, shape: Deformation) -> np.ndarray:
-    points = world_points(anatomy.head_grid)[:, ::4, ::4, ::4]
-    keep = (anatomy.head[::4, ::4, ::4] < 0) & (points[2] > _BOTTOM_MM)
+    points = world_points(anatomy.head.grid)[:, ::2, ::2, ::2]
+    keep = (anatomy.head.data[::2, ::2, ::2] < 0) & (points[2] > _BOTTOM_MM)
     return shape.to_subject(points[:, keep])
 
 
@@ -107,37 +107,75 @@ def _enclosing_grid(points: np.ndarray, axes: np.ndarray, sizes: np.ndarray) -> 
 def acquire(
     rng: np.random.Generator, anatomy: Anatomy, shape: Deformation, grid: Grid, look: Look
 ) -> Scan:
-    """Scan the deformed anatomy on `grid`; every voxel is sampled once from template space."""
+    """Scan the deformed anatomy on `grid`; every voxel is sampled once from template space.
+
+    What is smooth (the map, the skin, texture, bias) is evaluated at every fourth voxel. The rest
+    runs over slabs of four slices, which keeps its arrays small enough for the cache.
+    """
+    coarse = _smooth_parts(rng, anatomy, shape, grid, look)
+    # Fortran order is the order of the file.
+    t1w, labels = (np.zeros(grid.shape, np.int16, order="F") for _ in range(2))
+    mask = np.zeros(grid.shape, bool, order="F")
+    for start in range(0, grid.shape[2], _STRIDE):
+        slab = slice(start, min(start + _STRIDE, grid.shape[2]))
+        cell = coarse[..., start // _STRIDE : start // _STRIDE + 2]
+        fine = _upsample(cell, (*grid.shape[:2], slab.stop - slab.start))
+        signal, labels[..., slab], mask[..., slab] = _slab(anatomy, look, fine)
+        t1w[..., slab] = _noisy(rng, signal, look)
+    return Scan(grid, t1w, labels, mask)
+
+
+def _smooth_parts(
+    rng: np.random.Generator, anatomy: Anatomy, shape: Deformation, grid: Grid, look: Look
+) -> np.ndarray:
+    """Distance to the skin, texture, bias and template points (6, x, y, z) on the lattice."""
     lattice = _lattice(grid)
-    points = _upsample(shape.to_template(_lattice_points(grid, lattice)), grid.shape)
-    near = sample(anatomy.head, anatomy.head_grid, points) < 1.0
-    inside = points[:, near]
-    del points
-    brain = sample(anatomy.brain, anatomy.head_grid, inside)
-    labels, mask = np.zeros(grid.shape, np.int16), np.zeros(grid.shape, bool)
-    labels[near] = _labels_at(inside, brain)
+    points = shape.to_template(_lattice_points(grid, lattice))
+    grain = sample(_texture(rng, anatomy), points)
+    bias = _bias(rng, lattice, look.bias)
+    return np.concatenate([np.stack([sample(anatomy.head, points), grain, bias]), points])
+
+
+def _slab(
+    anatomy: Anatomy, look: Look, fine: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Noise-free signal, labels and brain mask of a slab, from `_smooth_parts` at its voxels."""
+    near = fine[0] < 1.0
+    head, grain, bias = (part[near] for part in fine[:3])
+    points = fine[3:, near]
+    brain = sample(anatomy.brain, points)
+    shape = fine.shape[1:]
+    signal, labels, mask = (
+        np.zeros(shape, np.float32),
+        np.zeros(shape, np.int16),
+        np.zeros(shape, bool),
+    )
+    labels[near] = _labels_at(points, brain)
     mask[near] = (brain < 0) | (labels[near] > 0)
-    signal = np.zeros(grid.shape, np.float32)
-    signal[near] = _tissue(rng, anatomy, look, inside, brain)
-    signal *= _bias(rng, lattice, grid.shape, look.bias)
-    return Scan(grid, _noisy(rng, signal, look), labels, mask)
+    signal[near] = _tissue(anatomy, look, points, brain, head, grain) * bias
+    return signal, labels, mask
 
 
 def _labels_at(points: np.ndarray, brain: np.ndarray) -> np.ndarray:
     labels = template_labels()
     close = brain < 4
     found = np.zeros(points.shape[1], np.int16)
-    found[close] = sample(labels.data, labels.grid, points[:, close], order=0)
+    found[close] = sample(labels, points[:, close], order=0)
     return found
 
 
 def _tissue(
-    rng: np.random.Generator, anatomy: Anatomy, look: Look, points: np.ndarray, brain: np.ndarray
+    anatomy: Anatomy,
+    look: Look,
+    points: np.ndarray,
+    brain: np.ndarray,
+    head: np.ndarray,
+    grain: np.ndarray,
 ) -> np.ndarray:
-    """Noise-free signal at template `points` (3, N) inside the head, white matter = 1."""
-    texture = _texture(rng, anatomy)
-    grain = sample(texture, anatomy.head_grid, points)
-    head = sample(anatomy.head, anatomy.head_grid, points)
+    """Noise-free signal at template `points` (3, N) inside the head, white matter = 1.
+
+    `brain` and `head` (N,) are distances to the surfaces, `grain` (N,) a texture of SD 1.
+    """
     signal = _soft_tissue(look, head, grain, points)
     fluid_end = look.fluid_mm * (1 + 0.25 * grain)
     skull_end = fluid_end + look.skull_mm * (1 + 0.15 * grain)
@@ -146,7 +184,7 @@ def _tissue(
     signal += (bone - signal) * _step(skull_end - brain, 0.6)
     signal += (look.fluid - signal) * _step(fluid_end - brain, 0.5)
     close = brain < 3
-    cerebral = sample(anatomy.t1, anatomy.grid, points[:, close])
+    cerebral = sample(anatomy.t1, points[:, close])
     knots = (0.0, 0.15, 0.62, 0.87, 1.0)
     values = (look.fluid, look.fluid, look.grey, look.white, look.white * 1.08)
     curve = np.interp(cerebral, knots, values).astype(np.float32)
@@ -154,9 +192,7 @@ def _tissue(
     return signal * _step(-head, 0.5)
 
 
-def _soft_tissue(
-    look: Look, head: np.ndarray, grain: np.ndarray, points: np.ndarray
-) -> np.ndarray:
+def _soft_tissue(look: Look, head: np.ndarray, grain: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Skin, fat under it, muscle below, eyeballs and the airway."""
     signal = look.muscle * (1 + 0.25 * grain)
     fat = _step(head + 5.5 + 1.2 * grain, 0.7) * _step(-1.6 - head, 0.6)
@@ -170,10 +206,10 @@ def _soft_tissue(
     return signal
 
 
-def _texture(rng: np.random.Generator, anatomy: Anatomy) -> np.ndarray:
-    noise = rng.standard_normal(anatomy.head_grid.shape, dtype=np.float32)
-    smooth = gaussian_filter(noise, 2.5, truncate=3)
-    return np.clip(smooth / smooth.std(), -2.5, 2.5)
+def _texture(rng: np.random.Generator, anatomy: Anatomy) -> Volume:
+    noise = rng.standard_normal(anatomy.head.shape, dtype=np.float32)
+    smooth = gaussian_filter(noise, 1.25, truncate=3)
+    return Volume(np.clip(smooth / smooth.std(), -2.5, 2.5), anatomy.head.affine)
 
 
 def _step(distance: np.ndarray, width: float) -> np.ndarray:
@@ -181,18 +217,14 @@ def _step(distance: np.ndarray, width: float) -> np.ndarray:
     return np.clip(0.5 + distance / np.float32(2 * width), 0, 1).astype(np.float32)
 
 
-def _bias(
-    rng: np.random.Generator, lattice: list[np.ndarray], shape: tuple[int, int, int], size: float
-) -> np.ndarray:
+def _bias(rng: np.random.Generator, lattice: list[np.ndarray], size: float) -> np.ndarray:
     """Smooth multiplicative field around 1: exponential of a random quadratic, log-SD `size`."""
-    x, y, z = np.meshgrid(
-        *[2 * axis / max(n - 1, 1) - 1 for axis, n in zip(lattice, shape, strict=True)],
-        indexing="ij",
-    )
+    unit = [2 * axis / axis[-1] - 1 for axis in lattice]
+    x, y, z = np.meshgrid(*unit, indexing="ij")
     terms = (x, y, z, x * y, y * z, x * z, x * x - 1 / 3, y * y - 1 / 3, z * z - 1 / 3)
     log = sum(rng.standard_normal() * term for term in terms)
     log = (log - log.mean()) * (size / log.std())
-    return _upsample(np.exp(log)[None].astype(np.float32), shape)[0]
+    return np.exp(log).astype(np.float32)
 
 
 def _noisy(rng: np.random.Generator, signal: np.ndarray, look: Look) -> np.ndarray:
@@ -206,7 +238,7 @@ def _noisy(rng: np.random.Generator, signal: np.ndarray, look: Look) -> np.ndarr
 
 def _lattice(grid: Grid) -> list[np.ndarray]:
     """Every fourth voxel index along each axis, reaching past the last one."""
-    return [np.arange(0, n - 1 + _STRIDE, _STRIDE, dtype=np.float64) for n in grid.shape]
+    return [np.arange(0, n + _STRIDE, _STRIDE, dtype=np.float64) for n in grid.shape]
 
 
 def _lattice_points(grid: Grid, lattice: list[np.ndarray]) -> np.ndarray:
@@ -218,13 +250,11 @@ def _lattice_points(grid: Grid, lattice: list[np.ndarray]) -> np.ndarray:
 
 def _upsample(values: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Linear interpolation of lattice values (C, x, y, z) to all voxels (C, *shape)."""
+    weight = (np.arange(_STRIDE) / _STRIDE).astype(np.float32)
     for axis in (1, 2, 3):
-        index = np.arange(shape[axis - 1])
-        low = index // _STRIDE
-        weight = (index % _STRIDE / _STRIDE).astype(np.float32)
-        weight = weight.reshape([-1 if a == axis else 1 for a in range(4)])
-        start, end = values.take(low, axis), values.take(
-            np.minimum(low + 1, values.shape[axis] - 1), axis
-        )
-        values = start + (end - start) * weight
+        values = np.moveaxis(values, axis, -1)
+        start = values[..., :-1, None]
+        fine = start + (values[..., 1:, None] - start) * weight
+        fine = fine.reshape(*values.shape[:-1], -1)[..., : shape[axis - 1]]
+        values = np.moveaxis(fine, -1, axis)
     return values
