@@ -152,6 +152,8 @@ def _mean_interval(study: Study, method: MethodResult) -> tuple[float, float, fl
 
 def similarity_boxes(study: Study, looks: dict[str, Look]) -> Figure | None:
     """Box plots of NCC and SDlogJ by method: what a cohort without labels has."""
+    if study.labelled:
+        return None
     made = figure(7.6, 3.6)
     panels = made.subplots(1, 2)
     for axes, (column, name) in zip(

@@ -141,7 +141,7 @@ def _charts(study: collect.Study, folder: Path) -> list[Chart]:
     made = []
     for name, (draw, heading, caption) in _CHARTS.items():
         figure = draw(study, looks)
-        if figure is None or (name == "similarity" and study.labelled):
+        if figure is None:
             continue
         narrow = None
         if name in _TWO_FORMS:

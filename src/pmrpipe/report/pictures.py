@@ -184,9 +184,13 @@ def _contours(place: _Place, regions: np.ndarray | None, target: bool = False) -
     """Outlines of the regions; those of the target are white and dashed."""
     if regions is None:
         return
-    for number in np.unique(regions[regions > 0]):
-        colour = "#ffffff" if target else region_colour(int(number))
-        _outline(place, regions == number, colour, (1.5, 2.5) if target else None)
+    numbers = np.unique(regions[regions > 0]).tolist()
+    found = [(number, line) for number in numbers for line in _edges(place, regions == number)]
+    lines = [line for _, line in found]
+    if target:
+        place.lines(lines, colors="#ffffff", **_dashed((1.5, 2.5)))
+    else:
+        place.lines(lines, colors=[region_colour(number) for number, _ in found], lw=1.15)
 
 
 def region_colour(number: int) -> str:
@@ -197,13 +201,21 @@ def region_colour(number: int) -> str:
 def _outline(
     place: _Place, mask: np.ndarray, colour: str, dashes: tuple[float, float] | None = None
 ) -> None:
+    style = _dashed(dashes) if dashes else {"lw": 1.15}
+    place.lines(_edges(place, mask), colors=colour, **style)
+
+
+def _dashed(dashes: tuple[float, float]) -> dict[str, Any]:
+    return {"lw": 0.9, "linestyles": [(0, dashes)]}
+
+
+def _edges(place: _Place, mask: np.ndarray) -> list[np.ndarray]:
+    """Lines around a mask, in pixels."""
     from contourpy import contour_generator
 
     # One voxel of margin closes the lines of a region that reaches the border.
     found = contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5)
-    lines = [place.points(line[:, 0] - 1, line[:, 1] - 1) for line in found]
-    style = {"lw": 0.9, "linestyles": [(0, dashes)]} if dashes else {"lw": 1.15}
-    place.lines(lines, colors=colour, **style)
+    return [place.points(line[:, 0] - 1, line[:, 1] - 1) for line in found]
 
 
 def _grid(place: _Place, view: View) -> None:

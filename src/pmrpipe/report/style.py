@@ -90,6 +90,8 @@ def svg(made: Figure) -> bytes:
     """The figure as SVG without date, so that equal figures have equal bytes."""
     buffer = io.BytesIO()
     made.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    # The layout is found; to find it again for another format takes most of the time.
+    made.set_layout_engine("none")
     return buffer.getvalue()
 
 
