@@ -12,7 +12,7 @@ SOURCE = next(
 )
 sys.path.insert(0, str(SOURCE))
 # Every `python -m pmrpipe` of a job, here or on a cluster node, finds the same sources.
-os.environ["PYTHONPATH"] = str(SOURCE)
+os.environ.update(PYTHONPATH=str(SOURCE))
 
 from pmrpipe.errors import PmrpipeError
 from pmrpipe.paths import FOLDER_PATTERN, KEY_PATTERN, TEMPLATE_KEY, pair_name

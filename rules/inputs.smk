@@ -26,8 +26,16 @@ def raw_labels(wildcards):
 def brain_options(wildcards, input):
     scan = PLAN.scans[wildcards.key]
     mask = ["--mask", scan.mask] if scan.brain == "mask" else []
-    return shown("--state", scan.input_state, "--method", scan.brain, *mask,
-                 *orientation(scan), "--threads", STUDY.threads.brain)
+    return shown(
+        "--state",
+        scan.input_state,
+        "--method",
+        scan.brain,
+        *mask,
+        *orientation(scan),
+        "--threads",
+        STUDY.threads.brain,
+    )
 
 
 def orientation(scan):
@@ -35,8 +43,13 @@ def orientation(scan):
 
 
 def label_options(wildcards):
-    return shown("--interpolation", STUDY.labels_interpolation, "--table", STUDY.labels,
-                 *orientation(PLAN.scans[wildcards.key]))
+    return shown(
+        "--interpolation",
+        STUDY.labels_interpolation,
+        "--table",
+        STUDY.labels,
+        *orientation(PLAN.scans[wildcards.key]),
+    )
 
 
 def shown(*words):
@@ -75,9 +88,20 @@ def training_options(wildcards):
         for name, value in STUDY.training.model_dump(exclude_none=True).items()
         for item in (f"--{name.replace('_', '-')}", value)
     ]
-    return shown("--method", PLAN.spec_argument(wildcards.method), "--seed", STUDY.seed,
-                 "--threads", STUDY.threads.training, *network_mm(), *schedule,
-                 "--train", *train, "--validation", *validation)
+    return shown(
+        "--method",
+        PLAN.spec_argument(wildcards.method),
+        "--seed",
+        STUDY.seed,
+        "--threads",
+        STUDY.threads.training,
+        *network_mm(),
+        *schedule,
+        "--train",
+        *train,
+        "--validation",
+        *validation,
+    )
 
 
 def network_mm():
@@ -107,10 +131,26 @@ def registration_options(wildcards):
     weights = (
         ["--weights", PLAN.weights(wildcards.method)] if wildcards.method in PLAN.learned else []
     )
-    return shown("--method", PLAN.spec_argument(wildcards.method), "--mm", STUDY.grid_mm,
-                 "--interpolation", STUDY.labels_interpolation, "--seed", STUDY.seed,
-                 "--threads", STUDY.threads.registration, *weights, *network_mm(),
-                 "--labels", *labels, "--orientations", *codes, "--pairs", *pairs)
+    return shown(
+        "--method",
+        PLAN.spec_argument(wildcards.method),
+        "--mm",
+        STUDY.grid_mm,
+        "--interpolation",
+        STUDY.labels_interpolation,
+        "--seed",
+        STUDY.seed,
+        "--threads",
+        STUDY.threads.registration,
+        *weights,
+        *network_mm(),
+        "--labels",
+        *labels,
+        "--orientations",
+        *codes,
+        "--pairs",
+        *pairs,
+    )
 
 
 def registered_files():
@@ -125,8 +165,15 @@ def scoring_inputs(wildcards):
 
 def scoring_options(wildcards):
     table = ["--table", STUDY.labels] if STUDY.labels else []
-    return shown("--method", wildcards.method, "--mm", STUDY.grid_mm,
-                 "--interpolation", STUDY.labels_interpolation, *table)
+    return shown(
+        "--method",
+        wildcards.method,
+        "--mm",
+        STUDY.grid_mm,
+        "--interpolation",
+        STUDY.labels_interpolation,
+        *table,
+    )
 
 
 def scored_parts(wildcards):

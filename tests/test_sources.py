@@ -18,15 +18,17 @@ def test_closure_follows_imports_inside_functions() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "same"),
     [
-        ("def f():\n    return 1\n", 'def f():\n    """Words."""\n    # more\n    return 1\n', True),
+        (
+            "def f():\n    return 1\n",
+            'def f():\n    """Words."""\n    # more\n    return 1\n',
+            True,
+        ),
         ("def f():\n    return 1\n", "def f():\n    return 2\n", False),
         ('x = "a"\n', 'x = "b"\n', False),
     ],
 )
 def test_comments_and_docstrings_do_not_count(before: str, after: str, same: bool) -> None:
-    one, two = (
-        ast.dump(sources._without_docstrings(ast.parse(text))) for text in (before, after)
-    )
+    one, two = (ast.dump(sources._without_docstrings(ast.parse(text))) for text in (before, after))
     assert (one == two) is same
 
 

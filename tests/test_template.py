@@ -9,7 +9,9 @@ from pmrpipe.template import template_brain, template_grid
 from pmrpipe.volume import Grid
 
 
-@pytest.mark.parametrize(("mm", "shape"), [(1, (160, 192, 176)), (2, (80, 96, 88)), (4, (40, 48, 44))])
+@pytest.mark.parametrize(
+    ("mm", "shape"), [(1, (160, 192, 176)), (2, (80, 96, 88)), (4, (40, 48, 44))]
+)
 def test_grids_share_one_field_of_view(mm: float, shape: tuple[int, int, int]) -> None:
     grid, full = template_grid(mm), template_grid(1)
     assert grid.shape == shape

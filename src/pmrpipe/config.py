@@ -18,7 +18,9 @@ from pmrpipe.errors import InputError
 InputState = Literal["head", "brain"]
 BrainMethod = Literal["deepbet", "mask", "nonzero"]
 LabelInterpolation = Literal["nearest", "genericLabel"]
-_ORIENTATION = r"^[RL][AP][SI]$|^[RL][SI][AP]$|^[AP][RL][SI]$|^[AP][SI][RL]$|^[SI][RL][AP]$|^[SI][AP][RL]$"
+_ORIENTATION = (
+    r"^[RL][AP][SI]$|^[RL][SI][AP]$|^[AP][RL][SI]$|^[AP][SI][RL]$|^[SI][RL][AP]$|^[SI][AP][RL]$"
+)
 
 
 class _Section(BaseModel):
@@ -95,9 +97,7 @@ class Pairs(_Section):
     )
     subject: str | None = Field(None, description="the fixed scan of `to-subject`")
     k: int = Field(1, ge=1, description="partners per scan of `random`")
-    file: str | None = Field(
-        None, description="TSV with the columns moving and fixed, for `file`"
-    )
+    file: str | None = Field(None, description="TSV with the columns moving and fixed, for `file`")
 
 
 class Training(_Section):
@@ -140,9 +140,7 @@ class Study(_Section):
     exclude: dict[str, str] = Field(
         default_factory=dict, description="subject or scan: reason; listed in the report"
     )
-    input_state: InputState = Field(
-        "head", description="whole heads, or brains already extracted"
-    )
+    input_state: InputState = Field("head", description="whole heads, or brains already extracted")
     brain: BrainMethod | None = Field(
         None, description="brain extraction; null: deepbet for heads, nonzero for brains"
     )
@@ -209,7 +207,9 @@ def parse(content: dict[str, Any], source: object = "configuration") -> Study:
     try:
         return Study.model_validate(content)
     except ValidationError as error:
-        raise InputError(source, _first_problem(error), "config/README.md lists every key") from None
+        raise InputError(
+            source, _first_problem(error), "config/README.md lists every key"
+        ) from None
 
 
 def _first_problem(error: ValidationError) -> str:

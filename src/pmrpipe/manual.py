@@ -34,7 +34,9 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
             rows += _rows(inner, f"{prefix}{name}.")
             continue
         default = _default(info)
-        rows.append(f"| `{prefix}{name}` | {_type(info.annotation)} | {default} | {info.description} |")
+        rows.append(
+            f"| `{prefix}{name}` | {_type(info.annotation)} | {default} | {info.description} |"
+        )
         if name == "overrides":
             rows += _rows(info.annotation.__args__[1], "overrides.SUBJECT.")
     return rows

@@ -47,7 +47,9 @@ def template_file(which: str) -> Path:
     """Path of the template's `brain`, `gm` or `wm` image inside the nilearn installation."""
     found = importlib.util.find_spec("nilearn")
     if found is None or not found.submodule_search_locations:
-        raise WorkError("nilearn", "is not installed", "pip install nilearn: it carries the template")
+        raise WorkError(
+            "nilearn", "is not installed", "pip install nilearn: it carries the template"
+        )
     path = Path(found.submodule_search_locations[0]) / "datasets" / "data" / _FILES[which]
     if not path.exists():
         raise WorkError(path, "is missing from the nilearn installation", "reinstall nilearn")

@@ -37,7 +37,11 @@ def test_sessions_runs_and_subjects_are_found(tmp_path: Path) -> None:
         "derivatives/x/sub-B/anat/sub-B_T1w.nii.gz",
     )
     cohort = index(study(tmp_path))
-    assert [scan.key for scan in cohort.scans] == ["sub-A_ses-1_run-1", "sub-A_ses-1_run-2", "sub-B"]
+    assert [scan.key for scan in cohort.scans] == [
+        "sub-A_ses-1_run-1",
+        "sub-A_ses-1_run-2",
+        "sub-B",
+    ]
     assert {scan.split for scan in cohort.scans} == {"test"}
     brains = index(study(tmp_path, inputs={"t1w_desc": "brain"}))
     assert [scan.t1w.name for scan in brains.scans] == ["sub-B_desc-brain_T1w.nii.gz"]
@@ -109,7 +113,10 @@ def test_dicom_and_missing_folders_are_named(tmp_path: Path) -> None:
 
 
 def test_fractions_keep_subjects_together_and_are_seeded(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"sub-{n}/ses-{s}/anat/sub-{n}_ses-{s}_T1w.nii.gz" for n in range(10) for s in "12"))
+    touch(
+        tmp_path,
+        *(f"sub-{n}/ses-{s}/anat/sub-{n}_ses-{s}_T1w.nii.gz" for n in range(10) for s in "12"),
+    )
     one, two = (index(study(tmp_path, split={"train": 0.6, "validation": 0.1})) for _ in range(2))
     assert one == two
     roles = {scan.subject: scan.split for scan in one.scans}

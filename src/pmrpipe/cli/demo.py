@@ -33,11 +33,14 @@ def run_check_demo(options: Namespace) -> None:
     best = gain[[name for name in ("pmr", "pmr-cc") if name in gain]].idxmax()
     share = gain[best] / gain["syn"]
     folding = shown.loc[best, "folding_percent"]
-    say(f"{best} gains {gain[best]:.3f} mean region Dice over affine, {share:.0%} of what SyN gains")
+    say(
+        f"{best} gains {gain[best]:.3f} mean region Dice over affine, {share:.0%} of what SyN gains"
+    )
     good = gain[best] >= _LEAST_GAIN and share >= _LEAST_SHARE_OF_SYN and folding < _MOST_FOLDING
     if not good:
         problem = (
-            f"{best} must gain {_LEAST_GAIN} and half of SyN's gain, folding below {_MOST_FOLDING} %"
+            f"{best} must gain {_LEAST_GAIN} and half of what SyN gains, "
+            f"folding below {_MOST_FOLDING} %"
         )
         raise WorkError(results.summary, problem, "something in the chain is wrong")
     say(f"The table is as good as it must be. Report: {results.report}")

@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from pmrpipe.cli.messages import say
+
+if TYPE_CHECKING:
+    from pmrpipe.plan import Plan
+
+_ALWAYS = {
+    "Brain extraction": "Fisch et al., Computers in Biology and Medicine 179 (2024) 108845 (deepbet)",
+    "Affine normalisation": "Avants et al., NeuroImage 54 (2011) 2033-2044 (ANTs)",
+    "Template": "Fonov et al., NeuroImage 54 (2011) 313-327 (MNI152NLin2009aSym)",
+    "Workflow": "Mölder et al., F1000Research 10 (2021) 33 (Snakemake)",
+}
 
 
 def add_report(parser: ArgumentParser) -> None:
@@ -13,17 +26,40 @@ def run_report(options: Namespace) -> None:
     from pmrpipe.cohort.labels import read_label_table
     from pmrpipe.config import load
     from pmrpipe.plan import Plan
-    from pmrpipe.report import build_report
+    from pmrpipe.provenance import versions
+    from pmrpipe.report.collect import MethodInfo
+    from pmrpipe.report.page import build_report
 
     plan = Plan(load(options.study))
     study = plan.study
     build_report(
         plan.results,
         plan.results.report,
-        methods=plan.methods,
+        methods=[MethodInfo(s.name, s.title, s.citation, s.kind) for s in plan.specs.values()],
         title=study.cohort,
-        config_summary={},
-        citations={name: spec.citation for name, spec in plan.specs.items()},
-        excluded=[{"key": k, "reason": r} for k, r in plan.cohort.excluded.items()],
         label_table=read_label_table(study.labels) if study.labels else None,
+        config_summary=_configuration(plan),
+        citations=_ALWAYS,
+        excluded=[{"key": k, "reason": r} for k, r in plan.cohort.excluded.items()],
+        versions=versions(),
+        progress=say,
     )
+
+
+def _configuration(plan: Plan) -> dict[str, str]:
+    """What a reader must know of how the numbers came about; no path of this machine."""
+    study = plan.study
+    limits = study.training.model_dump(exclude_none=True)
+    inside = f"{study.network_mm:g} mm" if study.network_mm else "each method's own"
+    return {
+        "Reader": study.reader,
+        "Input": "whole heads" if study.input_state == "head" else "extracted brains",
+        "Pairs": f"{study.pairs.policy}: {len(plan.pairs)} ordered pairs",
+        "Grid": f"{study.grid_mm:g} mm",
+        "Inside the networks": inside,
+        "Training": ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in limits.items())
+        or "default",
+        "Label table": study.labels or "none",
+        "Label interpolation": study.labels_interpolation,
+        "Seed": str(study.seed),
+    }

@@ -30,7 +30,11 @@ def run_score_pairs(options: Namespace) -> None:
     from pmrpipe.score.regions import region_labels
     from pmrpipe.score.sidecar import sidecar
     from pmrpipe.score.tables import (
-        MethodScores, by_label_table, by_pair_table, timing_table, write_scores,
+        MethodScores,
+        by_label_table,
+        by_pair_table,
+        timing_table,
+        write_scores,
     )  # fmt: skip
     from pmrpipe.template import template_grid
 

@@ -76,7 +76,9 @@ def cohort_table(cohort: Cohort) -> pd.DataFrame:
         }
         for scan in cohort.scans
     ]
-    rows += [{"key": k, "subject": k.split("_")[0], "excluded": r} for k, r in cohort.excluded.items()]
+    rows += [
+        {"key": k, "subject": k.split("_")[0], "excluded": r} for k, r in cohort.excluded.items()
+    ]
     return pd.DataFrame(rows).sort_values("key", kind="stable")
 
 

@@ -53,7 +53,9 @@ def _line_sum(image: Tensor, window: int, axis: int) -> Tensor:
     return total  # type: ignore[return-value]
 
 
-def local_correlation(fixed: Tensor, warped: Tensor, window: int = 9, floor: float = 1e-5) -> Tensor:
+def local_correlation(
+    fixed: Tensor, warped: Tensor, window: int = 9, floor: float = 1e-5
+) -> Tensor:
     """Mean squared local normalised cross-correlation of (B, C, X, Y, Z), in [0, 1].
 
     cc = cross^2 / (var_fixed var_warped) over cubes of `window` voxels; windows that leave the

@@ -163,7 +163,10 @@ class PMR(LearnedMethod):
     def contributions(self, moving: Tensor, fixed: Tensor) -> list[Tensor]:
         """Displacement on the images' grid that each level's mean alone gives (Fig. 3 b to d)."""
         means = [level.mean for level in self.network(moving, fixed)]
-        alone = [[m if i == n else torch.zeros_like(m) for i, m in enumerate(means)] for n in range(len(means))]
+        alone = [
+            [m if i == n else torch.zeros_like(m) for i, m in enumerate(means)]
+            for n in range(len(means))
+        ]
         return [
             self._enlarged(integrate(self.combine(latents), self.squarings), moving)
             for latents in alone

@@ -25,7 +25,9 @@ class Schedule(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam (0.9, 0.999)")
-    decay: float = Field(1.0, gt=0, le=1, description="factor on the learning rate per `decay_steps`")
+    decay: float = Field(
+        1.0, gt=0, le=1, description="factor on the learning rate per `decay_steps`"
+    )
     decay_steps: int = Field(1000, ge=1)
     weight_decay: float = Field(0.0, ge=0)
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
@@ -93,8 +95,10 @@ def build(found: MethodSpec, network_mm: float | None = None, seed: int = 2019) 
     module, _, name = found.component.partition(":")
     component = getattr(importlib.import_module(module), name)
     if not found.learned:
-        return component(**found.parameters) if name == "AffineOnly" else component(
-            seed=seed, **found.parameters
+        return (
+            component(**found.parameters)
+            if name == "AffineOnly"
+            else component(seed=seed, **found.parameters)
         )
     import torch
 

@@ -74,7 +74,9 @@ class PairRegistration:
         seconds = time.perf_counter() - began
         out = self.results.field(self.name, moving, fixed)
         if self.name != "affine":
-            write_field(out, millimetres(deformation.displacement, deformation.grid), deformation.grid)
+            write_field(
+                out, millimetres(deformation.displacement, deformation.grid), deformation.grid
+            )
         self._warp(moving, fixed, source, grid)
         return seconds
 
@@ -87,7 +89,9 @@ class PairRegistration:
         if moving in self.labels:
             native = self.labels[moving]
             dseg = read_labels(native.path, native.orientation)
-            points = sample_points(grid, affine=read_affine(self.results.affine(moving)), field=warp)
+            points = sample_points(
+                grid, affine=read_affine(self.results.affine(moving)), field=warp
+            )
             labels = resample(dseg, points, self.interpolation)
             out = self.results.warped_dseg(self.name, moving, fixed)
             write_volume(out, labels.astype(np.int32), grid.affine)

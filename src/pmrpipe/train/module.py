@@ -55,7 +55,9 @@ class Fit(pl.LightningModule):
         terms = self.method.objective(moving, fixed)
         if not torch.isfinite(terms["total"]):
             problem = f"the objective is not finite at step {self.global_step}"
-            raise WorkError("training", problem, "lower schedule.learning_rate in the method's YAML")
+            raise WorkError(
+                "training", problem, "lower schedule.learning_rate in the method's YAML"
+            )
         for name, value in terms.items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()
         return terms["total"]

@@ -1,0 +1,64 @@
+"""Snakemake runs for real: in a folder of the test's own, on a copy of the workflow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A copy of the workflow; `run` calls Snakemake in it."""
+
+    folder: Path
+
+    def run(self, *words: str, cores: int = 2, check: bool = True) -> str:
+        """Everything that Snakemake printed; the last words may be config overrides."""
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *words]
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        # The rules' `python` is the one that runs the tests.
+        folder = str(Path(sys.executable).parent)
+        environment["PATH"] = os.pathsep.join([folder, environment["PATH"]])
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=550
+        )
+        text = done.stdout + done.stderr
+        assert not check or done.returncode == 0, text[-4000:]
+        return text
+
+    def planned(self, *words: str) -> set[str]:
+        """Names of the rules that would run."""
+        text = self.run("--dry-run", "--quiet", "rules", *words)
+        text += self.run("--dry-run", *words)
+        lines = (line.split() for line in text.splitlines())
+        return {w[1].rstrip(":") for w in lines if len(w) > 1 and w[0] in ("rule", "localrule")}
+
+
+def copy_workflow(folder: Path) -> Workflow:
+    """Copy what a clone holds, without results."""
+    for name in ("rules", "src", "config", "profiles", "envs"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(REPO / name, folder / name, ignore=ignored)
+    shutil.copy(REPO / "Snakefile", folder)
+    return Workflow(folder)
+
+
+@pytest.fixture
+def workflow(tmp_path: Path) -> Workflow:
+    return copy_workflow(tmp_path / "clone")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """The whole chain on tiny.yaml, run once for all tests."""
+    found = copy_workflow(tmp_path_factory.mktemp("tiny") / "clone")
+    found.run("--configfile", "config/tiny.yaml")
+    return found

@@ -1,0 +1,99 @@
+"""Cohorts other than the embedded one: brains, no labels, given weights, bad scans."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pmrpipe.files import read_tsv
+
+from .conftest import Workflow
+
+QUICK = {"cohort": "mine", "reader": "bids", "input_state": "brain", "grid_mm": 4}
+
+
+def configured(workflow: Workflow, root: Path, **keys: object) -> tuple[str, str]:
+    path = workflow.folder / "config" / "mine.yaml"
+    path.write_text(yaml.safe_dump({**QUICK, "root": str(root), **keys}))
+    return "--configfile", "config/mine.yaml"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    path = tmp_path / "labels.tsv"
+    path.write_text("index\tname\tregion\tscored\n1\tgrey\tfrontal\t1\n2\twhite\tputamen\t1\n")
+    return str(path)
+
+
+def test_a_bad_scan_is_named_and_excluded(
+    workflow: Workflow, brain_dataset: Path, table: str
+) -> None:
+    bad = brain_dataset / "sub-03" / "anat" / "sub-03_T1w.nii.gz"
+    bad.write_bytes(bad.read_bytes()[:2000])
+    words = configured(workflow, brain_dataset, labels=table, methods=["affine"])
+    text = workflow.run("--keep-going", *words, check=False)
+    assert f"pmrpipe: {bad}" in text
+    assert 'exclude: {sub-03: "why it is left out"}' in text
+    results = workflow.folder / "results" / "mine"
+    made = {path.name for path in results.glob("sub-*/anat/*_desc-preproc_T1w.nii.gz")}
+    assert len(made) == 4
+    words = configured(
+        workflow, brain_dataset, labels=table, methods=["affine"], exclude={"03": "cut short"}
+    )
+    workflow.run(*words)
+    summary = read_tsv(results / "score" / "summary.tsv").set_index("region")
+    assert summary.loc["all", "pairs"] == 12
+    assert summary.loc["all", "dice_mean"] > 0.8
+    page = (results / "report" / "index.html").read_text()
+    assert "cut short" in page
+
+
+def test_no_labels_and_no_training_with_given_weights(
+    workflow: Workflow, tiny: Workflow, brain_dataset: Path
+) -> None:
+    weights = tiny.folder / "results" / "tiny" / "train" / "pmr"
+    kept = shutil.copytree(weights, workflow.folder / "weights")
+    words = configured(
+        workflow,
+        brain_dataset,
+        methods=["affine", "pmr"],
+        network_mm=8,
+        weights={"pmr": str(kept)},
+        pairs={"policy": "to-subject", "subject": "01"},
+    )
+    assert "train_method" not in workflow.planned(*words)
+    workflow.run(*words)
+    results = workflow.folder / "results" / "mine"
+    pairs = read_tsv(results / "score" / "pmr" / "by_pair.tsv")
+    assert len(pairs) == 4
+    assert pairs["dice"].isna().all()
+    assert pairs["ncc"].notna().all()
+    assert (results / "report" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"metods": ["affine"]}, "unknown key `metods`"),
+        ({"split": {"train": ["01"], "test": ["01"]}}, "both train and test"),
+        ({"methods": ["pmr"]}, "needs at least two training subjects"),
+        ({"methods": ["absent"]}, "neither a method of pmrpipe"),
+        ({"labels": "absent"}, "neither a label table"),
+    ],
+)
+def test_bad_configurations_end_in_one_line(
+    workflow: Workflow, brain_dataset: Path, keys: dict, message: str
+) -> None:
+    text = workflow.run("--dry-run", *configured(workflow, brain_dataset, **keys), check=False)
+    assert message in text
+    assert "Traceback" not in text
+
+
+def test_inputs_may_be_read_only(workflow: Workflow, brain_dataset: Path) -> None:
+    before = sorted((p, p.stat().st_mtime_ns) for p in brain_dataset.rglob("*"))
+    words = configured(workflow, brain_dataset, methods=["affine"], pairs={"policy": "to-template"})
+    workflow.run("score", *words)
+    assert sorted((p, p.stat().st_mtime_ns) for p in brain_dataset.rglob("*")) == before
