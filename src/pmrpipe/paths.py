@@ -91,7 +91,7 @@ class Results:
 
     # -- train --------------------------------------------------------------------------------
     def training(self, method: str) -> Path:
-        """Folder of a learned method: weights.safetensors, model.json, history.tsv, checkpoints/."""
+        """Folder of a learned method: weights, model.json, history.tsv, checkpoints/."""
         return self.root / "train" / method
 
     # -- register -----------------------------------------------------------------------------

@@ -27,7 +27,7 @@ _ORIGIN = (-79.5, -112.5, -82.5)
 
 
 def template_grid(mm: float = 1.0) -> Grid:
-    """The grid of all preprocessed images: 160x192x176 at 1 mm, the same field of view at others."""
+    """Grid of all preprocessed images: 160x192x176 at 1 mm, the same field of view at others."""
     affine = np.eye(4)
     affine[:3, 3] = _ORIGIN
     return Grid(_SHAPE_MM, affine).rescaled(mm)

@@ -190,5 +190,5 @@ def test_broken_label_tables(tmp_path: Path) -> None:
     path.write_text("name\tregion\tscored\na\tn/a\t1\n")
     with pytest.raises(InputError, match="no column index"):
         read_label_table(str(path))
-    with pytest.raises(InputError, match="known: .*malf"):
+    with pytest.raises(InputError, match=r"known: .*malf"):
         read_label_table("absent")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pmrpipe.plan import Plan
 
 _ALWAYS = {
-    "Brain extraction": "Fisch et al., Computers in Biology and Medicine 179 (2024) 108845 (deepbet)",
+    "Brain extraction": "Fisch et al., Comput Biol Med 179 (2024) 108845 (deepbet)",
     "Affine normalisation": "Avants et al., NeuroImage 54 (2011) 2033-2044 (ANTs)",
     "Template": "Fonov et al., NeuroImage 54 (2011) 313-327 (MNI152NLin2009aSym)",
     "Workflow": "Mölder et al., F1000Research 10 (2021) 33 (Snakemake)",

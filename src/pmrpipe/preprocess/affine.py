@@ -48,8 +48,8 @@ def normalise(
     """Affine from template to subject.
 
     Starts upright from the centres of mass, unless the brain plainly lies otherwise; when the
-    check of the result fails, from the best other directions. The same seed and number of threads
-    give the same matrix to the bit, with one thread on any number of cores.
+    check of the result fails, from the best other directions. With one thread the same seed gives
+    the same matrix to the bit, on any number of cores; with more threads ITK's metric does not.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _register(
     The start is put into the header of the moving image, so that ANTs always begins with brains
     of about the same pose; the result is undone by it.
     """
-    ants = load_ants(threads)
+    ants = load_ants(threads, seed)
     turned = Volume(moving.data, np.linalg.inv(start) @ moving.affine)
     mm = fixed.spacing[0]
     levels = [index for index, level in enumerate(_LEVELS_MM) if level >= 0.99 * mm]
@@ -117,14 +117,13 @@ def _register(
     with tempfile.TemporaryDirectory(prefix="pmrpipe-affine-") as folder:
         try:
             found = ants.registration(
-                to_ants(fixed),
-                to_ants(turned),
+                to_ants(fixed, ants),
+                to_ants(turned, ants),
                 type_of_transform="Affine",
                 aff_shrink_factors=shrink,
                 aff_smoothing_sigmas=tuple(len(levels) - 1 - n for n in range(len(levels))),
                 aff_iterations=tuple(_ITERATIONS[index] for index in levels),
-                aff_random_sampling_rate=_SAMPLING,
-                random_seed=seed,
+                aff_random_sampling_rate=min(1.0, _SAMPLING * (mm / _MM) ** 3),
                 outprefix=str(Path(folder) / "affine"),
             )
             return start @ read_affine(found["fwdtransforms"][0])

@@ -15,7 +15,9 @@ def identity_grid(shape: Sequence[int], device: torch.device, dtype: torch.dtype
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
 
 
-def warp(image: Tensor, displacement: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+def warp(
+    image: Tensor, displacement: Tensor, mode: str = "bilinear", padding: str = "zeros"
+) -> Tensor:
     """Sample `image` at p + u(p).
 
     Parameters

@@ -1,0 +1,58 @@
+"""Shapes, initialisation and the quick path of the networks."""
+
+import pytest
+import torch
+
+from pmrpipe.networks.blocks import Convolution, Encoder
+from pmrpipe.networks.multilayer import MultilayerNetwork
+
+
+def pair(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(0)
+    return torch.rand(1, 1, *shape, generator=draw), torch.rand(1, 1, *shape, generator=draw)
+
+
+@pytest.mark.parametrize("shape", [(32, 48, 16), (17, 30, 9), (5, 5, 5)])
+def test_every_size_gives_four_levels(shape):
+    levels = MultilayerNetwork((4, 6, 6, 6), head=4)(*pair(*shape))
+    padded = [-(-n // 16) * 16 for n in shape]
+    for number, (level, channels) in enumerate(zip(levels, (4, 6, 6, 6), strict=True), 1):
+        size = tuple(n // 2**number for n in padded)
+        assert level.mean.shape == level.log_variance.shape == (1, 3, *size)
+        assert level.moving.shape == level.fixed.shape == (1, channels, *size)
+
+
+def test_a_new_network_predicts_almost_nothing_with_small_variance():
+    for level in MultilayerNetwork()(*pair(16, 16, 16)):
+        assert level.mean.abs().max() < 1e-2
+        assert torch.allclose(level.log_variance, torch.tensor(-10.0), atol=1e-3)
+
+
+def test_encoders_are_not_shared():
+    network, (moving, _) = MultilayerNetwork(), pair(16, 16, 16)
+    for level in network(moving, moving):
+        assert not torch.allclose(level.moving, level.fixed)
+
+
+def test_he_initialisation_keeps_the_second_moment():
+    encoder, image = Encoder((64,), inputs=64), torch.randn(1, 64, 16, 16, 16)
+    (features,) = encoder(image)
+    inner = features[..., 1:-1, 1:-1, 1:-1]
+    assert float(inner.square().mean()) == pytest.approx(1.0, rel=0.1)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_quick_path_is_the_plain_convolution(stride):
+    layer = Convolution(5, 7, 3, stride, padding=1)
+    image = torch.randn(1, 5, 9, 8, 10, requires_grad=True)
+    quick = layer(image)
+    plain = torch.nn.functional.conv3d(image, layer.weight, layer.bias, stride, 1)
+    assert torch.allclose(quick, plain, atol=1e-5)
+    for one, other in zip(
+        *(
+            torch.autograd.grad(out.square().sum(), [image, layer.weight, layer.bias])
+            for out in (quick, plain)
+        ),
+        strict=True,
+    ):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-3)
