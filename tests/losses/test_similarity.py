@@ -29,7 +29,7 @@ def test_local_correlation_is_monais():
         spatial_dims=3, kernel_size=9, smooth_nr=0.0, smooth_dr=1e-5
     )(warped, fixed)
     ours = 1 - local_correlation(fixed, warped, 9)
-    assert float(ours) == pytest.approx(float(theirs), abs=1e-4)
+    assert ours.item() == pytest.approx(theirs.item(), abs=1e-4)
     slopes = [torch.autograd.grad(loss, warped)[0] for loss in (ours, theirs)]
     assert torch.allclose(*slopes, atol=1e-4 * float(slopes[1].abs().max()))
 

@@ -43,7 +43,7 @@ def dense_terms(mean: torch.Tensor, log_variance: torch.Tensor) -> tuple[float, 
 
 
 def test_degree_counts_neighbours():
-    expected = torch.from_numpy(np.diag(dense_laplacian()).reshape(1, 1, *SHAPE))
+    expected = torch.tensor(np.diag(dense_laplacian()).reshape(1, 1, *SHAPE))
     assert torch.equal(degree(SHAPE, torch.device("cpu"), torch.float64), expected)
     inside = degree((5, 5, 5), torch.device("cpu"), torch.float32)[0, 0]
     assert [inside[2, 2, 2], inside[0, 2, 2], inside[0, 0, 2], inside[0, 0, 0]] == [6, 5, 4, 3]
