@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pmrpipe import __version__
-from pmrpipe.files import atomic, write_text, write_tsv
-from pmrpipe.paths import Results, pair_name
-from pmrpipe.report import charts, collect, pictures, style, tables, words
-from pmrpipe.report.sampling import PairReader
+from pmrpipe.files import write_text, write_tsv
+from pmrpipe.paths import Results
+from pmrpipe.report import collect, gallery, pictures, style, tables, words
 from pmrpipe.score.regions import region_labels
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart as data URI, with a second form for narrow screens where there is one."""
-
-    name: str
-    title: str
-    caption: str
-    source: str
-    width: int
-    narrow: str | None = None
-
-
-@dataclass(frozen=True)
-class Case:
-    """The pictures of one pair of one method."""
-
-    role: str
-    moving: str
-    fixed: str
-    score: str
-    panels: dict[str, str]
-    size: tuple[int, int]
-    file: str
 
 
 def build_report(
@@ -85,8 +58,8 @@ def build_report(
     folder = out.parent
     with style.drawing():
         say("drawing charts")
-        drawn = _charts(study, folder / "figures")
-        cases = _cases(study, folder, say)
+        drawn = gallery.draw_charts(study, folder / "figures")
+        cases = gallery.draw_cases(study, folder, say)
     files = _write_tables(study, folder / "tables")
     sources = words.references(study, citations or {})
     context = {
@@ -134,93 +107,6 @@ def _render(context: dict[str, Any]) -> str:
 
 def _asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-def _charts(study: collect.Study, folder: Path) -> list[Chart]:
-    looks = style.looks([method.name for method in study.methods])
-    made = []
-    for name, (draw, heading, caption) in _CHARTS.items():
-        figure = draw(study, looks)
-        if figure is None:
-            continue
-        narrow = None
-        if name in _TWO_FORMS:
-            narrow = style.data_uri(style.svg(draw(study, looks, narrow=True)), "svg+xml")
-        width = round(_PIXELS_PER_INCH * figure.get_figwidth())
-        source = _save(figure, folder, name)
-        made.append(Chart(name, heading, caption, source, width, narrow))
-    return made
-
-
-_CHARTS = {
-    "regions": (
-        charts.region_boxes,
-        "Dice by region",
-        "Box: quartiles, line: median, whiskers: 1.5 interquartile ranges; with up to 60 pairs "
-        "each point is a pair. Region Dice is the mean over the region's labels.",
-    ),
-    "similarity": (
-        charts.similarity_boxes,
-        "Similarity and smoothness",
-        "NCC of the fixed and the warped image inside the fixed brain, and SDlogJ of the "
-        "deformation.",
-    ),
-    "dice-folding": (
-        charts.dice_against_folding,
-        "Accuracy against folding",
-        "Small: single pairs; large: means over pairs. Lower right is better. The vertical axis "
-        "is logarithmic above 0.001 % and linear below.",
-    ),
-    "dice-seconds": (
-        charts.dice_against_seconds,
-        "Accuracy against time",
-        "Vertical lines: 95 % interval of the mean. Upper left is better.",
-    ),
-    "training": (
-        charts.training_curves,
-        "Learning curves",
-        "The objectives of two methods have no common scale and are shown z-scored; validation "
-        "Dice is comparable.",
-    ),
-}
-# Largest size on the page: letters a little larger than in the figure files.
-_PIXELS_PER_INCH = 112
-# Charts with a second form for narrow screens.
-_TWO_FORMS = ("regions", "training")
-
-
-def _save(figure: Any, folder: Path, name: str) -> str:
-    """Write a figure as SVG and PNG; the SVG as data URI."""
-    content = style.svg(figure)
-    _write_bytes(folder / f"{name}.svg", content)
-    _write_bytes(folder / f"{name}.png", style.png(figure))
-    return style.data_uri(content, "svg+xml")
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def _cases(study: collect.Study, folder: Path, say: Progress) -> dict[str, list[Case]]:
-    """Pictures of the best, median and worst pair of each method that has images."""
-    reader = PairReader(study.results, study.label_table)
-    measure = "Dice" if study.labelled else "NCC"
-    found: dict[str, list[Case]] = {}
-    for method in study.methods:
-        say(f"drawing pairs of {method.name}")
-        for role, moving, fixed, score in collect.choose_pairs(method):
-            views = reader.views(method.name, moving, fixed)
-            if views is None:
-                continue
-            drawn = pictures.draw(views)
-            file = f"figures/{method.name}_{role}_{pair_name(moving, fixed)}.png"
-            _write_bytes(folder / file, drawn.sheet)
-            panels = {k: style.data_uri(v, "png") for k, v in drawn.panels.items()}
-            value = f"{measure} {score:.3f}"
-            case = Case(role, moving, fixed, value, panels, drawn.size, file)
-            found.setdefault(method.name, []).append(case)
-    return found
 
 
 def _write_tables(study: collect.Study, folder: Path) -> list[str]:

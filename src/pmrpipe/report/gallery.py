@@ -1,0 +1,128 @@
+"""The pictures of the page: charts and pairs, as data URIs and as files beside the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pmrpipe.files import atomic
+from pmrpipe.paths import pair_name
+from pmrpipe.report import charts, collect, pictures, style
+from pmrpipe.report.sampling import PairReader
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as data URI, with a second form for narrow screens where there is one."""
+
+    name: str
+    title: str
+    caption: str
+    source: str
+    width: int
+    narrow: str | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """The pictures of one pair of one method."""
+
+    role: str
+    moving: str
+    fixed: str
+    score: str
+    panels: dict[str, str]
+    size: tuple[int, int]
+    file: str
+
+
+def draw_charts(study: collect.Study, folder: Path) -> list[Chart]:
+    """Every chart that the study has data for, written to `folder` as SVG and PNG."""
+    looks = style.looks([method.name for method in study.methods])
+    made = []
+    for name, (draw, heading, caption) in _CHARTS.items():
+        figure = draw(study, looks)
+        if figure is None:
+            continue
+        narrow = None
+        if name in _TWO_FORMS:
+            narrow = style.data_uri(style.svg(draw(study, looks, narrow=True)), "svg+xml")
+        width = round(_PIXELS_PER_INCH * figure.get_figwidth())
+        source = _save(figure, folder, name)
+        made.append(Chart(name, heading, caption, source, width, narrow))
+    return made
+
+
+_CHARTS = {
+    "regions": (
+        charts.region_boxes,
+        "Dice by region",
+        "Box: quartiles, line: median, whiskers: 1.5 interquartile ranges; with up to 60 pairs "
+        "each point is a pair. Region Dice is the mean over the region's labels.",
+    ),
+    "similarity": (
+        charts.similarity_boxes,
+        "Similarity and smoothness",
+        "NCC of the fixed and the warped image inside the fixed brain, and SDlogJ of the "
+        "deformation.",
+    ),
+    "dice-folding": (
+        charts.dice_against_folding,
+        "Accuracy against folding",
+        "Small: single pairs; large: means over pairs. Lower right is better. The vertical axis "
+        "is logarithmic above 0.001 % and linear below.",
+    ),
+    "dice-seconds": (
+        charts.dice_against_seconds,
+        "Accuracy against time",
+        "Vertical lines: 95 % interval of the mean. Upper left is better.",
+    ),
+    "training": (
+        charts.training_curves,
+        "Learning curves",
+        "The objectives of two methods have no common scale and are shown z-scored; validation "
+        "Dice is comparable.",
+    ),
+}
+# Largest size on the page: letters a little larger than in the figure files.
+_PIXELS_PER_INCH = 112
+# Charts with a second form for narrow screens.
+_TWO_FORMS = ("regions", "training")
+
+
+def _save(figure: Any, folder: Path, name: str) -> str:
+    """Write a figure as SVG and PNG; the SVG as data URI."""
+    content = style.svg(figure)
+    _write_bytes(folder / f"{name}.svg", content)
+    _write_bytes(folder / f"{name}.png", style.png(figure))
+    return style.data_uri(content, "svg+xml")
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def draw_cases(
+    study: collect.Study, folder: Path, say: Callable[[str], None]
+) -> dict[str, list[Case]]:
+    """Pictures of the best, median and worst pair of each method that has images."""
+    reader = PairReader(study.results, study.label_table)
+    measure = "Dice" if study.labelled else "NCC"
+    found: dict[str, list[Case]] = {}
+    for method in study.methods:
+        say(f"drawing pairs of {method.name}")
+        for role, moving, fixed, score in collect.choose_pairs(method):
+            views = reader.views(method.name, moving, fixed)
+            if views is None:
+                continue
+            drawn = pictures.draw(views)
+            file = f"figures/{method.name}_{role}_{pair_name(moving, fixed)}.png"
+            _write_bytes(folder / file, drawn.sheet)
+            panels = {k: style.data_uri(v, "png") for k, v in drawn.panels.items()}
+            value = f"{measure} {score:.3f}"
+            case = Case(role, moving, fixed, value, panels, drawn.size, file)
+            found.setdefault(method.name, []).append(case)
+    return found
