@@ -64,7 +64,7 @@ def make_subject(template: Volume, matrix: np.ndarray) -> Subject:
     brain = resample(template, points)
     brain[brain < 0.1] = 0
     parts = (template.data > 0.1).astype(np.int32)
-    parts += (template.data > 0.6) + (template.data > 0.8)
+    parts += (template.data > 0.4).astype(np.int32) + (template.data > 0.55)
     labels = resample(Volume(parts.astype(np.int32), template.affine), points, "nearest")
     return Subject(
         Volume(brain, grid.affine),

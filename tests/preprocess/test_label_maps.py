@@ -14,7 +14,7 @@ def test_labels_come_home(subject, template, interpolation):
     found = to_template(subject.labels, subject.matrix, template.grid, interpolation)
     assert found.dtype == np.int32
     assert set(np.unique(found)) == {0, 1, 2, 3}
-    expected = (template.data > 0.1).astype(int) + (template.data > 0.6) + (template.data > 0.8)
+    expected = sum((template.data > level).astype(int) for level in (0.1, 0.4, 0.55))
     for label in (1, 2, 3):
         a, b = found == label, expected == label
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.7

@@ -39,8 +39,7 @@ def test_fine_voxels_do_not_alias():
     stripes = np.indices((40, 40, 40))[0] % 2 * 1.0
     found = to_isotropic(Volume(stripes.astype(np.float32), np.diag([0.5, 0.5, 0.5, 1])), 1.0)
     inner = found.data[8:-8, 8:-8, 8:-8]
-    assert np.ptp(inner) < 0.1
-    assert inner.mean() == pytest.approx(0.5, abs=0.02)
+    assert np.abs(inner - 0.5).max() < 0.1  # without the blur: 0 or 1 everywhere
 
 
 def test_no_blur_where_voxels_shrink():

@@ -24,9 +24,7 @@ def load_ants(threads: int, seed: int | None = None) -> Any:
     """
     if not _fixed:
         if "ants" in sys.modules and os.environ.get(_THREADS) != str(threads):
-            _log.warning(
-                "antspyx was imported before: its number of threads may not be %d", threads
-            )
+            _log.warning("antspyx was there before: its threads may not be %d", threads)
         os.environ[_THREADS] = str(threads)
         _fixed.append(threads)
     elif _fixed[0] != threads:
