@@ -49,13 +49,13 @@ class Likelihood:
         self.standardise, self.factors = standardise, FACTORS[factors]
 
     def __call__(self, fixed: Tensor, warped: Tensor) -> Tensor:
+        # The exact form of Eq. 6 sums over voxels, as its divergence does.
+        count = 1 if self.factors.mean else fixed[0].numel()
         if self.similarity == "cc":
-            return (1 - local_correlation(fixed, warped, self.window)) / self.sigma**2
+            return count * (1 - local_correlation(fixed, warped, self.window)) / self.sigma**2
         if self.standardise:
             fixed, warped = standardised(fixed), standardised(warped)
-        difference = mean_squared_difference(fixed, warped)
-        if not self.factors.mean:
-            difference = difference * fixed[0].numel()
+        difference = count * mean_squared_difference(fixed, warped)
         return reconstruction(difference, self.sigma, self.factors)
 
 
