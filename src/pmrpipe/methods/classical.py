@@ -47,13 +47,14 @@ class AntsSyN:
 
         from pmrpipe.transforms import read_field
 
+        # antspyx 0.6.3 ignores registration(random_seed=...): it takes the seed from here alone.
+        ants.config._random_seed = self.seed
         target, source = (_ants_image(image, grid) for image in (fixed, moving))
         with tempfile.TemporaryDirectory(prefix="pmrpipe-syn-") as folder:
             found = ants.registration(
                 target,
                 source,
                 type_of_transform=self.transform,
-                random_seed=self.seed,
                 outprefix=str(Path(folder) / "syn"),
                 **self.options,
             )
