@@ -56,6 +56,8 @@ def fit(
     """
     arrays = open_arrays(arrays_path)
     _require(arrays, [*train, *validation])
+    if len({key.split("_")[0] for key in train}) < 2:
+        raise InputError(spec.name, "has fewer than two subjects to train on", "see key `split`")
     torch.set_num_threads(threads)
     _quiet()
     method = build(spec, network_mm, seed)

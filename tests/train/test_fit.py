@@ -1,0 +1,179 @@
+"""The fit: what it writes, that it repeats, resumes, and refuses."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from packs import KEYS, write_pack
+
+from pmrpipe.errors import InputError, WorkError
+from pmrpipe.files import read_json, read_tsv
+from pmrpipe.methods.registry import build
+from pmrpipe.methods.weights import load_weights
+from pmrpipe.train.fit import fit
+
+
+def run(spec, pack, out, **options):
+    keys = {"train": KEYS[:2], "validation": KEYS[2:]}
+    fit(spec, pack, out, **(keys | {"network_mm": 1.0, "device": "cpu"} | options))
+    return out
+
+
+def longer(spec, steps):
+    schedule = spec.schedule.model_copy(update={"max_steps": steps})
+    return spec.model_copy(update={"schedule": schedule})
+
+
+def outputs(folder):
+    return [(folder / name).read_bytes() for name in ("weights.safetensors", "history.tsv")]
+
+
+def test_it_writes_weights_model_and_history(small, pack, tmp_path):
+    said = []
+    out = run(small, pack, tmp_path / "fit", say=said.append, facts={"commit": "abc"})
+    model = read_json(out / "model.json")
+    assert model["method"] == "pmr"
+    assert model["commit"] == "abc"
+    assert model["train"] == list(KEYS[:2])
+    assert model["grid"]["shape"] == [24, 20, 28]
+    assert model["specification"]["schedule"]["max_steps"] == model["steps"] == 4
+    history = read_tsv(out / "history.tsv", ("total", "image", "feature_norm_4"))
+    assert history["step"].tolist() == [2, 4]
+    assert history["validation_dice"].between(0.3, 1).all()
+    assert len(said) == 2
+    load_weights(build(small, 1.0), small, out)
+
+
+def test_nothing_else_is_left_behind(small, pack, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = run(small, pack, tmp_path / "fit")
+    assert sorted(p.name for p in out.iterdir()) == [
+        "checkpoints",
+        "history.tsv",
+        "model.json",
+        "weights.safetensors",
+    ]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["arrays.safetensors", "fit"]
+
+
+def test_the_same_seed_gives_the_same_bytes(small, pack, tmp_path):
+    first = outputs(run(small, pack, tmp_path / "a", seed=1))
+    assert outputs(run(small, pack, tmp_path / "b", seed=1)) == first
+    assert outputs(run(small, pack, tmp_path / "c", seed=2)) != first
+
+
+def test_a_longer_run_continues_a_shorter_one_to_the_byte(small, pack, tmp_path):
+    run(small, pack, tmp_path / "two")
+    said = []
+    run(longer(small, 8), pack, tmp_path / "two", say=said.append)
+    assert "resuming at step 4" in said[0]
+    run(longer(small, 8), pack, tmp_path / "one")
+    assert outputs(tmp_path / "two") == outputs(tmp_path / "one")
+
+
+def test_a_checkpoint_of_another_training_is_not_resumed(small, pack, tmp_path):
+    run(small, pack, tmp_path / "fit", seed=1)
+    said = []
+    run(small, pack, tmp_path / "fit", seed=2, say=said.append)
+    assert "anew" in said[0]
+    assert outputs(tmp_path / "fit") == outputs(run(small, pack, tmp_path / "new", seed=2))
+
+
+def test_a_broken_checkpoint_starts_anew(small, pack, tmp_path):
+    expected = outputs(run(small, pack, tmp_path / "fit"))
+    last = tmp_path / "fit" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:500])
+    assert outputs(run(small, pack, tmp_path / "fit")) == expected
+
+
+def test_minutes_stop_it(small, pack, tmp_path):
+    schedule = small.schedule.model_copy(update={"max_minutes": 0.02, "max_steps": 10**6})
+    out = run(small.model_copy(update={"schedule": schedule}), pack, tmp_path / "fit")
+    assert 0 < read_json(out / "model.json")["hours"] < 0.05
+
+
+def test_one_validation_scan_is_paired_with_training_scans(small, pack, tmp_path):
+    out = run(small, pack, tmp_path / "fit", train=KEYS[:3], validation=KEYS[3:])
+    assert read_tsv(out / "history.tsv")["validation_dice"].notna().all()
+
+
+def test_without_labels_the_objective_decides(small, tmp_path):
+    pack = write_pack(tmp_path / "bare.safetensors", labelled=())
+    out = run(small, pack, tmp_path / "fit")
+    assert read_tsv(out / "history.tsv")["validation_objective"].notna().all()
+
+
+def test_without_validation_the_last_weights_count(small, pack, tmp_path):
+    out = run(small, pack, tmp_path / "fit", validation=())
+    assert "validation_dice" not in read_tsv(out / "history.tsv")
+    assert (out / "weights.safetensors").exists()
+
+
+def test_it_learns(small, pack, tmp_path):
+    """Shifted balls: a hundred steps bring two of the training scans onto each other."""
+    schedule = small.schedule.model_copy(
+        update={"max_steps": 100, "validate_every": 25, "learning_rate": 1e-2}
+    )
+    options = {"train": KEYS[:2], "validation": KEYS[:2]}
+    out = run(small.model_copy(update={"schedule": schedule}), pack, tmp_path / "fit", **options)
+    history = read_tsv(out / "history.tsv")
+    assert history["validation_dice"].max() > history["validation_dice"].iloc[0] + 0.1
+    assert history["image"].iloc[-1] < 0.7 * history["image"].iloc[0]
+
+
+def test_a_missing_scan_and_a_broken_pack_end_in_one_line(small, pack, tmp_path):
+    with pytest.raises(InputError, match="lacks sub-09"):
+        run(small, pack, tmp_path / "fit", train=("sub-01", "sub-09"))
+    pack.write_bytes(b"nothing")
+    with pytest.raises(InputError, match="no pack of pmrpipe"):
+        run(small, pack, tmp_path / "fit")
+    with pytest.raises(InputError, match="no such file"):
+        run(small, tmp_path / "absent", tmp_path / "fit")
+
+
+def test_one_subject_is_no_training_set(small, pack, tmp_path):
+    with pytest.raises(InputError, match="two subjects"):
+        run(small, pack, tmp_path / "fit", train=KEYS[:1])
+
+
+def test_divergence_ends_in_one_line(small, pack, tmp_path):
+    schedule = small.schedule.model_copy(update={"learning_rate": 1e20, "max_steps": 50})
+    with pytest.raises(WorkError, match="learning_rate"):
+        run(small.model_copy(update={"schedule": schedule}), pack, tmp_path / "fit")
+    assert not (tmp_path / "fit" / "weights.safetensors").exists()
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from pmrpipe.methods.registry import MethodSpec
+from test_fit import run
+found = MethodSpec.model_validate_json({found!r})
+run(found, Path({pack!r}), Path({out!r}), say=lambda text: print(text, flush=True))
+"""
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(small, pack, tmp_path):
+    """SIGKILL once a checkpoint is there; the second run ends as an unbroken one does."""
+    script = _KILLED.format(
+        tests=os.path.dirname(__file__),
+        found=longer(small, 40).model_dump_json(),
+        pack=str(pack),
+        out=str(tmp_path / "killed"),
+    )
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    for line in child.stdout:
+        if line.startswith("step 6"):
+            break
+    time.sleep(0.05)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    child.stdout.close()
+    assert not (tmp_path / "killed" / "weights.safetensors").exists()
+    run(longer(small, 40), pack, tmp_path / "killed")
+    run(longer(small, 40), pack, tmp_path / "whole")
+    assert outputs(tmp_path / "killed") == outputs(tmp_path / "whole")
