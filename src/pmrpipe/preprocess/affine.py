@@ -76,12 +76,12 @@ def normalise(
     WorkError : no start gave the overlap and similarity that an aligned brain has
     """
     mm = max(_FINEST_MM, *template.spacing)
-    clipped = _clipped(brain)
-    moving, fixed = coarse(clipped, mm), coarse(template, mm)
+    # Coarser levels are made from these: the widths of successive blurs add up.
+    moving, fixed = coarse(_clipped(brain), mm), coarse(template, mm)
     masks = _on(brain, moving.grid), _on(template, fixed.grid)
     tried: list[AffineResult] = []
-    for start in _starts(brain, template):
-        found = _register(clipped, template, start.matrix, seed, threads)
+    for start in _starts(moving, fixed):
+        found = _register(moving, fixed, start.matrix, seed, threads)
         if found is None:
             continue
         quality = {"start": start.name} | _quality(moving, fixed, *masks, found)
