@@ -139,10 +139,11 @@ def _is_grey(grid: Grid) -> np.ndarray:
     low = np.floor(grid.affine[:3, 3] - image.affine[:3, 3]).astype(int)
     before = np.maximum(-low, 0)
     after = np.maximum(low + grid.shape + 1 - image.shape, 0)
-    total = np.pad(
-        np.asarray(image.dataobj).astype(np.uint16), list(zip(before, after, strict=True))
-    )
-    total = total[tuple(slice(i, i + n + 1) for i, n in zip(low + before, grid.shape, strict=True))]
+    counts = np.asarray(image.dataobj).astype(np.uint16)
+    padded = np.pad(counts, list(zip(before, after, strict=True)))
+    start = low + before
+    window = tuple(slice(i, i + n + 1) for i, n in zip(start, grid.shape, strict=True))
+    total = padded[window]
     for axis in range(3):
         total = total.take(range(grid.shape[axis]), axis) + total.take(
             range(1, grid.shape[axis] + 1), axis

@@ -18,7 +18,8 @@ import pandas as pd
 
 from pmrpipe.cohort.embedded.anatomy import LABEL_TABLE, anatomy, world_points
 from pmrpipe.cohort.embedded.deformation import Deformation, random_deformation
-from pmrpipe.cohort.embedded.scanner import acquire, random_grid, random_look
+from pmrpipe.cohort.embedded.scanner import acquire, random_grid
+from pmrpipe.cohort.embedded.tissue import random_look
 from pmrpipe.files import write_json, write_text, write_tsv
 from pmrpipe.template import TEMPLATE_NAME, template_grid
 from pmrpipe.volume import write_volume
@@ -43,14 +44,14 @@ def simulate(
     subjects: int = 8,
     mm: float = 1.0,
     seed: int = SEED,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> None:
-    """Write the whole dataset below `root`; `progress(done, subjects)` follows each subject."""
+    """Write the whole dataset below `root`; `progress` gets a line per subject."""
     write_dataset(root, subjects, mm, seed)
     for index in range(1, subjects + 1):
         simulate_subject(root, index, mm, seed)
         if progress is not None:
-            progress(index, subjects)
+            progress(f"{subject_name(index)} simulated ({index} of {subjects})")
 
 
 def subject_name(index: int) -> str:
