@@ -28,10 +28,12 @@ def test_a_new_network_predicts_almost_nothing_with_small_variance():
         assert torch.allclose(level.log_variance, torch.tensor(-10.0), atol=1e-3)
 
 
-def test_encoders_are_not_shared():
+def test_encoders_are_alike_at_the_start_and_not_shared():
     network, (moving, _) = MultilayerNetwork(), pair(16, 16, 16)
     for level in network(moving, moving):
-        assert not torch.allclose(level.moving, level.fixed)
+        assert torch.equal(level.moving, level.fixed)
+    own = {parameter.data_ptr() for parameter in network.moving.parameters()}
+    assert not own & {parameter.data_ptr() for parameter in network.fixed.parameters()}
 
 
 def test_he_initialisation_keeps_the_second_moment():

@@ -76,7 +76,9 @@ class PMR(LearnedMethod):
     prior : lambda of the prior's precision
     factors : constants of Eq. 6, "exact" or "implemented"
     level_weights : lambda_l of Eq. 5
-    rescale : latents keep their length in mm when they are enlarged
+    rescale : True: a latent is in voxels of its own level, and keeps its length when it is
+        enlarged; False: all latents are in voxels of the finest level, so that one prior holds
+        for all and a coarse level's noise is not magnified
     squarings : of scaling and squaring
     """
 
@@ -126,7 +128,7 @@ class PMR(LearnedMethod):
         terms = self._image_term(moving, fixed, levels, samples)
         total = terms["image"] + terms["image_kl"]
         for number, (level, z) in enumerate(zip(levels, samples, strict=True), 1):
-            likelihood, divergence = self._feature_term(level, z)
+            likelihood, divergence = self._feature_term(level, z, number - 1)
             terms |= {f"feature_{number}": likelihood, f"feature_kl_{number}": divergence}
             total = total + self.level_weights[number - 1] * (likelihood + divergence)
             terms[f"feature_norm_{number}"] = level.fixed.detach().abs().mean()
@@ -154,9 +156,11 @@ class PMR(LearnedMethod):
             total = total + variance * scale.view(1, 3, 1, 1, 1)
         return total.log()  # type: ignore[union-attr]
 
-    def _feature_term(self, level: Level, z: Tensor) -> tuple[Tensor, Tensor]:
+    def _feature_term(self, level: Level, z: Tensor, depth: int) -> tuple[Tensor, Tensor]:
         """L_KL(f_x, f_y) of one level: its own velocity warps its own features."""
-        warped = warp(level.moving, integrate(z, self.squarings))
+        # Coarse levels have voxels of 2, 4, 8 finest ones.
+        own = z if self.rescale else z / 2**depth
+        warped = warp(level.moving, integrate(own, self.squarings))
         divergence = kullback_leibler(level.mean, level.log_variance, self.prior, self.factors)
         return self.feature(level.fixed, warped), sum(divergence.values())  # type: ignore[return-value]
 

@@ -18,6 +18,7 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     flip: bool = Field(False, description="mirror left and right in half of the steps")
+    warp_mm: float = Field(0.0, ge=0, description="deviation of a smooth random warp of each, mm")
 
 
 class Schedule(BaseModel):
@@ -34,6 +35,7 @@ class Schedule(BaseModel):
     max_steps: int = Field(1000, ge=1, description="optimiser steps; batch 1")
     max_minutes: float | None = Field(None, gt=0, description="wall-clock limit instead of steps")
     validate_every: int = Field(100, ge=1, description="steps between validations and checkpoints")
+    symmetric: bool = Field(False, description="every step sees its pair both ways, a batch of 2")
     augmentation: Augmentation = Field(default_factory=Augmentation)
 
 

@@ -58,6 +58,8 @@ class MultilayerNetwork(nn.Module):
         super().__init__()
         self.moving = Encoder(tuple(channels))
         self.fixed = Encoder(tuple(channels))
+        # Unshared, but alike at the start: features of both images can be compared at once.
+        self.fixed.load_state_dict(self.moving.state_dict())
         self.heads = nn.ModuleList(ProbabilisticHead(2 * n, head) for n in channels)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -27,21 +28,24 @@ def warp(
     mode : "bilinear" (trilinear) or "nearest"
     padding : "zeros", or "border" to repeat the outermost voxels
     """
-    points = displacement + identity_grid(
-        displacement.shape[2:], displacement.device, displacement.dtype
-    )
-    return sample(image, points, mode, padding)
-
-
-def sample(image: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
-    """Sample `image` at `points` (B, 3, x, y, z), voxel coordinates of its grid."""
-    size = points.new_tensor([max(n - 1, 1) for n in image.shape[2:]])
-    # grid_sample wants the last array axis first, in [-1, 1].
-    unit = (2 * points / size.view(1, 3, 1, 1, 1) - 1).flip(1).permute(0, 2, 3, 4, 1)
-    return F.grid_sample(
-        image, unit.expand(image.shape[0], -1, -1, -1, -1), mode=mode, padding_mode=padding,
-        align_corners=True,
+    base, scale = _unit_grid(
+        tuple(displacement.shape[2:]), tuple(image.shape[2:]), displacement.device,
+        displacement.dtype,
     )  # fmt: skip
+    # grid_sample wants the last array axis first, in [-1, 1].
+    unit = torch.addcmul(base, displacement.permute(0, 2, 3, 4, 1).flip(-1), scale)
+    return F.grid_sample(image, unit, mode=mode, padding_mode=padding, align_corners=True)
+
+
+@lru_cache(maxsize=32)
+def _unit_grid(
+    shape: tuple[int, ...], image: tuple[int, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Voxel coordinates in units of grid_sample (1, X, Y, Z, 3), and that unit per voxel (3,)."""
+    size = torch.tensor([max(n - 1, 1) for n in image], device=device, dtype=dtype)
+    scale = (2 / size).flip(0)
+    points = identity_grid(shape, device, dtype).permute(0, 2, 3, 4, 1).flip(-1)
+    return points * scale - 1, scale
 
 
 def warp_labels_onehot(labels: Tensor, displacement: Tensor, values: Sequence[int]) -> Tensor:

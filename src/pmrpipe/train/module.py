@@ -13,6 +13,8 @@ from torch import Tensor
 from pmrpipe.errors import WorkError
 from pmrpipe.methods.base import LearnedMethod
 from pmrpipe.methods.registry import Schedule
+from pmrpipe.spatial.resize import resize_displacement
+from pmrpipe.spatial.warp import warp
 from pmrpipe.train.arrays import Arrays
 from pmrpipe.train.validation import mean_dice, validation_pairs
 
@@ -52,6 +54,10 @@ class Fit(pl.LightningModule):
         moving, fixed = (self.images[key].to(self.device) for key in self._pair(draw))
         if self.schedule.augmentation.flip and draw.random() < 0.5:
             moving, fixed = moving.flip(2), fixed.flip(2)
+        if self.schedule.augmentation.warp_mm:
+            moving, fixed = (self._warped(image) for image in (moving, fixed))
+        if self.schedule.symmetric:
+            moving, fixed = torch.cat([moving, fixed]), torch.cat([fixed, moving])
         terms = self.method.objective(moving, fixed)
         if not torch.isfinite(terms["total"]):
             problem = f"the objective is not finite at step {self.global_step}"
@@ -66,6 +72,14 @@ class Fit(pl.LightningModule):
         moving = draw.choice(self.train_keys)
         others = [k for k in self.train_keys if k.split("_")[0] != moving.split("_")[0]]
         return moving, draw.choice(others)
+
+    def _warped(self, image: Tensor) -> Tensor:
+        """The image under a random displacement whose control points lie 40 mm apart or so."""
+        spacing = self.method.grid(self.arrays.grid).spacing
+        points = torch.randn(1, 3, 4, 5, 4, device=image.device)
+        deviation = points.new_tensor([self.schedule.augmentation.warp_mm / mm for mm in spacing])
+        coarse = points * deviation.view(1, 3, 1, 1, 1)
+        return warp(image, resize_displacement(coarse, image.shape[2:], rescale=False))
 
     def configure_optimizers(self) -> Any:
         plan = self.schedule
