@@ -58,7 +58,14 @@ def workflow(tmp_path: Path) -> Workflow:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """The whole chain on tiny.yaml, run once for all tests."""
-    found = copy_workflow(tmp_path_factory.mktemp("tiny") / "clone")
-    found.run("--configfile", "config/tiny.yaml")
-    return found
+    """The whole chain on tiny.yaml, run once for all tests and all workers."""
+    from filelock import FileLock
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
+    with FileLock(folder.with_suffix(".lock")):
+        if folder.exists():
+            return Workflow(folder)
+        found = copy_workflow(folder.with_name("tiny-unfinished"))
+        found.run("--configfile", "config/tiny.yaml")
+        return Workflow(found.folder.rename(folder))
