@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# ITK reads this once per process; its sums depend on the number of threads.
+os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+
 REPO = Path(__file__).resolve().parents[1]
 
 

@@ -116,9 +116,13 @@ class Threads(_Section):
     """Threads of each kind of job: fixed here, so that results do not depend on --cores."""
 
     brain: int = Field(1, ge=1, description="brain extraction")
-    affine: int = Field(1, ge=1, description="affine normalisation")
+    affine: int = Field(
+        1, ge=1, description="affine normalisation; more than 1 is not reproducible"
+    )
     training: int = Field(1, ge=1, description="training of one network on a CPU")
-    registration: int = Field(1, ge=1, description="registration of pairs")
+    registration: int = Field(
+        1, ge=1, description="registration of pairs; SyN: more than 1 is not reproducible"
+    )
 
 
 class Study(_Section):
