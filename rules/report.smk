@@ -5,6 +5,12 @@ rule report_page:
     # Summary, figures and pictures of some pairs.
     input:
         P.summary,
+        P.summary.with_name("comparison.tsv"),
+        [
+            P.score(m) / name
+            for m in PLAN.methods
+            for name in ("by_label.tsv", "by_pair.tsv", "timing.tsv")
+        ],
         P.cohort,
         P.pairs,
         registered_files(),
