@@ -31,10 +31,10 @@ clean: ## remove the environment and every result
 # The pinned set needs no resolving: --no-deps is quicker, and `pip check` verifies it in the tests.
 $(VENV)/.demo: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo constraints-test.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r constraints-test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r constraints-test.txt
 	touch $@

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.pmr import PMR, Likelihood, standardised
+from pmrpipe.methods.pmr import PMR, Likelihood
+from pmrpipe.networks.blocks import standardised
 from pmrpipe.networks.multilayer import Level
 from pmrpipe.spatial.warp import warp
 from pmrpipe.volume import Grid

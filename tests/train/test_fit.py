@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import torch
 from packs import KEYS, write_pack
 
 from pmrpipe.errors import InputError, WorkError
@@ -177,3 +178,46 @@ def test_a_killed_run_resumes_to_the_same_bytes(small, pack, tmp_path):
     run(longer(small, 40), pack, tmp_path / "killed")
     run(longer(small, 40), pack, tmp_path / "whole")
     assert outputs(tmp_path / "killed") == outputs(tmp_path / "whole")
+
+
+def annealed(spec, steps):
+    schedule = spec.schedule.model_copy(update={"anneal": True, "max_steps": steps})
+    return spec.model_copy(update={"schedule": schedule})
+
+
+class Stop(Exception):
+    """Ends a training from within."""
+
+
+def stop_after_four(spec, pack, out):
+    def say(text):
+        if text.startswith("step 6"):
+            raise Stop  # Before the checkpoint of step 6 is written.
+
+    with pytest.raises(Stop):
+        run(spec, pack, out, say=say)
+
+
+def test_an_annealed_rate_falls_to_zero_along_half_a_cosine(small, pack, tmp_path, monkeypatch):
+    rates = []
+    step = torch.optim.Adam.step
+
+    def spy(self, *args, **kwargs):
+        rates.append(self.param_groups[0]["lr"] / small.schedule.learning_rate)
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spy)
+    run(annealed(small, 4), pack, tmp_path / "fit")
+    assert rates == pytest.approx([1.0, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2])
+
+
+def test_an_annealed_run_resumes_to_the_byte_and_only_at_its_own_length(small, pack, tmp_path):
+    whole = run(annealed(small, 8), pack, tmp_path / "whole")
+    stop_after_four(annealed(small, 8), pack, tmp_path / "cut")
+    said = []
+    run(annealed(small, 8), pack, tmp_path / "cut", say=said.append)
+    assert "resuming at step 4" in said[0]
+    assert outputs(tmp_path / "cut") == outputs(whole)
+    stop_after_four(annealed(small, 8), pack, tmp_path / "other")
+    run(annealed(small, 6), pack, tmp_path / "other", say=said.append)
+    assert any("another training" in text for text in said)

@@ -16,6 +16,7 @@ from torch import Tensor
 from pmrpipe.losses.similarity import local_correlation, mean_squared_difference
 from pmrpipe.losses.variational import FACTORS, kullback_leibler, reconstruction
 from pmrpipe.methods.base import LearnedMethod
+from pmrpipe.networks.blocks import standardised
 from pmrpipe.networks.multilayer import Level, MultilayerNetwork
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.resize import crop, resize_displacement
@@ -57,13 +58,6 @@ class Likelihood:
             fixed, warped = standardised(fixed), standardised(warped)
         difference = count * mean_squared_difference(fixed, warped)
         return reconstruction(difference, self.sigma, self.factors)
-
-
-def standardised(features: Tensor) -> Tensor:
-    """Channels of (B, C, X, Y, Z) with mean 0 and deviation 1 over the grid."""
-    dims = (2, 3, 4)
-    centred = features - features.mean(dims, keepdim=True)
-    return centred / (centred.square().mean(dims, keepdim=True) + 1e-12).sqrt()
 
 
 class PMR(LearnedMethod):

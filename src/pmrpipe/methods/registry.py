@@ -26,10 +26,9 @@ class Schedule(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam (0.9, 0.999)")
-    decay: float = Field(
-        1.0, gt=0, le=1, description="factor on the learning rate per `decay_steps`"
+    anneal: bool = Field(
+        False, description="the learning rate falls to 0 along half a cosine over the training"
     )
-    decay_steps: int = Field(1000, ge=1)
     weight_decay: float = Field(0.0, ge=0)
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     max_steps: int = Field(1000, ge=1, description="optimiser steps; batch 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 SLOPE = 0.2
@@ -31,11 +32,42 @@ def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> 
     return layer
 
 
-class Block(nn.Sequential):
-    """Convolution and LeakyReLU(0.2)."""
+def standardised(features: Tensor) -> Tensor:
+    """Channels of (B, C, X, Y, Z) with mean 0 and deviation 1 over the grid."""
+    dims = (2, 3, 4)
+    centred = features - features.mean(dims, keepdim=True)
+    return centred / (centred.square().mean(dims, keepdim=True) + 1e-12).sqrt()
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__(convolution(inputs, outputs, stride), nn.LeakyReLU(SLOPE))
+
+def locally_standardised(image: Tensor, window: int, floor: float = 1e-3) -> Tensor:
+    """(image - mean) / deviation over the cube of `window`^3 voxels (odd) around each voxel.
+
+    It takes away what differs between scans and not between shapes: contrast and bias. `floor`
+    is added to the variance of images in [0, 1], so that flat regions stay near 0; beyond the
+    faces the image is 0.
+    """
+    mean, square = image, image * image
+    for axis in range(3):
+        size = [window if a == axis else 1 for a in range(3)]
+        padding = [n // 2 for n in size]
+        mean, square = (F.avg_pool3d(part, size, 1, padding) for part in (mean, square))
+    return (image - mean) / ((square - mean * mean).clamp(min=0) + floor).sqrt()
+
+
+class Standardise(nn.Module):
+    """Instance normalisation without parameters, which a grid of one voxel does not break."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return standardised(features)
+
+
+class Block(nn.Sequential):
+    """Convolution, with `normalise` instance normalisation, and LeakyReLU(0.2)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, normalise: bool = False) -> None:
+        between = [Standardise()] if normalise else []
+        layer = convolution(inputs, outputs, stride)
+        super().__init__(layer, *between, nn.LeakyReLU(SLOPE))
 
 
 def flow_convolution(inputs: int, deviation: float, bias: float = 0.0) -> nn.Conv3d:
@@ -49,9 +81,9 @@ def flow_convolution(inputs: int, deviation: float, bias: float = 0.0) -> nn.Con
 class Encoder(nn.ModuleList):
     """One stride-2 block per level (VoxelMorph-diff, Dalca et al., MICCAI 2018)."""
 
-    def __init__(self, channels: tuple[int, ...], inputs: int = 1) -> None:
+    def __init__(self, channels: tuple[int, ...], inputs: int = 1, normalise: bool = False) -> None:
         pairs = zip((inputs, *channels), channels, strict=False)
-        super().__init__(Block(before, after, stride=2) for before, after in pairs)
+        super().__init__(Block(before, after, 2, normalise) for before, after in pairs)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Features of each level, finest first: level l has 1/2^(l+1) of the image's size."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pmrpipe.networks.blocks import Block, Encoder, flow_convolution
+from pmrpipe.networks.blocks import Block, Encoder, flow_convolution, locally_standardised
 from pmrpipe.spatial.resize import pad_to_multiple
 
 
@@ -34,9 +34,12 @@ class ProbabilisticHead(nn.Module):
     Initialised as in VoxelMorph-diff: mean N(0, 1e-5), log-variance N(0, 1e-10) with bias -10.
     """
 
-    def __init__(self, inputs: int, channels: int) -> None:
+    def __init__(self, inputs: int, channels: int, normalise: bool = False) -> None:
         super().__init__()
-        self.body = nn.Sequential(Block(inputs, channels), Block(channels, channels))
+        self.body = nn.Sequential(
+            Block(inputs, channels, normalise=normalise),
+            Block(channels, channels, normalise=normalise),
+        )
         self.mean = flow_convolution(channels, 1e-5)
         self.log_variance = flow_convolution(channels, 1e-10, bias=-10.0)
 
@@ -52,15 +55,25 @@ class MultilayerNetwork(nn.Module):
     ----------
     channels : features of each level, finest first
     head : features inside each head
+    normalise : instance normalisation after every convolution of encoders and heads
+    window : edge of the cube (voxels, odd) within which the encoders' input is standardised;
+        0 leaves it as it is
     """
 
-    def __init__(self, channels: Sequence[int] = (16, 32, 32, 32), head: int = 32) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int] = (16, 32, 32, 32),
+        head: int = 32,
+        normalise: bool = False,
+        window: int = 0,
+    ) -> None:
         super().__init__()
-        self.moving = Encoder(tuple(channels))
-        self.fixed = Encoder(tuple(channels))
+        self.window = window
+        self.moving = Encoder(tuple(channels), normalise=normalise)
+        self.fixed = Encoder(tuple(channels), normalise=normalise)
         # Unshared, but alike at the start: features of both images can be compared at once.
         self.fixed.load_state_dict(self.moving.state_dict())
-        self.heads = nn.ModuleList(ProbabilisticHead(2 * n, head) for n in channels)
+        self.heads = nn.ModuleList(ProbabilisticHead(2 * n, head, normalise) for n in channels)
 
     @property
     def multiple(self) -> int:
@@ -69,6 +82,11 @@ class MultilayerNetwork(nn.Module):
 
     def forward(self, moving: Tensor, fixed: Tensor) -> list[Level]:
         """Levels, finest first, for images (B, 1, X, Y, Z) of any size, padded at the far ends."""
-        moving, fixed = (pad_to_multiple(image, self.multiple) for image in (moving, fixed))
+        moving, fixed = (self._prepared(image) for image in (moving, fixed))
         features = zip(self.moving(moving), self.fixed(fixed), self.heads, strict=True)
         return [Level(*head(m, f), m, f) for m, f, head in features]
+
+    def _prepared(self, image: Tensor) -> Tensor:
+        if self.window:
+            image = locally_standardised(image, self.window)
+        return pad_to_multiple(image, self.multiple)

@@ -108,6 +108,11 @@ class Keeper(pl.Callback):
         self.say(f"resuming at step {state['global_step']}")
         return {"ckpt_path": self._last, "weights_only": True}
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        module = self.module
+        steps = module.global_step / module.schedule.max_steps
+        module.set_learning_rate(self.seconds / self.limit if self.limit else steps)
+
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if self.limit is not None and self.seconds > self.limit:
             trainer.should_stop = True
@@ -187,9 +192,12 @@ def _loaders(module: Fit) -> tuple[DataLoader, DataLoader | None]:
 
 
 def _identity(spec: MethodSpec, arrays: Arrays, module: Fit) -> str:
-    """What a checkpoint must share with a run that resumes it; its length may differ."""
+    """What a checkpoint must share with a run that resumes it.
+
+    A run may be longer than the one it continues, unless the length shapes its learning rate.
+    """
     kept = spec.model_dump(mode="json")
-    for name in ("max_steps", "max_minutes"):
+    for name in () if spec.schedule.anneal else ("max_steps", "max_minutes"):
         kept["schedule"].pop(name)
     with open(arrays.path, "rb") as handle:
         content = hashlib.file_digest(handle, "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -86,8 +87,13 @@ class Fit(pl.LightningModule):
         optimiser = torch.optim.Adam(
             self.method.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
         )
-        steps = torch.optim.lr_scheduler.StepLR(optimiser, plan.decay_steps, plan.decay)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": steps, "interval": "step"}}
+        return optimiser
+
+    def set_learning_rate(self, done: float) -> None:
+        """Before each step; `done` is the part of the training that lies behind, 0 to 1."""
+        factor = (1 + math.cos(math.pi * min(done, 1.0))) / 2 if self.schedule.anneal else 1.0
+        for group in self.optimizers().param_groups:  # type: ignore[union-attr]
+            group["lr"] = self.schedule.learning_rate * factor
 
     # -- validation ---------------------------------------------------------------------------
     def validation_step(self, batch: Any, index: int) -> None:
