@@ -51,7 +51,7 @@ if STUDY.reader == "embedded":
             mm=STUDY.embedded.mm,
             seed=STUDY.embedded.seed,
             number=lambda wildcards: int(wildcards.number),
-            source=PLAN.digest("pmrpipe.cohort.embedded"),
+            source=PLAN.simulation_digest(),
         shell:
             "python -m pmrpipe simulate {params.root:q} --only {params.number}"
             " --subjects {params.subjects} --mm {params.mm} --seed {params.seed} 2> {log:q}"
@@ -75,7 +75,7 @@ if STUDY.reader == "embedded":
             subjects=STUDY.embedded.subjects,
             mm=STUDY.embedded.mm,
             seed=STUDY.embedded.seed,
-            source=PLAN.digest("pmrpipe.cohort.embedded"),
+            source=PLAN.simulation_digest(),
         shell:
             "python -m pmrpipe simulate {params.root:q} --dataset-only"
             " --subjects {params.subjects} --mm {params.mm} --seed {params.seed} 2> {log:q}"

@@ -33,6 +33,8 @@ rule score_method:
     # The tables of one method, all its pairs together.
     input:
         scored_parts,
+        # Who is in which split: a parameter says when that changes.
+        cohort=ancient(P.cohort),
     output:
         by_label=P.score("{method}") / "by_label.tsv",
         by_pair=P.score("{method}") / "by_pair.tsv",
@@ -50,10 +52,11 @@ rule score_method:
     params:
         root=P.root,
         batches=lambda wildcards: list(PLAN.batches(wildcards.method)),
-        source=PLAN.digest("pmrpipe.cli.score:run_score"),
+        split=PLAN.split_digest(),
+        source=PLAN.digest("pmrpipe.cli.score:run_score", "pmrpipe.cli.score:_split"),
     shell:
         "python -m pmrpipe score {params.root:q} --method {wildcards.method}"
-        " --batches {params.batches} 2> {log:q}"
+        " --cohort {input.cohort:q} --batches {params.batches} 2> {log:q}"
 
 
 rule summary:

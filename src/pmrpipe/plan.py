@@ -5,6 +5,7 @@ The Snakefile asks this module; it opens no image and imports neither torch nor 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,6 +118,15 @@ class Plan:
     # -- sources ------------------------------------------------------------------------------
     def digest(self, *roots: str) -> str:
         return digest(*roots)
+
+    def simulation_digest(self) -> str:
+        """Digest of the embedded cohort: its sources and its label table."""
+        return digest("pmrpipe.cohort.embedded", files=(label_table_path("embedded"),))
+
+    def split_digest(self) -> str:
+        """Digest of who is in which split."""
+        shown = repr([(scan.key, scan.split) for scan in self.cohort.scans])
+        return hashlib.sha256(shown.encode()).hexdigest()[:12]
 
     def method_digest(self, method: str, *roots: str) -> str:
         """Digest of a stage as one method runs it: the method's module, parts and YAML."""

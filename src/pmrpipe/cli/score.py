@@ -94,6 +94,7 @@ def add_score(parser: ArgumentParser) -> None:
     what.add_argument("--method", help="gather this method's batches into its tables")
     what.add_argument("--summary", nargs="+", metavar="METHOD", help="summarise these methods")
     parser.add_argument("--batches", nargs="*", default=[], help="names of the batches")
+    parser.add_argument("--cohort", help="cohort.tsv, whose splits go into the tables' sidecars")
 
 
 def run_score(options: Namespace) -> None:
@@ -105,8 +106,23 @@ def run_score(options: Namespace) -> None:
     results = Results(options.results)
     if options.method:
         parts = [read_scores(results.scored(options.method, name)) for name in options.batches]
-        write_scores(results.score(options.method), concatenate(parts))
+        scores = concatenate(parts)
+        if options.cohort and scores.sidecar:
+            scores.sidecar["split"] = _split(options.cohort)
+        write_scores(results.score(options.method), scores)
         return
     scores = {name: read_scores(results.score(name)) for name in options.summary}
     write_tsv(results.summary.with_name("comparison.tsv"), compare(scores))
     write_tsv(results.summary, summarise(scores))
+
+
+def _split(path: str) -> dict[str, list[str]]:
+    """Subjects of each split, from cohort.tsv."""
+    from pmrpipe.files import read_tsv
+
+    scans = read_tsv(path, required=("subject", "split"))
+    return {
+        role: sorted(set(scans.loc[scans["split"] == role, "subject"]))
+        for role in ("train", "validation", "test")
+        if (scans["split"] == role).any()
+    }

@@ -1,0 +1,140 @@
+"""Each bad input ends a verb with exit code 2 and one line that names the file; nothing is left."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from pmrpipe.cli import main
+
+SHAPE = (12, 14, 13)
+# Voxels so large that few of them make a brain of 0.85 litres.
+AFFINE = np.diag([15.0, 15.0, 15.0, 1.0])
+
+
+def brain() -> np.ndarray:
+    data = np.zeros(SHAPE, np.float32)
+    data[3:9, 3:10, 3:9] = np.random.default_rng(0).uniform(50, 100, (6, 7, 6))
+    return data
+
+
+def saved(path: Path, data: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
+    nib.save(nib.Nifti1Image(data, affine), path)
+    return path
+
+
+def truncated(path: Path) -> None:
+    saved(path, brain())
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def header_with(path: Path, **fields: object) -> None:
+    """A file whose raw header says what nibabel itself would not write."""
+    image = nib.Nifti1Image(brain(), AFFINE)
+    raw = bytearray(image.to_bytes())
+    header = np.frombuffer(raw, nib.Nifti1Header.template_dtype, 1).copy()
+    for name, value in fields.items():
+        header[name] = value
+    raw[: header.nbytes] = header.tobytes()
+    path.write_bytes(gzip.compress(bytes(raw)))
+
+
+def with_value(value: float) -> np.ndarray:
+    data = brain()
+    data[5, 5, 5] = value
+    return data
+
+
+SINGULAR = {"srow_x": [[1, 0, 0, 0]], "srow_y": [[1, 0, 0, 0]], "srow_z": [[0, 0, 1, 0]]}
+CASES: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: None,
+    "unreadable": lambda path: path.write_bytes(b"no image"),
+    "truncated gzip": truncated,
+    "several volumes": lambda path: saved(path, np.stack([brain()] * 2, axis=-1)),
+    "all zero": lambda path: saved(path, brain() * 0),
+    "constant": lambda path: saved(path, brain() * 0 + 7),
+    "NaN": lambda path: saved(path, with_value(np.nan)),
+    "infinite": lambda path: saved(path, with_value(np.inf)),
+    "singular affine": lambda path: header_with(path, sform_code=1, qform_code=0, **SINGULAR),
+    "no orientation": lambda path: header_with(path, sform_code=0, qform_code=0),
+}
+
+
+def refused(capsys: pytest.CaptureFixture, path: Path, *words: object) -> str:
+    """Run a verb that must refuse `path`; the one line that it printed."""
+    assert main([str(word) for word in words]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert str(path) in line
+    return line
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bad_scan(case: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path, out = tmp_path / "sub-01_T1w.nii.gz", tmp_path / "out"
+    CASES[case](path)
+    outputs = out / "mask.nii.gz", out / "brain.nii.gz"
+    refused(capsys, path, "brain", path, *outputs, "--state", "brain", "--method", "nonzero")
+    assert not list(out.glob("*"))
+
+
+def test_one_volume_of_four_dimensions_is_squeezed(tmp_path: Path) -> None:
+    path = saved(tmp_path / "sub-01_T1w.nii.gz", brain()[..., None])
+    outputs = tmp_path / "mask.nii.gz", tmp_path / "brain.nii.gz"
+    words = ("brain", path, *outputs, "--state", "brain", "--method", "nonzero")
+    assert main([str(word) for word in words]) == 0
+    assert nib.load(outputs[0]).shape == SHAPE
+
+
+def test_a_given_orientation_mends_a_header_without_one(tmp_path: Path) -> None:
+    path = tmp_path / "sub-01_T1w.nii.gz"
+    header_with(path, sform_code=0, qform_code=0)
+    outputs = tmp_path / "mask.nii.gz", tmp_path / "brain.nii.gz"
+    words = ("brain", path, *outputs, "--state", "brain", "--method", "nonzero")
+    assert main([*map(str, words), "--orientation", "LAS"]) == 0
+    assert nib.aff2axcodes(nib.load(outputs[1]).affine) == ("L", "A", "S")
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> tuple[list[str], Path]:
+    """Arguments of `labels` but for the map, and where it writes."""
+    from pmrpipe.transforms import write_affine
+
+    t1w = saved(tmp_path / "sub-01_T1w.nii.gz", brain())
+    write_affine(tmp_path / "xfm.mat", np.eye(4))
+    out = tmp_path / "out" / "dseg.nii.gz"
+    return [str(t1w), str(tmp_path / "xfm.mat"), str(t1w), str(out)], out
+
+
+@pytest.mark.parametrize(
+    ("data", "affine", "words"),
+    [
+        (np.ones((4, 4, 4), np.int16), AFFINE, "shape"),
+        (np.ones(SHAPE, np.int16), np.diag([14.0, 15, 15, 1]), "affine"),
+    ],
+    ids=["shape", "affine"],
+)
+def test_a_label_map_on_another_grid(labelled, tmp_path, capsys, data, affine, words) -> None:
+    given, out = labelled
+    path = saved(tmp_path / "sub-01_dseg.nii.gz", data, affine)
+    assert words in refused(capsys, path, "labels", path, *given)
+    assert not out.exists()
+
+
+def test_a_label_that_the_table_lacks_is_a_warning(labelled, tmp_path, capsys) -> None:
+    given, out = labelled
+    table = tmp_path / "labels.tsv"
+    table.write_text("index\tname\tregion\tscored\n1\tgrey\tfrontal\t1\n")
+    data = (brain() > 0).astype(np.int16)
+    data[4, 4, 4] = 9
+    path = saved(tmp_path / "sub-01_dseg.nii.gz", data)
+    assert main(["labels", str(path), *given, "--table", str(table)]) == 0
+    said = capsys.readouterr().err
+    assert "warning" in said
+    assert "[9]" in said
+    assert "not scored" in said
+    assert out.exists()
