@@ -95,6 +95,8 @@ def training_options(wildcards):
         STUDY.seed,
         "--threads",
         STUDY.threads.training,
+        "--device",
+        STUDY.device,
         *network_mm(),
         *schedule,
         "--train",
@@ -128,8 +130,10 @@ def registration_options(wildcards):
     labels = [f"{key}={PLAN.scans[key].labels}" for key in keys if PLAN.labelled(key)]
     codes = [f"{k}={PLAN.scans[k].orientation}" for k in keys if PLAN.scans[k].orientation]
     pairs = [pair_name(*pair) for pair in PLAN.batches(wildcards.method)[wildcards.batch]]
-    weights = (
-        ["--weights", PLAN.weights(wildcards.method)] if wildcards.method in PLAN.learned else []
+    learned = (
+        ["--weights", PLAN.weights(wildcards.method), "--device", STUDY.device]
+        if wildcards.method in PLAN.learned
+        else []
     )
     return shown(
         "--method",
@@ -142,7 +146,7 @@ def registration_options(wildcards):
         STUDY.seed,
         "--threads",
         STUDY.threads.registration,
-        *weights,
+        *learned,
         *network_mm(),
         "--labels",
         *labels,

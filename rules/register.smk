@@ -15,7 +15,7 @@ rule register_pairs:
         "../envs/pmrpipe.yaml"
     threads: STUDY.threads.registration
     resources:
-        gpu=lambda wildcards: int(wildcards.method in PLAN.learned),
+        gpu=lambda wildcards: gpus() * int(wildcards.method in PLAN.learned),
         mem_mb=memory(4000),
         runtime=runtime(60),
     params:

@@ -16,8 +16,10 @@ rule train_method:
     conda:
         "../envs/pmrpipe.yaml"
     threads: STUDY.threads.training
+    # Longest, and much waits for it.
+    priority: 1
     resources:
-        gpu=1,
+        gpu=gpus(),
         mem_mb=memory(6000),
         runtime=runtime(training_minutes()),
     params:

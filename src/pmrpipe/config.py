@@ -172,6 +172,10 @@ class Study(_Section):
         None, gt=0, description="voxel size inside the networks, mm; null: the method's own"
     )
     training: Training = Field(default_factory=Training, description="overrides of the schedule")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="where networks run; with cpu, jobs ask for no GPU and run side by side",
+    )
     weights: dict[str, str] = Field(
         default_factory=dict, description="method: folder with trained weights; never retrained"
     )

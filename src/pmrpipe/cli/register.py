@@ -24,7 +24,7 @@ def add_register_pairs(parser: ArgumentParser) -> None:
     parser.add_argument("--interpolation", choices=["nearest", "genericLabel"], default="nearest")
     parser.add_argument("--seed", type=int, default=2019)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
 
 
 def run_register_pairs(options: Namespace) -> None:

@@ -21,7 +21,7 @@ def add_train(parser: ArgumentParser) -> None:
     parser.add_argument("--validate-every", type=int)
     parser.add_argument("--seed", type=int, default=2019)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="auto", help="auto, cpu or gpu")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
 
 
 def run_train(options: Namespace) -> None:
@@ -44,7 +44,7 @@ def run_train(options: Namespace) -> None:
         seed=options.seed,
         network_mm=options.network_mm,
         threads=options.threads,
-        device=options.device,
+        device="gpu" if options.device == "cuda" else options.device,
         say=say,
         bar=sys.stderr.isatty(),
         facts={"commit": commit(Path(__file__).resolve().parents[3])},
