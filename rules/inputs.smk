@@ -125,6 +125,11 @@ def registration_inputs(wildcards):
     return found
 
 
+def gpus():
+    """GPUs that a job of a network asks for."""
+    return int(STUDY.device != "cpu")
+
+
 def registration_options(wildcards):
     keys = PLAN.batch_keys(wildcards.method, wildcards.batch)
     labels = [f"{key}={PLAN.scans[key].labels}" for key in keys if PLAN.labelled(key)]
