@@ -13,11 +13,11 @@ rule train_method:
         LOGS / "train" / "{method}.log",
     benchmark:
         TIMINGS / "train" / "{method}.tsv"
+    # Longest, and much waits for it.
+    priority: 1
     conda:
         "../envs/pmrpipe.yaml"
     threads: STUDY.threads.training
-    # Longest, and much waits for it.
-    priority: 1
     resources:
         gpu=gpus(),
         mem_mb=memory(6000),
