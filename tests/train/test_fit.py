@@ -180,6 +180,13 @@ def test_a_killed_run_resumes_to_the_same_bytes(small, pack, tmp_path):
     assert outputs(tmp_path / "killed") == outputs(tmp_path / "whole")
 
 
+def test_long_stretches_show_progress(small, pack, tmp_path, monkeypatch):
+    monkeypatch.setattr("pmrpipe.train.fit._TELL_EVERY", 0.0)
+    said = []
+    run(small, pack, tmp_path / "fit", say=said.append)
+    assert sum("of 4 steps" in line for line in said) == 4
+
+
 def annealed(spec, steps):
     schedule = spec.schedule.model_copy(update={"anneal": True, "max_steps": steps})
     return spec.model_copy(update={"schedule": schedule})

@@ -26,6 +26,8 @@ from pmrpipe.train.arrays import Arrays, open_arrays
 from pmrpipe.train.module import Fit
 
 Say = Callable[[str], None]
+# Seconds between lines of progress within an epoch.
+_TELL_EVERY = 60.0
 
 
 def fit(
@@ -83,6 +85,7 @@ class Keeper(pl.Callback):
         self.limit = minutes * 60 if minutes else None
         self.before, self.began = 0.0, time.monotonic()
         self.best = float("-inf")
+        self.told = 0.0
 
     @property
     def _last(self) -> Path:
@@ -113,7 +116,13 @@ class Keeper(pl.Callback):
         steps = module.global_step / module.schedule.max_steps
         module.set_learning_rate(self.seconds / self.limit if self.limit else steps)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
+        if self.seconds - self.told > _TELL_EVERY:
+            self.told = self.seconds
+            plan = self.module.schedule
+            aim = f"{plan.max_minutes} minutes" if self.limit else f"{plan.max_steps} steps"
+            objective = f"objective {float(outputs['loss']):.4g}"
+            self.say(f"step {module.global_step}: {objective}, {self.seconds:.0f} s, of {aim}")
         if self.limit is not None and self.seconds > self.limit:
             trainer.should_stop = True
 
