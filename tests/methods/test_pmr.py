@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.pmr import PMR, Likelihood
-from pmrpipe.networks.blocks import standardised
+from pmrpipe.losses.variational import kullback_leibler
+from pmrpipe.methods.pmr import PMR
 from pmrpipe.networks.multilayer import Level
-from pmrpipe.spatial.warp import warp
 from pmrpipe.volume import Grid
 
 SMALL = {"channels": [4, 6, 6, 6], "head": 4}
@@ -105,30 +103,6 @@ def test_register_works_at_the_networks_voxel_size():
     assert found.inverse().displacement.shape == (1, 3, 12, 10, 14)
 
 
-@pytest.mark.parametrize("similarity", ["mse", "cc"])
-def test_a_perfect_match_is_the_least(similarity):
-    term = Likelihood(similarity, sigma=0.1, window=5)
-    fixed = blobs(1)
-    shift = torch.zeros(1, 3, *fixed.shape[2:])
-    shift[:, 0] = 1.0
-    assert term(fixed, fixed) < term(fixed, warp(fixed, shift))
-
-
-@pytest.mark.parametrize("similarity", ["mse", "cc"])
-def test_exact_likelihood_is_a_sum_over_voxels(similarity):
-    """Twice the volume weighs twice as much, as the divergence that stands beside it does."""
-    term = Likelihood(similarity, sigma=0.1, window=3, factors="exact")
-    fixed, warped = blobs(1), blobs(2)
-    one, two = term(fixed, warped), term(*(torch.cat([i, i], 2) for i in (fixed, warped)))
-    assert float(two / one) == pytest.approx(2.0, rel=0.05)
-    assert not FACTORS["exact"].mean
-
-
-def test_standardised_features_do_not_show_their_scale():
-    features = torch.randn(1, 4, 6, 6, 6, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(standardised(features), standardised(1e-3 * features + 5), atol=1e-3)
-
-
 def feature_norms(standardise: bool, steps: int = 60) -> tuple[float, float]:
     """Size of all features before and after minimising the feature term of Eq. 5 alone."""
     torch.manual_seed(0)
@@ -150,3 +124,39 @@ def test_features_collapse_unless_they_are_standardised():
     assert after < 0.3 * before
     before, after = feature_norms(standardise=True)
     assert after > 0.7 * before
+
+
+def baseline(**network) -> PMR:
+    torch.manual_seed(0)
+    return PMR(network=SMALL | network, feature={"standardise": True})
+
+
+def test_baseline_1_is_not_probabilistic():
+    """No sampling, no feature term; of Eq. 6 the image and the smoothness of the velocity."""
+    method, (moving, fixed) = baseline(probabilistic=False), (blobs(1), blobs(2))
+    assert not any("log_variance" in name for name, _ in method.named_parameters())
+    with torch.no_grad():
+        for head in method.network.heads:
+            head.mean.weight.mul_(1e3)
+    first, second = (method.objective(moving, fixed) for _ in range(2))
+    assert torch.equal(first["total"], second["total"])
+    assert not any(name.startswith("feature_kl") for name in first)
+    _, velocity = method.deform(moving, fixed)
+    mean = method.combine([level.mean for level in method.network(moving, fixed)])
+    rough = sum((mean.diff(dim=axis) ** 2).mean() for axis in (2, 3, 4))
+    assert torch.isclose(first["image_kl"], 0.25 * method.prior * rough)
+    assert torch.isclose(first["total"], first["image"] + first["image_kl"])
+    assert velocity.abs().max() > 0
+
+
+def test_baseline_2_sees_the_last_level_alone():
+    method, (moving, fixed) = baseline(heads=[4]), (blobs(1), blobs(2))
+    (level,) = method.network(moving, fixed)
+    assert level.mean.shape[2:] == (2, 2, 2)
+    assert method.combine([level.mean]).shape[2:] == (16, 16, 16)
+    terms = method.objective(moving, fixed)
+    assert "feature_4" in terms
+    assert "feature_1" not in terms
+    displacement, _ = method.deform(moving, fixed)
+    assert displacement.shape[2:] == moving.shape[2:]
+    assert len(method.contributions(moving, fixed)) == 1

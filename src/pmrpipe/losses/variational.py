@@ -54,13 +54,14 @@ def degree(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> 
 
 
 def kullback_leibler(
-    mean: Tensor, log_variance: Tensor, precision: float, factors: Factors
+    mean: Tensor, log_variance: Tensor | None, precision: float, factors: Factors
 ) -> dict[str, Tensor]:
     """KL of q = N(mean, diag exp log_variance) from the prior N(0, Lambda^-1), without constants.
 
     Parameters
     ----------
-    mean, log_variance : (B, 3, X, Y, Z), of a velocity in voxels of its grid
+    mean, log_variance : (B, 3, X, Y, Z), of a velocity in voxels of its grid; without a
+        log-variance q is a point, and only the smoothness remains
     precision : lambda
 
     Returns
@@ -68,11 +69,13 @@ def kullback_leibler(
     trace, entropy, smoothness : scalars, whose sum is the KL term, averaged over the batch
     """
     reduce = torch.mean if factors.mean else _batch_sum
+    smooth = sum(reduce(mean.diff(dim=axis) ** 2) for axis in (2, 3, 4))
+    smoothness = factors.smoothness * precision * smooth
+    if log_variance is None:
+        return {"smoothness": smoothness}
     weight = degree(tuple(mean.shape[2:]), mean.device, mean.dtype)
     trace = factors.trace * reduce(precision * weight * log_variance.exp())
     entropy = -factors.entropy * reduce(log_variance)
-    smooth = sum(reduce(mean.diff(dim=axis) ** 2) for axis in (2, 3, 4))
-    smoothness = factors.smoothness * precision * smooth
     return {"trace": trace, "entropy": entropy, "smoothness": smoothness}
 
 

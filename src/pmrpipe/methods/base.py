@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pmrpipe.spatial.integrate import compose, integrate, invert
 from pmrpipe.spatial.jacobian import jacobian_determinant
-from pmrpipe.spatial.resize import resize_displacement, resize_image
+from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp
 from pmrpipe.volume import Grid
 
@@ -55,34 +54,3 @@ class Method(Protocol):
     """Anything that registers a moving to a fixed image, (B, 1, X, Y, Z) in [0, 1] on `grid`."""
 
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation: ...
-
-
-class LearnedMethod(nn.Module):
-    """A network, works at its own voxel size, and what it is trained for.
-
-    Subclasses define `objective` and `displacement`; both see images on the network's grid.
-    """
-
-    def __init__(self, network_mm: float | None = None) -> None:
-        super().__init__()
-        self.network_mm = network_mm
-
-    def grid(self, grid: Grid) -> Grid:
-        """The network's grid for images on `grid`."""
-        return grid if self.network_mm is None else grid.rescaled(self.network_mm)
-
-    def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
-        """Named terms; "total" is minimised, the others are logged."""
-        raise NotImplementedError
-
-    def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Displacement and, where there is one, velocity, in voxels of the images' grid."""
-        raise NotImplementedError
-
-    @torch.no_grad()
-    def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
-        """Register on the network's grid, with the mean of the posterior."""
-        inner = self.grid(grid)
-        images = (resize_image(image, inner.shape) for image in (moving, fixed))
-        displacement, velocity = self.deform(*images)
-        return Deformation(displacement, inner, velocity)

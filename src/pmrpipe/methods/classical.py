@@ -26,19 +26,21 @@ class AffineOnly:
 class AntsSyN:
     """SyN of ANTs by antspyx (Avants et al., Medical Image Analysis 12, 2008).
 
+    It starts where every method starts, from the affine normalisation: the antspyx default
+    `SyN` without the affine of the pair that it puts first.
+
     Parameters
     ----------
-    transform : antspyx's `type_of_transform`; "SyN" is its default: an affine of the pair, then
-        SyN with Mattes mutual information and 40, 20, 0 iterations
     seed : random seed of the metric's sampling
-    options : further keywords of `ants.registration`
+    options : further keywords of `ants.registration`; without any, Mattes mutual information and
+        40, 20 and 0 iterations
     """
 
-    def __init__(self, transform: str = "SyN", seed: int = 2019, **options: Any) -> None:
-        self.transform, self.seed, self.options = transform, seed, options
+    def __init__(self, seed: int = 2019, **options: Any) -> None:
+        self.seed, self.options = seed, options
 
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
-        """Register (1, 1, X, Y, Z) images; affine and warp come back as one field on `grid`.
+        """Register (1, 1, X, Y, Z) images.
 
         Bit-identical on a second run only with ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1.
         """
@@ -54,14 +56,13 @@ class AntsSyN:
             found = ants.registration(
                 target,
                 source,
-                type_of_transform=self.transform,
+                type_of_transform="SyNOnly",
+                initial_transform="Identity",
                 outprefix=str(Path(folder) / "syn"),
                 **self.options,
             )
-            composite = ants.apply_transforms(
-                target, source, found["fwdtransforms"], compose=str(Path(folder) / "composite")
-            )
-            field, _ = read_field(composite)
+            # Warp and affine; the affine stays at the identity.
+            field, _ = read_field(found["fwdtransforms"][0])
         voxels = field @ np.linalg.inv(grid.affine[:3, :3]).T
         displacement = torch.from_numpy(np.ascontiguousarray(voxels.transpose(3, 0, 1, 2)))
         return Deformation(displacement[None].float(), grid)

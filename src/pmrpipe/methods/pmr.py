@@ -13,51 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pmrpipe.losses.similarity import local_correlation, mean_squared_difference
-from pmrpipe.losses.variational import FACTORS, kullback_leibler, reconstruction
-from pmrpipe.methods.base import LearnedMethod
-from pmrpipe.networks.blocks import standardised
+from pmrpipe.losses.likelihood import Likelihood
+from pmrpipe.losses.variational import FACTORS, kullback_leibler
+from pmrpipe.methods.learned import LearnedMethod, on_image_grid, sample
 from pmrpipe.networks.multilayer import Level, MultilayerNetwork
 from pmrpipe.spatial.integrate import integrate
-from pmrpipe.spatial.resize import crop, resize_displacement
+from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp
-
-
-class Likelihood:
-    """Negative log likelihood of fixed given warped, up to constants.
-
-    Parameters
-    ----------
-    similarity : "mse", factor * (y - y')^2 / sigma^2, or "cc", (1 - local cc) / sigma^2
-    sigma : standard deviation of the noise (for "cc" of the correlation deficit)
-    window : edge of the correlation's cube, voxels
-    standardise : compare channels with mean 0 and deviation 1. The feature term of Eq. 5 has a
-        trivial minimum, features -> 0; on standardised channels (and for "cc" by itself) it
-        does not depend on their scale, so nothing pulls them there.
-    """
-
-    def __init__(
-        self,
-        similarity: str = "mse",
-        sigma: float = 0.02,
-        window: int = 9,
-        standardise: bool = False,
-        factors: str = "implemented",
-    ) -> None:
-        if similarity not in ("mse", "cc"):
-            raise ValueError(f"unknown similarity {similarity}: mse or cc")
-        self.similarity, self.sigma, self.window = similarity, sigma, window
-        self.standardise, self.factors = standardise, FACTORS[factors]
-
-    def __call__(self, fixed: Tensor, warped: Tensor) -> Tensor:
-        # The exact form of Eq. 6 sums over voxels, as its divergence does.
-        count = 1 if self.factors.mean else fixed[0].numel()
-        if self.similarity == "cc":
-            return count * (1 - local_correlation(fixed, warped, self.window)) / self.sigma**2
-        if self.standardise:
-            fixed, warped = standardised(fixed), standardised(warped)
-        difference = count * mean_squared_difference(fixed, warped)
-        return reconstruction(difference, self.sigma, self.factors)
 
 
 class PMR(LearnedMethod):
@@ -98,52 +60,68 @@ class PMR(LearnedMethod):
     # -- inference ----------------------------------------------------------------------------
     def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor]:
         """Displacement and velocity of the posterior mean, on the images' grid."""
-        levels = self.network(moving, fixed)
-        velocity = self.combine([level.mean for level in levels])
-        return self._enlarged(integrate(velocity, self.squarings), moving), self._enlarged(
-            velocity, moving
-        )
+        velocity = self.combine([level.mean for level in self.predict(moving, fixed)])
+        displacement = integrate(velocity, self.squarings)
+        return on_image_grid(displacement, moving), on_image_grid(velocity, moving)
 
     def combine(self, latents: Sequence[Tensor]) -> Tensor:
         """Bring the latents to the finest level's grid and add them."""
-        shape = latents[0].shape[2:]
+        shape = self._finest(latents[0])
         return torch.stack([resize_displacement(z, shape, self.rescale) for z in latents]).sum(0)
 
-    def _enlarged(self, field: Tensor, image: Tensor) -> Tensor:
-        """A field of the finest level on the padded image's grid, cropped to the image."""
-        padded = [2 * n for n in field.shape[2:]]
-        return crop(resize_displacement(field, padded), image.shape[2:])
+    def _finest(self, first: Tensor) -> list[int]:
+        """Shape of the finest level, which need not have a head, from the first latent's."""
+        return [n * 2 ** (self.network.levels[0] - 1) for n in first.shape[2:]]
+
+    def contributions(self, moving: Tensor, fixed: Tensor) -> list[Tensor]:
+        """Displacement on the images' grid that each level's mean alone gives (Fig. 3 b to d)."""
+        means = [level.mean for level in self.predict(moving, fixed)]
+        alone = [
+            [m if i == n else torch.zeros_like(m) for i, m in enumerate(means)]
+            for n in range(len(means))
+        ]
+        return [
+            on_image_grid(integrate(self.combine(latents), self.squarings), moving)
+            for latents in alone
+        ]
 
     # -- training -----------------------------------------------------------------------------
     def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
-        """Eq. 5: L_KL of the images plus the weighted L_KL of the features of every level."""
-        levels = self.network(moving, fixed)
-        samples = [_sample(level) for level in levels]
+        """Eq. 5: L_KL of the images plus the weighted L_KL of the features of every level.
+
+        Without log-variances (Baseline-1) there is nothing to sample, no feature term, and of
+        the divergence only the smoothness.
+        """
+        levels = self.predict(moving, fixed)
+        samples = [_drawn(level) for level in levels]
         terms = self._image_term(moving, fixed, levels, samples)
         total = terms["image"] + terms["image_kl"]
-        for number, (level, z) in enumerate(zip(levels, samples, strict=True), 1):
-            likelihood, divergence = self._feature_term(level, z, number - 1)
-            terms |= {f"feature_{number}": likelihood, f"feature_kl_{number}": divergence}
-            total = total + self.level_weights[number - 1] * (likelihood + divergence)
+        for number, level, z in zip(self.network.levels, levels, samples, strict=True):
             terms[f"feature_norm_{number}"] = level.fixed.detach().abs().mean()
+            if level.log_variance is not None:
+                likelihood, divergence = self._feature_term(level, z, number - 1)
+                terms |= {f"feature_{number}": likelihood, f"feature_kl_{number}": divergence}
+                total = total + self.level_weights[number - 1] * (likelihood + divergence)
         return terms | {"total": total}
 
     def _image_term(
         self, moving: Tensor, fixed: Tensor, levels: list[Level], samples: list[Tensor]
     ) -> dict[str, Tensor]:
         displacement = integrate(self.combine(samples), self.squarings)
-        warped = warp(moving, self._enlarged(displacement, moving))
+        warped = warp(moving, on_image_grid(displacement, moving))
         mean = self.combine([level.mean for level in levels])
         divergence = kullback_leibler(mean, self._log_variance(levels), self.prior, self.factors)
         return {"image": self.image(fixed, warped), "image_kl": sum(divergence.values())}  # type: ignore[dict-item]
 
-    def _log_variance(self, levels: list[Level]) -> Tensor:
+    def _log_variance(self, levels: list[Level]) -> Tensor | None:
         """Log-variance of the sum: variances add, and scale with the square of lengths.
 
         Interpolation weights are taken as one: neighbours of a coarse latent are not averaged.
         """
-        shape, total = levels[0].mean.shape[2:], 0.0
+        shape, total = self._finest(levels[0].mean), 0.0
         for level in levels:
+            if level.log_variance is None:
+                return None
             variance = resize_displacement(level.log_variance.exp(), shape, rescale=False)
             zoom = [m / n for n, m in zip(level.mean.shape[2:], shape, strict=True)]
             scale = variance.new_tensor(zoom if self.rescale else [1.0] * 3).square()
@@ -158,19 +136,6 @@ class PMR(LearnedMethod):
         divergence = kullback_leibler(level.mean, level.log_variance, self.prior, self.factors)
         return self.feature(level.fixed, warped), sum(divergence.values())  # type: ignore[return-value]
 
-    def contributions(self, moving: Tensor, fixed: Tensor) -> list[Tensor]:
-        """Displacement on the images' grid that each level's mean alone gives (Fig. 3 b to d)."""
-        means = [level.mean for level in self.network(moving, fixed)]
-        alone = [
-            [m if i == n else torch.zeros_like(m) for i, m in enumerate(means)]
-            for n in range(len(means))
-        ]
-        return [
-            self._enlarged(integrate(self.combine(latents), self.squarings), moving)
-            for latents in alone
-        ]
 
-
-def _sample(level: Level) -> Tensor:
-    """One draw by reparameterisation: z = mu + exp(log_variance / 2) eps."""
-    return level.mean + (level.log_variance / 2).exp() * torch.randn_like(level.mean)
+def _drawn(level: Level) -> Tensor:
+    return level.mean if level.log_variance is None else sample(level.mean, level.log_variance)

@@ -9,7 +9,7 @@ from pmrpipe.errors import InputError
 from pmrpipe.files import atomic, read_json
 
 if TYPE_CHECKING:
-    from pmrpipe.methods.base import LearnedMethod
+    from pmrpipe.methods.learned import LearnedMethod
     from pmrpipe.methods.registry import MethodSpec
 
 WEIGHTS, MODEL = "weights.safetensors", "model.json"

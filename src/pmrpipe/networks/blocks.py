@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pmrpipe.spatial.resize import pad_to_multiple
+from pmrpipe.spatial.standardise import locally_standardised, standardised
 
 SLOPE = 0.2
 # Voxels below which torch leaves oneDNN for a single float32 volume.
@@ -32,26 +34,11 @@ def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> 
     return layer
 
 
-def standardised(features: Tensor) -> Tensor:
-    """Channels of (B, C, X, Y, Z) with mean 0 and deviation 1 over the grid."""
-    dims = (2, 3, 4)
-    centred = features - features.mean(dims, keepdim=True)
-    return centred / (centred.square().mean(dims, keepdim=True) + 1e-12).sqrt()
-
-
-def locally_standardised(image: Tensor, window: int, floor: float = 1e-3) -> Tensor:
-    """(image - mean) / deviation over the cube of `window`^3 voxels (odd) around each voxel.
-
-    It takes away what differs between scans and not between shapes: contrast and bias. `floor`
-    is added to the variance of images in [0, 1], so that flat regions stay near 0; beyond the
-    faces the image is 0.
-    """
-    mean, square = image, image * image
-    for axis in range(3):
-        size = [window if a == axis else 1 for a in range(3)]
-        padding = [n // 2 for n in size]
-        mean, square = (F.avg_pool3d(part, size, 1, padding) for part in (mean, square))
-    return (image - mean) / ((square - mean * mean).clamp(min=0) + floor).sqrt()
+def prepared(image: Tensor, window: int, multiple: int) -> Tensor:
+    """What a network sees: the image, standardised within `window`^3 voxels (0: not), padded."""
+    if window:
+        image = locally_standardised(image, window)
+    return pad_to_multiple(image, multiple)
 
 
 class Standardise(nn.Module):

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmrpipe.paths import Results
-from pmrpipe.transforms import read_affine, read_field, resample, sample_points, write_field
+from pmrpipe.transforms import (
+    read_affine,
+    read_field,
+    resample,
+    sample_displacement,
+    sample_points,
+    write_field,
+)
 from pmrpipe.volume import Grid, Volume, read_image, read_labels, write_volume
 
 if TYPE_CHECKING:
@@ -83,7 +90,8 @@ class PairRegistration:
     def _warp(self, moving: str, fixed: str, source: Volume, grid: Grid) -> None:
         """Warp through the field as written: what is scored is what the user's file gives."""
         path = self.results.field(self.name, moving, fixed)
-        warp = read_field(path) if path.exists() else None
+        # Brought to the fixed grid once, for the image and the labels.
+        warp = (sample_displacement(read_field(path), grid), grid) if path.exists() else None
         warped = resample(source, sample_points(grid, field=warp), "linear")
         write_volume(self.results.warped(self.name, moving, fixed), warped, grid.affine)
         if moving in self.labels:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pmrpipe.errors import WorkError
-from pmrpipe.methods.base import LearnedMethod
+from pmrpipe.methods.learned import LearnedMethod
 from pmrpipe.methods.registry import Schedule
 from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp

@@ -1,0 +1,28 @@
+"""Intensities with mean 0 and deviation 1, over the whole grid or around each voxel."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def standardised(features: Tensor) -> Tensor:
+    """Channels of (B, C, X, Y, Z) with mean 0 and deviation 1 over the grid."""
+    dims = (2, 3, 4)
+    centred = features - features.mean(dims, keepdim=True)
+    return centred / (centred.square().mean(dims, keepdim=True) + 1e-12).sqrt()
+
+
+def locally_standardised(image: Tensor, window: int, floor: float = 1e-3) -> Tensor:
+    """(image - mean) / deviation over the cube of `window`^3 voxels (odd) around each voxel.
+
+    It takes away what differs between scans and not between shapes: contrast and bias. `floor`
+    is added to the variance of images in [0, 1], so that flat regions stay near 0; beyond the
+    faces the image is 0.
+    """
+    mean, square = image, image * image
+    for axis in range(3):
+        size = [window if a == axis else 1 for a in range(3)]
+        padding = [n // 2 for n in size]
+        mean, square = (F.avg_pool3d(part, size, 1, padding) for part in (mean, square))
+    return (image - mean) / ((square - mean * mean).clamp(min=0) + floor).sqrt()
