@@ -14,6 +14,7 @@ from pmrpipe.transforms import (
     read_affine,
     read_field,
     resample,
+    sample_displacement,
     sample_points,
     write_affine,
     write_field,
@@ -279,6 +280,27 @@ def test_transform_of_another_kind(tmp_path):
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(InputError, match="BSplineTransform"):
         read_affine(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, -1)])
+def test_a_field_along_the_axes_is_what_interpolation_point_by_point_gives(signs):
+    """A coarse grid parallel to the fine one, or mirrored; the fine one reaches beyond it."""
+    field = np.random.default_rng(0).normal(size=(6, 7, 5, 3)).astype(np.float32)
+    coarse = Grid((6, 7, 5), centred(np.diag([2.93, 2.11, 3.77]), (6, 7, 5)))
+    fine = Grid((25, 20, 30), centred(np.diag(signs).astype(float), (25, 20, 30)))
+    found = sample_displacement((field, coarse), fine)
+    turned = Grid(coarse.shape, coarse.affine @ turn_about_nothing())
+    expected = sample_displacement((field, turned), fine)
+    assert found.dtype == np.float32
+    assert (found == 0).all(axis=-1).any()
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def turn_about_nothing() -> np.ndarray:
+    """A rotation too small to move anything, which leaves the way along the axes."""
+    matrix = np.eye(4)
+    matrix[0, 1], matrix[1, 0] = 1e-7, -1e-7
+    return matrix
 
 
 def test_bad_field_files(tmp_path):

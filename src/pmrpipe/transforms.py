@@ -192,11 +192,32 @@ def sample_displacement(field: Field, grid: Grid) -> np.ndarray:
     """A field on another grid: (X, Y, Z, 3) float32, RAS mm, linear, 0 outside."""
     if field[1] == grid:
         return field[0]
+    step = np.linalg.inv(field[1].affine) @ grid.affine
+    if np.allclose(step[:3, :3], np.diag(np.diag(step)[:3]), rtol=0, atol=1e-9):
+        return _along_axes(field[0], step, grid.shape)
     out = np.empty((*grid.shape, 3), np.float32)
     for part in _slabs(grid.shape):
         world = _world(grid.shape, grid.affine, part)
         out[part] = np.moveaxis(_displacement(field, grid, part, world), 0, -1)
     return out
+
+
+def _along_axes(values: np.ndarray, step: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Linear interpolation axis by axis, where the axes of both grids are parallel; 0 outside.
+
+    `step` takes voxels of the new grid to those of `values`.
+    """
+    for axis, (size, held) in enumerate(zip(shape, values.shape, strict=False)):
+        index = step[axis, axis] * np.arange(size) + step[axis, 3]
+        inside = (index >= -0.5) & (index < held - 0.5)
+        within = np.clip(index, 0, held - 1)
+        low = np.floor(within).astype(np.intp)
+        form = [-1 if a == axis else 1 for a in range(values.ndim)]
+        high_share = ((within - low) * inside).astype(np.float32).reshape(form)
+        low_share = ((1 - within + low) * inside).astype(np.float32).reshape(form)
+        high = np.minimum(low + 1, held - 1)
+        values = values.take(low, axis) * low_share + values.take(high, axis) * high_share
+    return values
 
 
 def resample(

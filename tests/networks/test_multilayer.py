@@ -73,3 +73,16 @@ def test_normalised_features_have_one_scale_on_any_grid():
 def test_normalisation_has_no_parameters():
     plain, normalised = (MultilayerNetwork(normalise=flag) for flag in (False, True))
     assert [p.shape for p in plain.parameters()] == [p.shape for p in normalised.parameters()]
+
+
+def test_heads_may_see_sum_and_difference():
+    """Equal features differ by nothing: only the sum reaches the head."""
+    network, (image, other) = MultilayerNetwork((4, 6), head=4, combine="difference"), pair(8, 8, 8)
+    seen = []
+    network.heads[0].body.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    network(image, image), network(image, other)
+    same, differing = (features.chunk(2, dim=1)[1] for features in seen)
+    assert same.abs().max() == 0
+    assert differing.abs().max() > 0
+    with pytest.raises(ValueError, match="combine"):
+        MultilayerNetwork(combine="product")

@@ -35,9 +35,17 @@ class Head(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, channels: int, normalise: bool = False, probabilistic: bool = True
+        self,
+        inputs: int,
+        channels: int,
+        combine: str = "concatenation",
+        normalise: bool = False,
+        probabilistic: bool = True,
     ) -> None:
+        if combine not in ("concatenation", "difference"):
+            raise ValueError(f"unknown way to combine features {combine}")
         super().__init__()
+        self.combine = combine
         self.body = nn.Sequential(
             Block(inputs, channels, normalise=normalise),
             Block(channels, channels, normalise=normalise),
@@ -46,6 +54,8 @@ class Head(nn.Module):
         self.log_variance = flow_convolution(channels, 1e-10, bias=-10.0) if probabilistic else None
 
     def forward(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.combine == "difference":
+            moving, fixed = moving + fixed, fixed - moving
         features = self.body(torch.cat([moving, fixed], 1))
         return self.mean(features), self.log_variance(features) if self.log_variance else None
 
@@ -57,6 +67,8 @@ class MultilayerNetwork(nn.Module):
     ----------
     channels : features of each level, finest first
     head : features inside each head
+    combine : what the heads see of both images' features, "concatenation", or their sum and
+        "difference", from which a motion is read more directly
     heads : levels that have a head, 1 the finest; by default all
     probabilistic : False: the heads give a velocity alone, without its variance
     normalise : instance normalisation after every convolution of encoders and heads
@@ -68,6 +80,7 @@ class MultilayerNetwork(nn.Module):
         self,
         channels: Sequence[int] = (16, 32, 32, 32),
         head: int = 32,
+        combine: str = "concatenation",
         heads: Sequence[int] | None = None,
         probabilistic: bool = True,
         normalise: bool = False,
@@ -81,7 +94,8 @@ class MultilayerNetwork(nn.Module):
         # Unshared, but alike at the start: features of both images can be compared at once.
         self.fixed.load_state_dict(self.moving.state_dict())
         self.heads = nn.ModuleList(
-            Head(2 * channels[level - 1], head, normalise, probabilistic) for level in self.levels
+            Head(2 * channels[level - 1], head, combine, normalise, probabilistic)
+            for level in self.levels
         )
 
     @property
