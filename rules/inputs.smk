@@ -97,6 +97,8 @@ def training_options(wildcards):
         STUDY.threads.training,
         "--device",
         STUDY.device,
+        "--devices",
+        STUDY.devices,
         *network_mm(),
         *schedule,
         "--train",

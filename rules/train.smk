@@ -17,9 +17,9 @@ rule train_method:
     priority: 1
     conda:
         "../envs/pmrpipe.yaml"
-    threads: STUDY.threads.training
+    threads: STUDY.threads.training * (1 if gpus() else STUDY.devices)
     resources:
-        gpu=gpus(),
+        gpu=gpus() * STUDY.devices,
         mem_mb=memory(6000),
         runtime=runtime(training_minutes()),
     params:
@@ -27,4 +27,5 @@ rule train_method:
         options=training_options,
         source=lambda wildcards: PLAN.method_digest(wildcards.method, "pmrpipe.train"),
     shell:
-        "python -m pmrpipe train {input:q} {params.folder:q} {params.options} 2> {log:q}"
+        "python -m pmrpipe train {input:q} {params.folder:q} {params.options} "
+        "--memory-mb {resources.mem_mb} 2> {log:q}"

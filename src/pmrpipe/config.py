@@ -176,6 +176,9 @@ class Study(_Section):
         "auto",
         description="where networks run; with cpu, jobs ask for no GPU and run side by side",
     )
+    devices: int = Field(
+        1, ge=1, description="GPUs that train one network together; on a CPU, processes"
+    )
     weights: dict[str, str] = Field(
         default_factory=dict, description="method: folder with trained weights; never retrained"
     )

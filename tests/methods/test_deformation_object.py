@@ -48,3 +48,22 @@ def test_the_determinant_is_that_of_the_map():
     field = torch.zeros(1, 3, *FINE.shape)
     field[:, 0] = 0.25 * torch.arange(24.0).view(1, 24, 1, 1)
     assert torch.allclose(Deformation(field, FINE).jacobian(), torch.tensor(1.25), atol=1e-5)
+
+
+def test_inverse_consistency_is_the_distance_by_which_points_miss_themselves():
+    """There 2 voxels of 2 mm, back 1.5: every point misses itself by 1 mm."""
+    shift = torch.zeros(1, 3, *COARSE.shape)
+    shift[:, 1] = 2.0
+    inside = torch.ones(COARSE.shape, dtype=torch.bool)
+    found = Deformation(shift, COARSE, backward=-0.75 * shift)
+    assert found.inverse_consistency(inside) == pytest.approx(1.0)
+    assert torch.equal(found.inverse().inverse().displacement, shift)
+    assert Deformation(shift, COARSE).inverse_consistency(inside) is None
+
+
+def test_a_velocitys_inverse_is_consistent():
+    velocity = waves(FINE, 2.0)
+    found = Deformation(integrate(velocity), FINE, velocity)
+    inside = torch.zeros(FINE.shape, dtype=torch.bool)
+    inside[3:-3, 3:-3, 3:-3] = True
+    assert 0 < found.inverse_consistency(inside) < 0.05

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -122,6 +125,19 @@ def test_deepbet_on_a_whole_head_in_any_orientation(shared_data):
     again = extract_brain(Volume(turned.data, oblique @ turned.affine), "deepbet", threads=2)
     assert again.shape == turned.shape
     np.testing.assert_array_equal(back(again.data), mask.data)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_deepbet_on_colin27():
+    """Debian's mricron-data: a whole head and the brain that its publisher cut out by BET."""
+    default = "/usr/share/mricron/templates"
+    folder = Path(os.environ.get("PMRPIPE_MRICRON", default))
+    if not (folder / "ch2bet.nii.gz").exists():
+        pytest.skip(f"no ch2bet.nii.gz in {folder}: apt install mricron-data, or PMRPIPE_MRICRON")
+    mask = extract_brain(read_image(folder / "ch2.nii.gz"), "deepbet", name="ch2").data > 0
+    brain = read_image(folder / "ch2bet.nii.gz").data > 0
+    assert 2 * (mask & brain).sum() / (mask.sum() + brain.sum()) >= 0.93
 
 
 def reoriented(image: Volume, codes: str):

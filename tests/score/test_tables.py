@@ -32,7 +32,8 @@ def scores(moving="sub-1", fixed="sub-2", **changes) -> tables.MethodScores:
 
 def test_columns_are_the_promised_ones():
     by_pair = "moving fixed dice dice_frontal hd95_mm folding_percent ndv_percent sdlogj ncc"
-    assert list(scores().by_pair.columns) == [*by_pair.split(), "interpolation"]
+    last = ["interpolation", "inverse_consistency_mm"]
+    assert list(scores().by_pair.columns) == [*by_pair.split(), *last]
     by_label = "moving fixed label name region dice target_overlap hd95_mm msd_mm n_fixed n_warped"
     assert list(scores().by_label.columns) == by_label.split()
     timing = "moving fixed seconds device threads network_mm"

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from pmrpipe.errors import InputError, WorkError
 from pmrpipe.files import read_json, read_tsv
 from pmrpipe.methods.registry import build
 from pmrpipe.methods.weights import load_weights
-from pmrpipe.train.fit import fit
+from pmrpipe.train.fit import choose_precision, fit
+from pmrpipe.train.module import Fit
 
 
 def run(spec, pack, out, **options):
@@ -228,3 +230,99 @@ def test_an_annealed_run_resumes_to_the_byte_and_only_at_its_own_length(small, p
     stop_after_four(annealed(small, 8), pack, tmp_path / "other")
     run(annealed(small, 6), pack, tmp_path / "other", say=said.append)
     assert any("another training" in text for text in said)
+
+
+def test_a_cluster_s_time_limit_saves_first(small, pack, tmp_path):
+    """SIGTERM in mid-epoch: one line, exit, and the next run continues at that very step."""
+    plan = {"max_steps": 40, "validate_every": 20}
+    spec = small.model_copy(update={"schedule": small.schedule.model_copy(update=plan)})
+    script = _KILLED.format(
+        tests=os.path.dirname(__file__),
+        found=spec.model_dump_json(),
+        pack=str(pack),
+        out=str(tmp_path / "cut"),
+    ).replace("from pathlib", "import pmrpipe.train.fit as f; f._TELL_EVERY = 0.0\nfrom pathlib")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    child = subprocess.Popen([sys.executable, "-c", script], text=True, **pipes)
+    for line in child.stdout:
+        if line.startswith("step 25:"):
+            child.send_signal(signal.SIGTERM)
+            break
+    _, errors = child.communicate()
+    assert child.returncode != 0
+    assert "stopped by SIGTERM at step" in errors
+    step = int(errors.rsplit("at step ", 1)[1].split(";")[0])
+    assert 25 <= step < 40
+    said = []
+    run(spec, pack, tmp_path / "cut", say=said.append)
+    assert f"resuming at step {step}" in said[0]
+    assert outputs(tmp_path / "cut") == outputs(run(spec, pack, tmp_path / "whole"))
+
+
+def test_a_checkpoint_within_an_epoch_is_enough(small, pack, tmp_path, monkeypatch):
+    monkeypatch.setattr("pmrpipe.train.fit._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("pmrpipe.train.fit._TELL_EVERY", 0.0)
+    plan = {"max_steps": 12, "validate_every": 6}
+    spec = small.model_copy(update={"schedule": small.schedule.model_copy(update=plan)})
+
+    def say(text):
+        if text.startswith("step 9:"):
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(spec, pack, tmp_path / "cut", say=say)
+    said = []
+    run(spec, pack, tmp_path / "cut", say=said.append)
+    assert "resuming at step 9" in said[0]
+    assert outputs(tmp_path / "cut") == outputs(run(spec, pack, tmp_path / "whole"))
+
+
+def test_a_cohort_larger_than_memory_is_read_as_it_is_drawn(small, pack, tmp_path):
+    held = outputs(run(small, pack, tmp_path / "held"))
+    module = {}
+    keep = Fit.__init__
+
+    def spy(self, *given, **named):
+        keep(self, *given[:-1], budget=1000, **named)
+        module["images"] = self.images
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Fit, "__init__", spy)
+        assert outputs(run(small, pack, tmp_path / "streamed")) == held
+    assert not module["images"]._held
+
+
+def test_precision_follows_the_processor(monkeypatch):
+    class Information:
+        flags = "avx512f"
+
+        def read_text(self, **_):
+            return self.flags
+
+    monkeypatch.setattr("pmrpipe.train.fit.Path", lambda _: Information())
+    assert choose_precision("cpu") is None
+    Information.flags = "avx512f amx_bf16"
+    assert choose_precision("cpu") is torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert choose_precision("cuda") is torch.bfloat16
+
+
+def test_two_processes_train_together(small, pack, tmp_path):
+    """DDP over gloo: twice the pairs a step, one set of files, weights of their own."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(small.model_dump_json(), encoding="utf-8")
+    words = ["--method", str(spec), "--train", *KEYS[:3], "--validation", KEYS[3]]
+    words += ["--network-mm", "1", "--device", "cpu", "--threads", "1"]
+    source = Path(__file__).resolve().parents[2] / "src"
+    environment = {**os.environ, "PYTHONPATH": str(source), "GLOO_SOCKET_IFNAME": "lo"}
+    for devices in (1, 2):
+        out = tmp_path / str(devices)
+        command = [sys.executable, "-m", "pmrpipe", "train", str(pack), str(out), *words]
+        command += ["--devices", str(devices)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("step 4: objective") == 1
+        assert read_json(out / "model.json")["devices"] == devices
+        assert read_tsv(out / "history.tsv")["step"].tolist() == [2, 4]
+    one, two = (outputs(tmp_path / str(devices)) for devices in (1, 2))
+    assert one != two

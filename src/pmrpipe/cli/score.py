@@ -40,14 +40,15 @@ def run_score_pairs(options: Namespace) -> None:
 
     results = Results(options.results, options.mm)
     table = read_label_table(options.table) if options.table else None
-    listed = read_tsv(options.pairs, required=("moving", "fixed", "seconds"))
+    listed = read_tsv(options.pairs, required=("moving", "fixed", "inverse_consistency_mm"))
     pairs = list(zip(listed["moving"], listed["fixed"], strict=True))
     by_label: list[dict[str, Any]] = []
     by_pair: list[dict[str, Any]] = []
-    for moving, fixed in follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair)):
+    shown = follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair))
+    for (moving, fixed), error in zip(shown, listed["inverse_consistency_mm"], strict=True):
         labels, pair = _score(results, options.method, moving, fixed, table, options.interpolation)
         by_label += labels
-        by_pair.append(pair)
+        by_pair.append(pair | {"inverse_consistency_mm": error})
     scores = MethodScores(
         by_label_table(by_label),
         by_pair_table(by_pair, region_labels(table) if table is not None else ()),

@@ -22,6 +22,8 @@ def add_train(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=2019)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on the CPU")
+    parser.add_argument("--memory-mb", type=int, help="memory of the job; images may take half")
 
 
 def run_train(options: Namespace) -> None:
@@ -45,6 +47,8 @@ def run_train(options: Namespace) -> None:
         network_mm=options.network_mm,
         threads=options.threads,
         device="gpu" if options.device == "cuda" else options.device,
+        devices=options.devices,
+        memory_mb=options.memory_mb,
         say=say,
         bar=sys.stderr.isatty(),
         facts={"commit": commit(Path(__file__).resolve().parents[3])},

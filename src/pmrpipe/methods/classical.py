@@ -45,7 +45,6 @@ class AntsSyN:
         Bit-identical on a second run only with ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1.
         """
         import ants
-        import torch
 
         from pmrpipe.transforms import read_field
 
@@ -61,11 +60,18 @@ class AntsSyN:
                 outprefix=str(Path(folder) / "syn"),
                 **self.options,
             )
-            # Warp and affine; the affine stays at the identity.
-            field, _ = read_field(found["fwdtransforms"][0])
-        voxels = field @ np.linalg.inv(grid.affine[:3, :3]).T
-        displacement = torch.from_numpy(np.ascontiguousarray(voxels.transpose(3, 0, 1, 2)))
-        return Deformation(displacement[None].float(), grid)
+            # The affine beside each warp stays at the identity.
+            warps = (found["fwdtransforms"][0], found["invtransforms"][1])
+            there, back = (_voxels(read_field(path)[0], grid) for path in warps)
+        return Deformation(there, grid, backward=back)
+
+
+def _voxels(field: np.ndarray, grid: Grid) -> Tensor:
+    """(X, Y, Z, 3) in RAS mm to (1, 3, X, Y, Z) in voxels of `grid`."""
+    import torch
+
+    voxels = field @ np.linalg.inv(grid.affine[:3, :3]).T.astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(voxels.transpose(3, 0, 1, 2)))[None]
 
 
 def _ants_image(image: Tensor, grid: Grid) -> Any:

@@ -57,17 +57,20 @@ class PairRegistration:
     device: str = "cpu"
 
     def run(self, pairs: Iterable[Pair]) -> Iterator[dict[str, Any]]:
-        """Register each pair, write its files, and yield moving, fixed and seconds.
+        """Register each pair, write its files, and yield moving, fixed and what was measured.
 
-        `seconds` is the registration alone: images in memory to field in memory.
+        `seconds` is the registration alone: images in memory to field in memory;
+        `inverse_consistency_mm` is None where the method has no inverse of its own.
         """
         image = lru_cache(_KEPT)(lambda key: read_image(self.results.preproc(key)))
         for moving, fixed in pairs:
-            seconds = self._register(moving, fixed, image(moving), image(fixed))
-            yield {"moving": moving, "fixed": fixed, "seconds": round(seconds, 3)}
+            found = self._register(moving, fixed, image(moving), image(fixed))
+            yield {"moving": moving, "fixed": fixed, **found}
 
-    def _register(self, moving: str, fixed: str, source: Volume, target: Volume) -> float:
+    def _register(self, moving: str, fixed: str, source: Volume, target: Volume) -> dict[str, Any]:
         import torch
+
+        from pmrpipe.spatial.resize import resize_image
 
         def tensor(volume: Volume) -> torch.Tensor:
             return torch.from_numpy(volume.data)[None, None].to(self.device)
@@ -85,7 +88,9 @@ class PairRegistration:
                 out, millimetres(deformation.displacement, deformation.grid), deformation.grid
             )
         self._warp(moving, fixed, source, grid)
-        return seconds
+        inside = resize_image(images[1], deformation.grid.shape)[0, 0] > 0
+        error = deformation.inverse_consistency(inside)
+        return {"seconds": round(seconds, 3), "inverse_consistency_mm": error}
 
     def _warp(self, moving: str, fixed: str, source: Volume, grid: Grid) -> None:
         """Warp through the field as written: what is scored is what the user's file gives."""

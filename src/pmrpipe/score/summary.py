@@ -23,7 +23,8 @@ def summarise(
     """summary.tsv: one row per method and region, `all` (mean over scored labels) first.
 
     dice_low and dice_high bound the mean: 95 % bootstrap over subjects, the same draws for
-    every method. folding_percent, ndv_percent and sdlogj are means over pairs.
+    every method. folding_percent, ndv_percent, sdlogj, hd95_mm and inverse_consistency_mm are
+    means over pairs.
 
     Raises
     ------
@@ -80,6 +81,10 @@ def _rows(method: str, scores: MethodScores, seed: int, draws: int) -> list[dict
             for name in ("folding_percent", "ndv_percent", "sdlogj")
         },
         "seconds_median": np.nan if seconds is None else seconds.median(),
+        **{
+            name: _mean(scores.by_pair[name].to_numpy(float))
+            for name in ("hd95_mm", "inverse_consistency_mm")
+        },
     }
     return [
         {

@@ -29,7 +29,15 @@ BY_LABEL = (
 )
 TIMING = ("moving", "fixed", "seconds", "device", "threads", "network_mm")
 _BEFORE_REGIONS = ("moving", "fixed", "dice")
-_AFTER_REGIONS = ("hd95_mm", "folding_percent", "ndv_percent", "sdlogj", "ncc", "interpolation")
+_AFTER_REGIONS = (
+    "hd95_mm",
+    "folding_percent",
+    "ndv_percent",
+    "sdlogj",
+    "ncc",
+    "interpolation",
+    "inverse_consistency_mm",
+)
 SUMMARY = (
     "method",
     "region",
@@ -44,6 +52,8 @@ SUMMARY = (
     "ndv_percent",
     "sdlogj",
     "seconds_median",
+    "hd95_mm",
+    "inverse_consistency_mm",
 )
 COMPARISON = (
     "method",

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from pmrpipe.errors import InputError, WorkError
@@ -26,8 +28,15 @@ from pmrpipe.train.arrays import Arrays, open_arrays
 from pmrpipe.train.module import Fit
 
 Say = Callable[[str], None]
-# Seconds between lines of progress within an epoch.
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
+
+# Seconds between lines of progress, and between checkpoints, within an epoch.
 _TELL_EVERY = 60.0
+_SAVE_EVERY = 120.0
 
 
 def fit(
@@ -41,7 +50,9 @@ def fit(
     network_mm: float | None = None,
     threads: int = 1,
     device: str = "auto",
-    say: Say = lambda text: None,
+    devices: int = 1,
+    memory_mb: int | None = None,
+    say: Say = _silent,
     bar: bool = False,
     facts: dict[str, Any] | None = None,
 ) -> None:
@@ -51,10 +62,15 @@ def fit(
     same seed on the same kind of CPU and number of threads gives the same weights and history,
     interrupted or not, unless the schedule is limited by minutes. `facts` goes into model.json.
 
+    With several `devices` (GPUs, or processes on the CPU) each takes a pair of its own in every
+    step and gradients are averaged (DDP). Images may take half of `memory_mb` (by default of
+    what is free); a larger cohort is read from disk as it is drawn.
+
     Raises
     ------
     InputError : the arrays are missing, broken or lack a scan
-    WorkError : the objective is not finite, or memory runs out
+    WorkError : the objective is not finite, memory runs out, or SIGTERM ended the run (its
+        state is saved first)
     """
     arrays = open_arrays(arrays_path)
     _require(arrays, [*train, *validation])
@@ -63,20 +79,47 @@ def fit(
     torch.set_num_threads(threads)
     _quiet()
     method = build(spec, network_mm, seed)
-    module = Fit(method, arrays, spec.schedule, train, validation, seed)
+    if int(os.environ.get("LOCAL_RANK", "0")):
+        say, bar = _silent, False  # The first of several processes speaks for all.
+    budget = memory_mb * 2**20 // 2 if memory_mb else None
+    module = Fit(method, arrays, spec.schedule, train, validation, seed, budget)
     keeper = Keeper(module, out, spec.schedule.max_minutes, say, _identity(spec, arrays, module))
+    trainer = _trainer(module, keeper, device, devices, bar)
+    method.precision = choose_precision(trainer.strategy.root_device.type)
     try:
-        _trainer(module, keeper, device, bar).fit(module, *_loaders(module), **keeper.resume())
+        trainer.fit(module, *_loaders(module), **keeper.resume())
+    except SIGTERMException:
+        problem = f"stopped by SIGTERM at step {module.global_step}"
+        raise WorkError(spec.name, problem, "run it again: it resumes there") from None
     except RuntimeError as error:
         if "memory" not in str(error).lower():
             raise
         remedy = "raise network_mm, or narrow the network in the method's YAML"
         raise WorkError(spec.name, "training ran out of memory", remedy) from None
-    keeper.finish(spec, train, validation, seed, threads, facts or {})
+    if trainer.is_global_zero:
+        facts = {"devices": devices, **(facts or {})}
+        keeper.finish(spec, train, validation, seed, threads, facts)
+
+
+def choose_precision(kind: str) -> torch.dtype | None:
+    """bfloat16 for the convolutions on a GPU and on CPUs that multiply it in AMX; None: float32.
+
+    Without AMX a CPU is slower in bfloat16. A GPU older than Ampere has none either.
+    """
+    if kind == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+    except OSError:
+        return None
+    return torch.bfloat16 if kind == "cpu" and "amx_bf16" in flags else None
 
 
 class Keeper(pl.Callback):
-    """Keeps history, best weights and a checkpoint after every epoch; stops on time."""
+    """Keeps history, best weights and checkpoints; stops on time.
+
+    A checkpoint is written after every epoch, every two minutes, and on SIGTERM.
+    """
 
     def __init__(
         self, module: Fit, out: Path, minutes: float | None, say: Say, identity: str
@@ -85,7 +128,7 @@ class Keeper(pl.Callback):
         self.limit = minutes * 60 if minutes else None
         self.before, self.began = 0.0, time.monotonic()
         self.best = float("-inf")
-        self.told = 0.0
+        self.told = self.saved = 0.0
 
     @property
     def _last(self) -> Path:
@@ -111,31 +154,51 @@ class Keeper(pl.Callback):
         self.say(f"resuming at step {state['global_step']}")
         return {"ckpt_path": self._last, "weights_only": True}
 
-    def on_train_batch_start(self, *_: Any) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         module = self.module
-        steps = module.global_step / module.schedule.max_steps
-        module.set_learning_rate(self.seconds / self.limit if self.limit else steps)
+        if self.limit is None:
+            module.set_learning_rate(module.global_step / module.schedule.max_steps)
+        else:
+            # One clock for all processes: the rate must be the same in each.
+            module.set_learning_rate(trainer.strategy.broadcast(self.seconds) / self.limit)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
-        if self.seconds - self.told > _TELL_EVERY:
+        # All processes save together, so the first one's clock decides.
+        if trainer.strategy.broadcast(self.seconds - self.saved > _SAVE_EVERY):
+            self._save(trainer)
+        if trainer.is_global_zero and self.seconds - self.told > _TELL_EVERY:
             self.told = self.seconds
             plan = self.module.schedule
             aim = f"{plan.max_minutes} minutes" if self.limit else f"{plan.max_steps} steps"
             objective = f"objective {float(outputs['loss']):.4g}"
             self.say(f"step {module.global_step}: {objective}, {self.seconds:.0f} s, of {aim}")
-        if self.limit is not None and self.seconds > self.limit:
-            trainer.should_stop = True
+        if self.limit is not None:
+            trainer.should_stop = bool(trainer.strategy.broadcast(self.seconds > self.limit))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
         if not self.module.advanced:
             return  # A resumed run first ends the epoch that its checkpoint closed already.
         row = self.module.close_epoch()
         score = row.get(self.module.criterion)
-        shown = f", {self.module.criterion} {score:.4f}" if score is not None else ""
-        self.say(f"step {row['step']}: objective {row['total']:.4g}{shown}, {self.seconds:.0f} s")
-        if score is None or score > self.best:
-            self.best = self.best if score is None else score
-            save_weights(self.module.method, self.out / "checkpoints" / "best")
+        if trainer.is_global_zero:
+            shown = f", {self.module.criterion} {score:.4f}" if score is not None else ""
+            objective = f"objective {row['total']:.4g}"
+            self.say(f"step {row['step']}: {objective}{shown}, {self.seconds:.0f} s")
+            if score is None or score > self.best:
+                save_weights(self.module.method, self.out / "checkpoints" / "best")
+        self.best = self.best if score is None else max(score, self.best)
+        self._save(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, module: Any, exception: BaseException) -> None:
+        # A state in mid-validation would not resume: there the last checkpoint has to do.
+        if isinstance(exception, SIGTERMException) and trainer.training:
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        self.saved = self.seconds
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self._last)  # Joins in; the first process alone writes.
+            return
         with atomic(self._last) as temporary:
             trainer.save_checkpoint(temporary)
 
@@ -174,11 +237,16 @@ class Keeper(pl.Callback):
             shutil.copyfile(self.out / "checkpoints" / "best" / "weights.safetensors", temporary)
 
 
-def _trainer(module: Fit, keeper: Keeper, device: str, bar: bool) -> pl.Trainer:
+def _trainer(module: Fit, keeper: Keeper, device: str, devices: int, bar: bool) -> pl.Trainer:
     plan = module.schedule
     return pl.Trainer(
         accelerator="auto" if device == "auto" else device,
-        devices=1,
+        devices=devices,
+        strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
+        # Inside a Slurm job too: the job is Snakemake's, not Lightning's to start or requeue.
+        plugins=[LightningEnvironment()],
+        # Every process validates all pairs, so that all agree on the best weights.
+        use_distributed_sampler=False,
         max_steps=plan.max_steps if plan.max_minutes is None else -1,
         max_epochs=-1,
         limit_train_batches=plan.validate_every,
