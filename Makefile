@@ -29,12 +29,18 @@ clean: ## remove the environment and every result
 	rm -rf $(VENV) .snakemake results data
 
 # The pinned set needs no resolving: --no-deps is quicker, and `pip check` verifies it in the tests.
+# torch is as large as all the others: it is unpacked beside them.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
+
 $(VENV)/.demo: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	grep '^torch==' constraints.txt > $(VENV)/torch.txt
+	grep -v '^torch==' constraints.txt > $(VENV)/others.txt
+	$(INSTALL) -r $(VENV)/torch.txt & torch=$$!; \
+	$(INSTALL) -r $(VENV)/others.txt; others=$$?; wait $$torch && exit $$others
+	$(INSTALL) --editable .
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo constraints-test.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r constraints-test.txt
+	$(INSTALL) -r constraints-test.txt
 	touch $@

@@ -27,6 +27,9 @@ localrules:
     train,
     register,
     score,
+    table1,
+    table2,
+    ablation,
     report,
 
 
@@ -56,6 +59,22 @@ rule register:
 rule score:
     input:
         P.summary,
+
+
+# The paper's tables: docs/metrics.md.
+rule table1:
+    input:
+        paper_table("table1"),
+
+
+rule table2:
+    input:
+        paper_table("table2"),
+
+
+rule ablation:
+    input:
+        paper_table("ablation"),
 
 
 rule report:

@@ -92,7 +92,7 @@ def training_options(wildcards):
         "--method",
         PLAN.spec_argument(wildcards.method),
         "--seed",
-        STUDY.seed,
+        PLAN.seed(wildcards.method),
         "--threads",
         STUDY.threads.training,
         "--device",
@@ -159,6 +159,7 @@ def registration_options(wildcards):
         *labels,
         "--orientations",
         *codes,
+        *(["--name", wildcards.method] if SEED_MARK in wildcards.method else []),
         "--pairs",
         *pairs,
     )
@@ -194,3 +195,16 @@ def scored_parts(wildcards):
         for batch in PLAN.batches(wildcards.method)
         for name in ("by_label.tsv", "by_pair.tsv", "timing.tsv")
     ]
+
+
+def paper_table(name):
+    """The table's path, once the study is known to fill it; asked only when it is a target."""
+
+    def wanted(wildcards):
+        try:
+            PLAN.require_paper_table(name)
+        except PmrpipeError as error:
+            raise WorkflowError(str(error)) from None
+        return P.summary.with_name(f"{name}.tsv")
+
+    return wanted

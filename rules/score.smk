@@ -66,6 +66,7 @@ rule summary:
     output:
         summary=P.summary,
         comparison=P.summary.with_name("comparison.tsv"),
+        seeds=[P.summary.with_name("seeds.tsv")] if STUDY.seeds else [],
     log:
         LOGS / "score" / "summary.log",
     benchmark:
@@ -82,3 +83,29 @@ rule summary:
         source=PLAN.digest("pmrpipe.cli.score:run_score"),
     shell:
         "python -m pmrpipe score {params.root:q} --summary {params.methods} 2> {log:q}"
+
+
+rule paper_table:
+    # A table of the paper, with its published rows: TSV, Markdown and LaTeX.
+    input:
+        P.summary,
+    output:
+        multiext(str(P.summary.with_name("{table}")), ".tsv", ".md", ".tex"),
+    log:
+        LOGS / "score" / "{table}.log",
+    benchmark:
+        TIMINGS / "score" / "{table}.tsv"
+    wildcard_constraints:
+        table="table1|table2|ablation",
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=runtime(5),
+    params:
+        cohort=STUDY.cohort,
+        source=PLAN.digest("pmrpipe.cli.score:run_paper_table"),
+    shell:
+        "python -m pmrpipe paper-table {wildcards.table} {input:q} {output[0]:q}"
+        " --cohort {params.cohort} 2> {log:q}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +52,40 @@ class Inputs(_Section):
     masks_desc: str = Field("brain", description="entity `desc-` of the `_mask` files")
 
 
+class Layout(_Section):
+    """How a dataset that is not BIDS names its files (reader `pattern`).
+
+    `{subject}` stands for the subject's name in the dataset, `*` for anything within one name.
+    """
+
+    t1w: list[str] = Field(
+        default_factory=list,
+        description="patterns of the T1w files below `root`; the first that a subject has is taken",
+    )
+    labels: list[str] = Field(
+        default_factory=list, description="names of the label map, seen from the T1w's folder"
+    )
+    subject: str = Field(
+        "[A-Za-z0-9._-]+", description="regular expression of a subject's name in the dataset"
+    )
+
+    @field_validator("t1w")
+    @classmethod
+    def _names_subjects(cls, value: list[str]) -> list[str]:
+        if not all("{subject}" in pattern for pattern in value):
+            raise ValueError("every pattern holds {subject}")
+        return value
+
+    @field_validator("subject")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error})") from None
+        return value
+
+
 class Override(_Section):
     """Exceptions for one subject or scan, in place of touching its files."""
 
@@ -85,7 +120,7 @@ class Split(_Section):
         if isinstance(value, float) and not 0 <= value <= 1:
             raise ValueError("a fraction lies between 0 and 1")
         if isinstance(value, list):
-            return [_with_prefix(name) for name in value]
+            return _counted(value)
         return value
 
 
@@ -131,15 +166,18 @@ class Study(_Section):
     cohort: str = Field(
         "embedded", pattern=r"^[A-Za-z0-9_-]+$", description="name of the study and of its results"
     )
-    reader: Literal["embedded", "bids"] = Field(
+    reader: Literal["embedded", "bids", "pattern"] = Field(
         "bids", description="how the input folder is laid out"
     )
     root: str = Field(..., description="input folder; read only, except for reader `embedded`")
     results: str = Field("results", description="folder that receives results/<cohort>")
     embedded: Embedded = Field(default_factory=Embedded, description="the simulated cohort")
     inputs: Inputs = Field(default_factory=Inputs, description="which files are taken")
+    layout: Layout = Field(default_factory=Layout, description="files of a dataset by pattern")
     subjects: list[str] | None = Field(
-        None, description="only these subjects; null takes all that are found"
+        None,
+        description="only these subjects, all of which must be there; null takes all that are "
+        "found; S{01..40} counts",
     )
     exclude: dict[str, str] = Field(
         default_factory=dict, description="subject or scan: reason; listed in the report"
@@ -185,6 +223,10 @@ class Study(_Section):
     pairs_per_job: int = Field(
         20, ge=1, description="pairs that a job registers with one loaded network"
     )
+    seeds: dict[str, list[int]] = Field(
+        default_factory=dict,
+        description="method: further seeds that it is trained with; seeds.tsv summarises them",
+    )
     threads: Threads = Field(default_factory=Threads, description="threads of each kind of job")
     seed: int = Field(2019, ge=0, description="seed of splits, pairs, affine and training")
 
@@ -196,7 +238,7 @@ class Study(_Section):
     @field_validator("subjects")
     @classmethod
     def _prefixed_list(cls, value: list[str] | None) -> list[str] | None:
-        return None if value is None else [_with_prefix(name) for name in value]
+        return None if value is None else _counted(value)
 
     @property
     def input_root(self) -> Path:
@@ -209,8 +251,33 @@ class Study(_Section):
         return Path(os.path.expandvars(self.results)).expanduser() / self.cohort
 
 
+def subject_key(name: str) -> str:
+    """sub-X for a subject's name in its dataset: letters and digits alone are kept."""
+    return "sub-" + re.sub("[^A-Za-z0-9]", "", name)
+
+
 def _with_prefix(name: str) -> str:
-    return name if str(name).startswith("sub-") else f"sub-{name}"
+    """`sub-X` and everything behind it as it is; else the name as a key, entities kept."""
+    if name.startswith("sub-"):
+        return name
+    entities = re.search(r"(_ses-|_run-).*$", name)
+    end = entities.start() if entities else len(name)
+    return subject_key(name[:end]) + name[end:]
+
+
+def _counted(names: list[str]) -> list[str]:
+    """Keys of subjects; `S{01..40}` stands for forty of them."""
+    found = []
+    for name in names:
+        span = re.search(r"\{(\d+)\.\.(\d+)\}", name)
+        if span is None:
+            found.append(_with_prefix(name))
+            continue
+        first, last = span.groups()
+        for number in range(int(first), int(last) + 1):
+            digits = str(number).zfill(len(first))
+            found.append(_with_prefix(name[: span.start()] + digits + name[span.end() :]))
+    return found
 
 
 def parse(content: dict[str, Any], source: object = "configuration") -> Study:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pmrpipe.template import TEMPLATE_NAME
 
+# Between the name of a method and a further seed that it is trained with.
+SEED_MARK = "_seed-"
 TEMPLATE_KEY = f"tpl-{TEMPLATE_NAME}"
 KEY_PATTERN = r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?(_run-[A-Za-z0-9]+)?"
 FOLDER_PATTERN = r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?"

@@ -19,7 +19,7 @@ from pmrpipe.cohort.scans import Cohort, Scan
 from pmrpipe.config import Study, parse
 from pmrpipe.errors import InputError
 from pmrpipe.methods.registry import MethodSpec, spec, spec_path
-from pmrpipe.paths import TEMPLATE_KEY, Results
+from pmrpipe.paths import SEED_MARK, TEMPLATE_KEY, Results
 from pmrpipe.sources import digest
 
 
@@ -39,6 +39,11 @@ class Plan:
     def _check(self) -> None:
         if self.study.labels is not None:
             label_table_path(self.study.labels)
+        for name in self.study.seeds:
+            if name not in self.specs or not self.specs[name].learned:
+                raise InputError(
+                    "seeds", f"`{name}` is no learned method of this study", "see methods"
+                )
         for name in self.study.weights:
             if name not in self.methods:
                 problem = f"`{name}` is not among the methods {', '.join(self.methods)}"
@@ -66,16 +71,32 @@ class Plan:
 
     # -- what ---------------------------------------------------------------------------------
     @cached_property
-    def specs(self) -> dict[str, MethodSpec]:
-        return {found.name: found for found in map(spec, self.study.methods)}
+    def _runs(self) -> dict[str, tuple[str, int]]:
+        """Each method's name: as the study names it, and its seed. Further seeds are methods too."""
+        found = {}
+        for given in self.study.methods:
+            name = spec(given).name
+            found[name] = (given, self.study.seed)
+            for seed in self.study.seeds.get(name, ()):
+                found[f"{name}{SEED_MARK}{seed}"] = (given, seed)
+        return found
 
     @cached_property
-    def spec_files(self) -> dict[str, Path]:
-        return {spec(name).name: spec_path(name) for name in self.study.methods}
+    def specs(self) -> dict[str, MethodSpec]:
+        found = {}
+        for name, (given, seed) in self._runs.items():
+            one = spec(given)
+            title = one.title if name == one.name else f"{one.title}, seed {seed}"
+            found[name] = one.model_copy(update={"name": name, "title": title})
+        return found
 
     def spec_argument(self, method: str) -> str:
         """How a verb is told of a method: a shipped name, or the user's YAML file."""
-        return next(name for name in self.study.methods if spec(name).name == method)
+        return self._runs[method][0]
+
+    def seed(self, method: str) -> int:
+        """Seed of a method's training."""
+        return self._runs[method][1]
 
     @property
     def methods(self) -> list[str]:
@@ -115,6 +136,15 @@ class Plan:
         keys = {key for pair in self.batches(method)[batch] for key in pair}
         return sorted(keys - {TEMPLATE_KEY})
 
+    def require_paper_table(self, name: str) -> None:
+        """InputError when the study lacks a method or a region that a table of the paper needs."""
+        from pmrpipe.cohort.labels import read_label_table
+        from pmrpipe.score.paper import require
+
+        labels = self.study.labels
+        regions = set() if labels is None else set(read_label_table(labels)["region"])
+        require(name, self.methods, sorted(map(str, regions)))
+
     # -- sources ------------------------------------------------------------------------------
     def digest(self, *roots: str) -> str:
         return digest(*roots)
@@ -131,7 +161,7 @@ class Plan:
     def method_digest(self, method: str, *roots: str) -> str:
         """Digest of a stage as one method runs it: the method's module, parts and YAML."""
         found = self.specs[method]
-        return digest(*roots, *found.modules(), files=(self.spec_files[method],))
+        return digest(*roots, *found.modules(), files=(spec_path(self.spec_argument(method)),))
 
     def study_json(self) -> str:
         """The configuration as one line of JSON, for the verbs that need all of it."""

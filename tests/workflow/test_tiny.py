@@ -144,7 +144,7 @@ def test_a_new_scan_reruns_only_what_depends_on_it(tiny: Workflow) -> None:
          {"score_pairs", "report_page"}, {"register_pairs", "train_method", "brain"}),
         ("src/pmrpipe/preprocess/whiten.py", "_CLIP = 3.0", "_CLIP = 2.5",
          {"whiten", "train_method", "score_pairs"}, {"brain", "resample", "simulate"}),
-        ("src/pmrpipe/methods/classical.py", 'type_of_transform="SyNOnly"', 'type_of_transform="SyN"',
+        ("src/pmrpipe/methods/classical.py", '"SyNOnly"', '"SyN"',
          {"register_pairs"}, {"train_method", "whiten"}),
         ("src/pmrpipe/data/methods/pmr.yaml", "sigma: 0.02", "sigma: 0.03",
          {"train_method", "register_pairs", "score_pairs"}, {"whiten", "pack"}),

@@ -26,6 +26,7 @@ VERBS = {
     "register-pairs": ("register", "register pairs of preprocessed scans"),
     "score-pairs": ("score", "score registered pairs"),
     "score": ("score", "gather a method's scores, or summarise all methods"),
+    "paper-table": ("score", "write a table of the paper: TSV, Markdown and LaTeX"),
     "report": ("report", "write the report page"),
     "check-demo": ("demo", "judge the embedded cohort's table"),
     "methods": ("methods", "list the methods with their citations"),

@@ -15,6 +15,7 @@ def add_register_pairs(parser: ArgumentParser) -> None:
     path_argument(parser, "results", help="result folder of the cohort")
     path_argument(parser, "out", help="list of the registered pairs, TSV")
     parser.add_argument("--method", required=True, help="name or YAML file of the method")
+    parser.add_argument("--name", help="name of the result folder; default: the method's")
     parser.add_argument("--pairs", nargs="+", required=True, metavar="MOVING_to_FIXED")
     parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
     path_argument(parser, "--weights", help="folder with weights.safetensors, for a network")
@@ -52,7 +53,9 @@ def run_register_pairs(options: Namespace) -> None:
     codes = _pairs_of(options.orientations)
     labels = {k: NativeLabels(v, codes.get(k)) for k, v in _pairs_of(options.labels).items()}
     results = Results(options.results, options.mm)
-    job = PairRegistration(method, found.name, results, labels, options.interpolation, device)
+    job = PairRegistration(
+        method, options.name or found.name, results, labels, options.interpolation, device
+    )
     pairs = [_pair(name) for name in options.pairs]
     rows = list(job.run(follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair))))
     spacing = options.network_mm or found.network_mm or options.mm

@@ -100,8 +100,8 @@ def add_score(parser: ArgumentParser) -> None:
 
 def run_score(options: Namespace) -> None:
     from pmrpipe.files import write_tsv
-    from pmrpipe.paths import Results
-    from pmrpipe.score.summary import compare, summarise
+    from pmrpipe.paths import SEED_MARK, Results
+    from pmrpipe.score.summary import compare, over_seeds, summarise
     from pmrpipe.score.tables import concatenate, read_scores, write_scores
 
     results = Results(options.results)
@@ -113,8 +113,11 @@ def run_score(options: Namespace) -> None:
         write_scores(results.score(options.method), scores)
         return
     scores = {name: read_scores(results.score(name)) for name in options.summary}
+    summary = summarise(scores)
     write_tsv(results.summary.with_name("comparison.tsv"), compare(scores))
-    write_tsv(results.summary, summarise(scores))
+    if any(SEED_MARK in name for name in scores):
+        write_tsv(results.summary.with_name("seeds.tsv"), over_seeds(summary))
+    write_tsv(results.summary, summary)
 
 
 def _split(path: str) -> dict[str, list[str]]:
@@ -127,3 +130,19 @@ def _split(path: str) -> dict[str, list[str]]:
         for role in ("train", "validation", "test")
         if (scans["split"] == role).any()
     }
+
+
+def add_paper_table(parser: ArgumentParser) -> None:
+    parser.add_argument("name", choices=["table1", "table2", "ablation"])
+    path_argument(parser, "summary", help="summary.tsv of the study")
+    parser.add_argument("--cohort", required=True, help="name of the study, for our rows")
+    path_argument(parser, "out", help="the table to write, .tsv; .md and .tex beside it")
+
+
+def run_paper_table(options: Namespace) -> None:
+    from pmrpipe.files import read_tsv
+    from pmrpipe.score.paper import TABLES, paper_table, write_paper_table
+    from pmrpipe.score.tables import SUMMARY
+
+    table = paper_table(options.name, read_tsv(options.summary, SUMMARY), options.cohort)
+    write_paper_table(options.out.with_suffix(""), table, TABLES[options.name].title)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmrpipe.cohort.bids import index_bids
+from pmrpipe.cohort.pattern import index_pattern
 from pmrpipe.cohort.scans import Cohort, Scan, brain_method
 from pmrpipe.cohort.splits import assign, require_known
 from pmrpipe.config import Study
@@ -23,7 +24,7 @@ def index(study: Study) -> Cohort:
     ------
     InputError : folder missing or empty; a subject in two splits or unknown
     """
-    found = _embedded(study) if study.reader == "embedded" else index_bids(study)
+    found = _READERS[study.reader](study)
     excluded = {
         scan.key: reason
         for scan in found
@@ -50,6 +51,9 @@ def _embedded(study: Study) -> list[Scan]:
             t1w = root / key / "anat" / f"{key}_T1w.nii.gz"
             scans.append(Scan(key, t1w, labels, None, state, method, study.orientation))
     return scans
+
+
+_READERS = {"embedded": _embedded, "bids": index_bids, "pattern": index_pattern}
 
 
 def embedded_truth(root: Path, key: str, ending: str) -> Path:

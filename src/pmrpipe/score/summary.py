@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from pmrpipe.paths import SEED_MARK
 from pmrpipe.score.bootstrap import DRAWS, interval, pair_weights, subjects_of
 from pmrpipe.score.regions import ALL
 from pmrpipe.score.sidecar import require_comparable
@@ -33,6 +34,19 @@ def summarise(
     _require_comparable(scores)
     rows = [row for name, one in scores.items() for row in _rows(name, one, seed, draws)]
     return pd.DataFrame(rows, columns=list(SUMMARY))
+
+
+def over_seeds(summary: pd.DataFrame) -> pd.DataFrame:
+    """seeds.tsv: how the mean Dice of a method varies with the seed of its training.
+
+    One row per method with several seeds and region: seeds, dice_mean (mean over seeds of the
+    mean over pairs), dice_sd (n - 1), dice_low and dice_high (least and greatest).
+    """
+    method = summary["method"].str.partition(SEED_MARK)[0]
+    grouped = summary.assign(method=method).groupby(["method", "region"], sort=False)["dice_mean"]
+    table = grouped.agg(["count", "mean", "std", "min", "max"]).reset_index()
+    table.columns = ["method", "region", "seeds", "dice_mean", "dice_sd", "dice_low", "dice_high"]
+    return table[table["seeds"] > 1].reset_index(drop=True)
 
 
 def compare(

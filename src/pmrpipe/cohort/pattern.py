@@ -1,0 +1,82 @@
+"""Index a dataset that names its files its own way, by the patterns of the configuration."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pmrpipe.cohort.scans import Scan, brain_method
+from pmrpipe.config import Study, subject_key
+from pmrpipe.errors import InputError
+
+_HELP = "is the download whole, and nothing renamed? docs/datasets.md shows the folder"
+
+
+def index_pattern(study: Study) -> list[Scan]:
+    """All scans that match `layout.t1w`, sorted by key; splits are not set yet.
+
+    Raises
+    ------
+    InputError : the folder or a file is missing, or two files are the T1w of one subject
+    """
+    root, layout = study.input_root, study.layout
+    if not layout.t1w:
+        raise InputError("layout.t1w", "is empty", "the reader `pattern` needs it")
+    if not root.is_dir():
+        raise InputError(root, "no such folder", "give the dataset with --config root=FOLDER")
+    found: dict[str, tuple[str, Path]] = {}
+    for pattern in layout.t1w:
+        found = _matches(root, pattern, layout.subject) | found
+    wanted = study.subjects
+    missing = sorted(set(wanted or ()) - set(found))
+    if missing or not found:
+        shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
+        expected = f"{len(missing)} of {len(wanted or ())} subjects ({shown})" if missing else "all"
+        problem = f"holds no {' or '.join(layout.t1w)} of {expected}"
+        raise InputError(root, problem, _HELP)
+    chosen = {key: found[key] for key in sorted(found) if wanted is None or key in wanted}
+    return [_scan(study, key, name, path) for key, (name, path) in chosen.items()]
+
+
+def _matches(root: Path, pattern: str, subject: str) -> dict[str, tuple[str, Path]]:
+    """By key, the subject's name in the dataset and the file that a pattern fits."""
+    parts = re.split(r"(\{subject\}|\*)", pattern)
+    expression, seen = "", False
+    for part in parts:
+        if part == "{subject}":
+            expression += "(?P=subject)" if seen else f"(?P<subject>{subject})"
+            seen = True
+        else:
+            expression += "[^/]*" if part == "*" else re.escape(part)
+    found: dict[str, tuple[str, Path]] = {}
+    for path in sorted(root.glob(pattern.replace("{subject}", "*"))):
+        match = re.fullmatch(expression, path.relative_to(root).as_posix())
+        if match is None:
+            continue
+        key = subject_key(match["subject"])
+        if key in found:
+            problem = f"and {found[key][1]} would both be the T1w of {key}"
+            raise InputError(path, problem, "narrow layout.t1w or layout.subject")
+        found[key] = (match["subject"], path)
+    return found
+
+
+def _scan(study: Study, key: str, name: str, t1w: Path) -> Scan:
+    _whole(t1w)
+    state, method = brain_method(study, key)
+    labels = None
+    if study.labels is not None and study.layout.labels:
+        names = [label.replace("{subject}", name) for label in study.layout.labels]
+        labels = next((t1w.parent / n for n in names if (t1w.parent / n).exists()), None)
+        if labels is None:
+            raise InputError(t1w.parent, f"lacks {' or '.join(names)}", _HELP)
+        _whole(labels)
+    override = study.overrides.get(key)
+    orientation = (override.orientation if override else None) or study.orientation
+    return Scan(key, t1w, labels, None, state, method, orientation)
+
+
+def _whole(path: Path) -> None:
+    """InputError where an Analyze header stands without its image."""
+    if path.suffix == ".hdr" and not path.with_suffix(".img").exists():
+        raise InputError(path.with_suffix(".img"), "no such file, but its .hdr is there", _HELP)
