@@ -90,7 +90,9 @@ rule paper_table:
     input:
         P.summary,
     output:
-        multiext(str(P.summary.with_name("{table}")), ".tsv", ".md", ".tex"),
+        tsv=P.summary.with_name("{table}.tsv"),
+        md=P.summary.with_name("{table}.md"),
+        tex=P.summary.with_name("{table}.tex"),
     log:
         LOGS / "score" / "{table}.log",
     benchmark:
@@ -107,5 +109,5 @@ rule paper_table:
         cohort=STUDY.cohort,
         source=PLAN.digest("pmrpipe.cli.score:run_paper_table"),
     shell:
-        "python -m pmrpipe paper-table {wildcards.table} {input:q} {output[0]:q}"
+        "python -m pmrpipe paper-table {wildcards.table} {input:q} {output.tsv:q}"
         " --cohort {params.cohort} 2> {log:q}"

@@ -72,7 +72,7 @@ class Plan:
     # -- what ---------------------------------------------------------------------------------
     @cached_property
     def _runs(self) -> dict[str, tuple[str, int]]:
-        """Each method's name: as the study names it, and its seed. Further seeds are methods too."""
+        """Per method what the study calls it, and its seed; further seeds are methods too."""
         found = {}
         for given in self.study.methods:
             name = spec(given).name

@@ -22,22 +22,17 @@ def touch(root: Path, *names: str) -> None:
 
 
 def lpba40(root: Path, skip: str = "") -> None:
+    kinds = [(a, b) for a in ("skullstripped", "structure.label") for b in ("hdr", "img")]
     for number in range(1, 41):
-        name = f"S{number:02d}"
-        for ending in ("skullstripped.hdr", "skullstripped.img") + (
-            "structure.label.hdr", "structure.label.img",
-        ):  # fmt: skip
-            if f"{name}.delineation.{ending}" != skip:
-                touch(root, f"{name}/{name}.delineation.{ending}")
+        for kind, ending in kinds:
+            name = f"S{number:02d}/S{number:02d}.delineation.{kind}.{ending}"
+            if Path(name).name != skip:
+                touch(root, name)
 
 
 def mindboggle(root: Path) -> None:
-    for group, count in (
-        ("NKI-RS-22", 22),
-        ("NKI-TRT-20", 20),
-        ("OASIS-TRT-20", 20),
-        ("HLN-12", 12),
-    ):
+    groups = {"NKI-RS-22": 22, "NKI-TRT-20": 20, "OASIS-TRT-20": 20, "HLN-12": 12}
+    for group, count in groups.items():
         for number in range(1, count + 1):
             folder = f"{group}_volumes/{group}-{number}"
             touch(root, f"{folder}/t1weighted_brain.nii.gz", f"{folder}/labels.DKT31.manual.nii.gz")
