@@ -17,7 +17,7 @@ rule cohort_tables:
         mem_mb=1000,
         runtime=5,
     params:
-        study=PLAN.study_json(),
+        study=lambda wildcards: PLAN.study_json(),
         excluded=PLAN.cohort.excluded,
         scans=list(PLAN.scans),
         source=PLAN.digest("pmrpipe.cli.cohort:run_cohort", "pmrpipe.cohort.index"),

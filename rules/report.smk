@@ -28,7 +28,7 @@ rule report_page:
         mem_mb=memory(3000),
         runtime=runtime(15),
     params:
-        study=PLAN.study_json(),
+        study=lambda wildcards: PLAN.study_json(),
         source=PLAN.digest("pmrpipe.cli.report"),
     shell:
         "python -m pmrpipe report {params.study:q} 2> {log:q}"

@@ -13,6 +13,7 @@ from pmrpipe.errors import PmrpipeError
 # verb: (module of this package, line of help). Modules are imported when their verb is used.
 VERBS = {
     "cohort": ("cohort", "index a study: write cohort.tsv and pairs.tsv"),
+    "label-table": ("cohort", "list the labels of some label maps as a table to edit"),
     "simulate": ("cohort", "write the simulated cohort (reader `embedded`)"),
     "template": ("preprocess", "write the template brain on the common grid"),
     "brain": ("preprocess", "extract the brain of one T1w scan"),

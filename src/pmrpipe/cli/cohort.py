@@ -65,3 +65,25 @@ def run_simulate(options: Namespace) -> None:
         embedded.simulate_subject(options.root, options.only, options.mm, options.seed)
     else:
         embedded.simulate(options.root, options.subjects, options.mm, options.seed, progress=say)
+
+
+def add_label_table(parser: ArgumentParser) -> None:
+    path_argument(parser, "out", help="the table to write, TSV")
+    path_argument(parser, "maps", nargs="+", help="label maps")
+    parser.add_argument("--orientation", help="orientation code, where the headers have none")
+
+
+def run_label_table(options: Namespace) -> None:
+    import numpy as np
+    import pandas as pd
+
+    from pmrpipe.files import write_tsv
+    from pmrpipe.volume import read_labels
+
+    found: set[int] = set()
+    for path in options.maps:
+        found |= set(np.unique(read_labels(path, options.orientation).data).tolist())
+    index = sorted(found - {0})
+    table = pd.DataFrame({"index": index, "name": [f"label {n}" for n in index]})
+    write_tsv(options.out, table.assign(region=np.nan, scored=1))
+    say(f"{options.out}: {len(index)} labels; give them names and regions")

@@ -77,6 +77,8 @@ def _scan(study: Study, key: str, name: str, t1w: Path) -> Scan:
 
 
 def _whole(path: Path) -> None:
-    """InputError where an Analyze header stands without its image."""
-    if path.suffix == ".hdr" and not path.with_suffix(".img").exists():
-        raise InputError(path.with_suffix(".img"), "no such file, but its .hdr is there", _HELP)
+    """InputError where one half of an Analyze pair stands without the other."""
+    other = {".hdr": ".img", ".img": ".hdr"}.get(path.suffix)
+    if other and not path.with_suffix(other).exists():
+        problem = f"no such file, but its {path.suffix} is there"
+        raise InputError(path.with_suffix(other), problem, _HELP)
