@@ -252,6 +252,16 @@ def test_outside_is_filled():
     assert np.all(resample(labels_of(volume), points, "nearest", fill=9) == 9)
 
 
+def test_generic_label_is_one_hot_linear():
+    """Each label's indicator interpolated linearly, and the greatest share wins."""
+    draw = np.random.default_rng(2)
+    data = draw.integers(0, 5, (7, 8, 6)).astype(np.int32)
+    points = draw.uniform(0, 5, (500, 1, 1, 3))
+    shares = [resample(Volume((data == n).astype(np.float32), np.eye(4)), points) for n in range(5)]
+    found = resample(Volume(data, np.eye(4)), points, "genericLabel")
+    np.testing.assert_array_equal(found, np.argmax(shares, axis=0))
+
+
 def test_generic_label_takes_the_heaviest():
     data = np.zeros((2, 2, 2), np.int32)
     data[1] = [[4, 5], [6, 7]]  # half the weight is background, the rest divided by four

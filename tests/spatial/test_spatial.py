@@ -9,7 +9,7 @@ import torch
 from pmrpipe.spatial.integrate import compose, integrate, invert
 from pmrpipe.spatial.jacobian import jacobian_determinant
 from pmrpipe.spatial.resize import crop, pad_to_multiple, resize_displacement, resize_image
-from pmrpipe.spatial.warp import identity_grid, warp, warp_labels_onehot
+from pmrpipe.spatial.warp import identity_grid, warp
 
 ODD = (11, 14, 9)
 FLOAT = (torch.device("cpu"), torch.float32)
@@ -87,22 +87,8 @@ def test_warp_is_simpleitks():
 
 def test_labels_keep_their_values():
     labels = torch.randint(0, 4, (1, 1, *ODD), generator=torch.Generator().manual_seed(1)) * 700
-    values = [700, 1400, 2100]
     nearest = warp(labels.float(), smooth(ODD, 2.0), "nearest")
-    linear = warp_labels_onehot(labels, smooth(ODD, 2.0), values)
-    assert set(nearest.unique().tolist()) <= {0, *values}
-    assert set(linear.unique().tolist()) <= {0, *values}
-    assert linear.dtype == labels.dtype
-    assert torch.equal(warp_labels_onehot(labels, torch.zeros(1, 3, *ODD), values), labels)
-
-
-@pytest.mark.parametrize(("way", "label"), [(0.4, 0), (0.6, 5)])
-def test_linear_labels_take_the_majority(way, label):
-    labels = torch.zeros(1, 1, *ODD, dtype=torch.int32)
-    labels[:, :, 6:] = 5
-    shift = torch.zeros(1, 3, *ODD)
-    shift[:, 0] = way
-    assert warp_labels_onehot(labels, shift, [5])[0, 0, 5, 3, 3] == label
+    assert set(nearest.unique().tolist()) <= {0, 700, 1400, 2100}
 
 
 def test_integration_of_a_translation():

@@ -46,18 +46,3 @@ def _unit_grid(
     scale = (2 / size).flip(0)
     points = identity_grid(shape, device, dtype).permute(0, 2, 3, 4, 1).flip(-1)
     return points * scale - 1, scale
-
-
-def warp_labels_onehot(labels: Tensor, displacement: Tensor, values: Sequence[int]) -> Tensor:
-    """Warp a label map (B, 1, X, Y, Z) by linear interpolation of each label's indicator.
-
-    The label with the greatest interpolated share wins, the background included; memory stays
-    at two volumes, whatever the number of labels.
-    """
-    best = warp((labels == 0).float(), displacement, padding="border")
-    winner = torch.zeros_like(best, dtype=labels.dtype)
-    for value in values:
-        share = warp((labels == value).float(), displacement)
-        winner = torch.where(share > best, value, winner)
-        best = torch.maximum(share, best)
-    return winner
