@@ -32,6 +32,7 @@ def brain_options(wildcards, input):
         "--method",
         scan.brain,
         *mask,
+        *(["--n4"] if STUDY.bias_correction == "n4" else []),
         *orientation(scan),
         "--threads",
         STUDY.threads.brain,

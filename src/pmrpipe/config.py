@@ -186,6 +186,9 @@ class Study(_Section):
     brain: BrainMethod | None = Field(
         None, description="brain extraction; null: deepbet for heads, nonzero for brains"
     )
+    bias_correction: Literal["none", "n4"] = Field(
+        "none", description="n4 corrects the intensity bias of each extracted brain"
+    )
     orientation: str | None = Field(
         None, pattern=_ORIENTATION, description="orientation code where headers have none"
     )

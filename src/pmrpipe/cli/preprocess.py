@@ -35,6 +35,7 @@ def add_brain(parser: ArgumentParser) -> None:
     parser.add_argument("--state", choices=["head", "brain"], default="head")
     parser.add_argument("--method", choices=["deepbet", "mask", "nonzero"], default="deepbet")
     path_argument(parser, "--mask", help="existing brain mask, for --method mask")
+    parser.add_argument("--n4", action="store_true", help="correct the brain's intensity bias")
     _add_orientation(parser)
     _add_threads(parser)
 
@@ -50,6 +51,7 @@ def run_brain(options: Namespace) -> None:
         method=options.method,
         mask=options.mask,
         orientation=options.orientation,
+        n4=options.n4,
         threads=options.threads,
     )
 
@@ -150,6 +152,7 @@ def add_preprocess(parser: ArgumentParser) -> None:
     parser.add_argument("--state", choices=["head", "brain"], default="head")
     parser.add_argument("--method", choices=["deepbet", "mask", "nonzero"], default="deepbet")
     path_argument(parser, "--mask", help="existing brain mask, for --method mask")
+    parser.add_argument("--n4", action="store_true", help="correct the brain's intensity bias")
     path_argument(parser, "--labels", help="label map on the native grid")
     parser.add_argument("--interpolation", choices=["nearest", "genericLabel"], default="nearest")
     parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
@@ -172,6 +175,7 @@ def run_preprocess(options: Namespace) -> None:
         labels=options.labels,
         interpolation=options.interpolation,
         orientation=options.orientation,
+        n4=options.n4,
         seed=options.seed,
         threads=options.threads,
     )

@@ -59,6 +59,7 @@ class _BrainInputSpec(BaseInterfaceInputSpec):
     method = traits.Enum("deepbet", "mask", "nonzero", usedefault=True, desc="brain extraction")
     mask = File(exists=True, desc="existing brain mask on the grid of the scan")
     orientation = traits.Str(desc="directions of the voxel axes, for headers that state none")
+    n4 = traits.Bool(False, usedefault=True, desc="correct the brain's intensity bias")
     threads = traits.Range(low=1, value=1, usedefault=True, desc="number of threads")
 
 

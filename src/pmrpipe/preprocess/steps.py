@@ -34,6 +34,7 @@ def brain(
     method: str = "deepbet",
     mask: Path | None = None,
     orientation: str | None = None,
+    n4: bool = False,
     threads: int = 1,
 ) -> None:
     """Write the brain mask and the brain, on the native grid, background 0.
@@ -45,10 +46,12 @@ def brain(
     method : "deepbet", "mask" or "nonzero", see `extract_brain`
     mask : file of an existing mask
     orientation : directions of the voxel axes, for headers that state none
+    n4 : correct the brain's intensity bias
     """
+    from pmrpipe.preprocess.bias import without_bias
     from pmrpipe.preprocess.brain import cut_out, extract_brain
     from pmrpipe.preprocess.sidecar import write_sidecar
-    from pmrpipe.volume import read_image, read_mask, write_volume
+    from pmrpipe.volume import Volume, read_image, read_mask, write_volume
 
     image = read_image(t1w, orientation)
     way = "nonzero" if (state, method) == ("brain", "deepbet") else method
@@ -56,8 +59,11 @@ def brain(
     found = extract_brain(image, way, given, name=t1w, threads=threads)
     sources, how = [t1w, mask if way == "mask" else None], {"Method": way, "InputState": state}
     write_sidecar(out_mask, sources, Type="Brain", **how)
-    write_sidecar(out_brain, sources, SkullStripped=True, **how)
-    write_volume(out_brain, cut_out(image, found), image.affine)
+    write_sidecar(out_brain, sources, SkullStripped=True, BiasCorrected=n4, **how)
+    data = cut_out(image, found)
+    if n4:
+        data = without_bias(Volume(data, image.affine), found)
+    write_volume(out_brain, data, image.affine)
     write_volume(out_mask, found.data, image.affine)
 
 

@@ -26,6 +26,7 @@ def run(
     labels: str | os.PathLike[str] | None = None,
     interpolation: str = "nearest",
     orientation: str | None = None,
+    n4: bool = False,
     seed: int = 2019,
     threads: int = 1,
 ) -> None:
@@ -47,7 +48,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="pmrpipe-preprocess-") as folder:
         flow = build(Path(folder), results, key, Path(t1w), mask, labels)
         brain = flow.get_node("brain").inputs
-        brain.trait_set(state=state, method=method, threads=threads)
+        brain.trait_set(state=state, method=method, n4=n4, threads=threads)
         if orientation is not None:
             brain.orientation = orientation
         flow.get_node("affine").inputs.trait_set(seed=seed, threads=threads)
