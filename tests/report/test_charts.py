@@ -8,9 +8,11 @@ from pmrpipe.report.tables import number
 
 
 def test_methods_are_told_apart_without_colour():
-    found = looks(["affine", "syn", "pmr", "pmr-cc", "a", "b", "c"])
+    found = looks(["affine", "syn", "pmr", "pmr-cc", *"abcdefghij"])
+    first = list(found.values())[1:8]
     for part in ("marker", "hatch", "dashes", "colour"):
-        assert len({getattr(look, part) for look in found.values()}) == 7
+        assert len({getattr(look, part) for look in first}) == 7
+    assert len({(look.colour, look.marker) for look in found.values()}) == len(found)
 
 
 def test_a_methods_look_does_not_depend_on_affine():

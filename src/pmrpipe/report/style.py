@@ -34,14 +34,18 @@ class Look:
 
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
-    """A look for each method; `affine` is always grey, the others go by their order."""
+    """A look for each method; `affine` is always grey, the others go by their order.
+
+    Beyond seven, colours return with another marker, hatch and dashes.
+    """
     found, n = {}, 0
     for name in names:
         if name == "affine":
             found[name] = Look(_BASELINE, "o", "", (1, 2))
             continue
-        k = n % len(_PALETTE)
-        found[name] = Look(_PALETTE[k], _MARKERS[k], _HATCHES[k], _LINES[k])
+        turn, k = divmod(n, len(_PALETTE))
+        other = (k + 3 * turn) % len(_PALETTE)
+        found[name] = Look(_PALETTE[k], _MARKERS[other], _HATCHES[other], _LINES[other])
         n += 1
     return found
 
