@@ -160,10 +160,17 @@ def registration_options(wildcards):
         *labels,
         "--orientations",
         *codes,
-        *(["--name", wildcards.method] if SEED_MARK in wildcards.method else []),
+        *renamed(wildcards.method),
         "--pairs",
         *pairs,
     )
+
+
+def renamed(method):
+    """The name of a row that is not the method's own, and its instance optimisation."""
+    steps = PLAN.refinement(method)
+    name = ["--name", method] if steps or SEED_MARK in method else []
+    return [*name, *(["--refine", steps] if steps else [])]
 
 
 def registered_files():

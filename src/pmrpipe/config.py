@@ -230,6 +230,11 @@ class Study(_Section):
         default_factory=dict,
         description="method: further seeds that it is trained with; seeds.tsv summarises them",
     )
+    refine: dict[str, int] = Field(
+        default_factory=dict,
+        description="learned method: steps of instance optimisation; a row of its own, with the "
+        "method's weights",
+    )
     threads: Threads = Field(default_factory=Threads, description="threads of each kind of job")
     seed: int = Field(2019, ge=0, description="seed of splits, pairs, affine and training")
 

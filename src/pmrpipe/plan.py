@@ -24,6 +24,31 @@ from pmrpipe.sources import digest
 
 
 @dataclass(frozen=True)
+class Run:
+    """One row of the tables.
+
+    given : the method as the study names it
+    seed : of its training
+    weights : whose weights it uses, its own name or another row's
+    refine : steps of instance optimisation
+    """
+
+    given: str
+    seed: int
+    weights: str
+    refine: int = 0
+
+    def named(self, name: str, found: MethodSpec) -> MethodSpec:
+        """The method's specification under this row's name."""
+        title = found.title
+        if SEED_MARK in name:
+            title += f", seed {self.seed}"
+        if self.refine:
+            title += f", {self.refine} steps of instance optimisation"
+        return found.model_copy(update={"name": name, "title": title})
+
+
+@dataclass(frozen=True)
 class Plan:
     """A study with its cohort, pairs, methods and result paths."""
 
@@ -39,11 +64,11 @@ class Plan:
     def _check(self) -> None:
         if self.study.labels is not None:
             label_table_path(self.study.labels)
-        for name in self.study.seeds:
-            if name not in self.specs or not self.specs[name].learned:
-                raise InputError(
-                    "seeds", f"`{name}` is no learned method of this study", "see methods"
-                )
+        for key in ("seeds", "refine"):
+            for name in getattr(self.study, key):
+                if name not in self.specs or not self.specs[name].learned:
+                    problem = f"`{name}` is no learned method of this study"
+                    raise InputError(key, problem, "see the key `methods`")
         for name in self.study.weights:
             if name not in self.methods:
                 problem = f"`{name}` is not among the methods {', '.join(self.methods)}"
@@ -71,32 +96,34 @@ class Plan:
 
     # -- what ---------------------------------------------------------------------------------
     @cached_property
-    def _runs(self) -> dict[str, tuple[str, int]]:
-        """Per method what the study calls it, and its seed; further seeds are methods too."""
+    def _runs(self) -> dict[str, Run]:
+        """Rows of the tables by name: methods, their further seeds, and those refined."""
         found = {}
         for given in self.study.methods:
             name = spec(given).name
-            found[name] = (given, self.study.seed)
+            found[name] = Run(given, self.study.seed, name)
             for seed in self.study.seeds.get(name, ()):
-                found[f"{name}{SEED_MARK}{seed}"] = (given, seed)
+                found[f"{name}{SEED_MARK}{seed}"] = Run(given, seed, f"{name}{SEED_MARK}{seed}")
+            if name in self.study.refine:
+                steps = self.study.refine[name]
+                found[f"{name}_refine-{steps}"] = Run(given, self.study.seed, name, steps)
         return found
 
     @cached_property
     def specs(self) -> dict[str, MethodSpec]:
-        found = {}
-        for name, (given, seed) in self._runs.items():
-            one = spec(given)
-            title = one.title if name == one.name else f"{one.title}, seed {seed}"
-            found[name] = one.model_copy(update={"name": name, "title": title})
-        return found
+        return {name: run.named(name, spec(run.given)) for name, run in self._runs.items()}
 
     def spec_argument(self, method: str) -> str:
         """How a verb is told of a method: a shipped name, or the user's YAML file."""
-        return self._runs[method][0]
+        return self._runs[method].given
 
     def seed(self, method: str) -> int:
         """Seed of a method's training."""
-        return self._runs[method][1]
+        return self._runs[method].seed
+
+    def refinement(self, method: str) -> int:
+        """Steps of instance optimisation; 0 without."""
+        return self._runs[method].refine
 
     @property
     def methods(self) -> list[str]:
@@ -108,13 +135,15 @@ class Plan:
 
     @property
     def trained(self) -> list[str]:
-        """Learned methods without given weights."""
-        return [name for name in self.learned if name not in self.study.weights]
+        """Learned methods without given weights, and without those of another."""
+        own = (name for name in self.learned if self._runs[name].weights == name)
+        return [name for name in own if name not in self.study.weights]
 
     def weights(self, method: str) -> Path:
         """Folder of a learned method's weights, given or trained here."""
-        given = self.study.weights.get(method)
-        return Path(given).expanduser() if given else self.results.training(method)
+        owner = self._runs[method].weights
+        given = self.study.weights.get(owner)
+        return Path(given).expanduser() if given else self.results.training(owner)
 
     # -- pairs --------------------------------------------------------------------------------
     @cached_property
@@ -160,8 +189,10 @@ class Plan:
 
     def method_digest(self, method: str, *roots: str) -> str:
         """Digest of a stage as one method runs it: the method's module, parts and YAML."""
-        found = self.specs[method]
-        return digest(*roots, *found.modules(), files=(spec_path(self.spec_argument(method)),))
+        modules = self.specs[method].modules()
+        if self.refinement(method):
+            modules = [*modules, "pmrpipe.methods.refine"]
+        return digest(*roots, *modules, files=(spec_path(self.spec_argument(method)),))
 
     def study_json(self) -> str:
         """The configuration as one line of JSON, for the verbs that need all of it."""

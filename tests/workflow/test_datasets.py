@@ -16,7 +16,7 @@ from .conftest import Workflow
 
 SMALL = {
     "grid_mm": 4, "network_mm": 8, "methods": ["affine", "pmr"], "device": "cpu",
-    "training": {"max_steps": 4, "validate_every": 2}, "seeds": {"pmr": [1]},
+    "training": {"max_steps": 4, "validate_every": 2}, "seeds": {"pmr": [1]}, "refine": {"pmr": 2},
 }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_lpba40_to_table_1(workflow: Workflow, tiny: Workflow, tmp_path: Path) -
     score = workflow.folder / "results/lpba40/score"
     table = read_tsv(score / "table1.tsv")
     ours = table[table["source"] == "pmrpipe (lpba40)"].set_index("method")
-    assert list(ours.index) == ["affine", "pmr", "pmr_seed-1"]
+    assert list(ours.index) == ["affine", "pmr", "pmr_seed-1", "pmr_refine-2"]
     assert (table["source"] == "published (LPBA40)").sum() == 6
     # Left stays left: mirrored brains would still overlap, but far less.
     assert ours.loc["affine", "putamen"] > 0.3
@@ -84,6 +84,7 @@ def test_lpba40_to_table_1(workflow: Workflow, tiny: Workflow, tmp_path: Path) -
     train = score.parent / "train"
     one, other = (train / name / "weights.safetensors" for name in ("pmr", "pmr_seed-1"))
     assert one.read_bytes() != other.read_bytes()
+    assert not (train / "pmr_refine-2").exists()
     text = workflow.run("ablation", *words, check=False)
     assert "needs pmr-concat, pmr-last; add them to the key `methods`" in text
 
@@ -98,7 +99,9 @@ def test_mindboggle101_to_table_2(workflow: Workflow, tiny: Workflow, tmp_path: 
         nib.save(brain, folder / "t1weighted_brain.nii.gz")
         nib.save(dseg, folder / "labels.DKT31.manual.nii.gz")
     split = {"train": names[:2], "test": names[2:]}
-    words = configured(workflow, "mindboggle101", root, subjects=names, split=split, seeds={})
+    words = configured(
+        workflow, "mindboggle101", root, subjects=names, split=split, seeds={}, refine={}
+    )
     workflow.run("table2", *words)
     table = read_tsv(workflow.folder / "results/mindboggle101/score/table2.tsv")
     assert table["method"].tolist() == ["affine", "pmr"]

@@ -15,6 +15,7 @@ def add_register_pairs(parser: ArgumentParser) -> None:
     path_argument(parser, "results", help="result folder of the cohort")
     path_argument(parser, "out", help="list of the registered pairs, TSV")
     parser.add_argument("--method", required=True, help="name or YAML file of the method")
+    parser.add_argument("--refine", type=int, default=0, help="steps of instance optimisation")
     parser.add_argument("--name", help="name of the result folder; default: the method's")
     parser.add_argument("--pairs", nargs="+", required=True, metavar="MOVING_to_FIXED")
     parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
@@ -50,6 +51,10 @@ def run_register_pairs(options: Namespace) -> None:
         seed=options.seed,
         device=device,
     )
+    if options.refine:
+        from pmrpipe.methods.refine import Refined, Refinement
+
+        method = Refined(method, Refinement(steps=options.refine))
     codes = _pairs_of(options.orientations)
     labels = {k: NativeLabels(v, codes.get(k)) for k, v in _pairs_of(options.labels).items()}
     results = Results(options.results, options.mm)
