@@ -23,7 +23,8 @@ rule report_page:
         TIMINGS / "report" / "report.tsv"
     conda:
         "../envs/pmrpipe.yaml"
-    threads: 1
+    # Its pictures do not depend on the number.
+    threads: 2
     resources:
         mem_mb=memory(3000),
         runtime=runtime(15),
@@ -31,4 +32,4 @@ rule report_page:
         study=lambda wildcards: PLAN.study_json(),
         source=PLAN.digest("pmrpipe.cli.report"),
     shell:
-        "python -m pmrpipe report {params.study:q} 2> {log:q}"
+        "python -m pmrpipe report {params.study:q} --threads {threads} 2> {log:q}"

@@ -132,6 +132,11 @@ def test_same_results_give_the_same_bytes(tmp_path):
     assert before == {path: path.read_bytes() for path in results.report.parent.rglob("*.*")}
 
 
+def test_pictures_do_not_depend_on_the_number_of_processes(tmp_path):
+    results = make_study(tmp_path, methods={"affine": 0, "pmr": 0.5})
+    assert build(results, workers=2) == build(results)
+
+
 def test_cohort_without_labels_and_training(tmp_path):
     page = build(make_study(tmp_path, subjects=2, labelled=False, trained=False), label_table=None)
     _Reader(page)

@@ -20,6 +20,7 @@ _ALWAYS = {
 
 def add_report(parser: ArgumentParser) -> None:
     parser.add_argument("study", help="configuration: a YAML file, or JSON text")
+    parser.add_argument("--threads", type=int, default=1, help="processes that draw")
 
 
 def run_report(options: Namespace) -> None:
@@ -43,6 +44,7 @@ def run_report(options: Namespace) -> None:
         excluded=[{"key": k, "reason": r} for k, r in plan.cohort.excluded.items()],
         versions=versions(),
         progress=say,
+        workers=options.threads,
     )
 
 

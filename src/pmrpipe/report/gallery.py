@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -106,23 +110,46 @@ def _write_bytes(path: Path, content: bytes) -> None:
 
 
 def draw_cases(
-    study: collect.Study, folder: Path, say: Callable[[str], None]
+    study: collect.Study, folder: Path, say: Callable[[str], None], workers: int = 1
 ) -> dict[str, list[Case]]:
-    """Pictures of the best, median and worst pair of each method that has images."""
+    """Pictures of the best, median and worst pair of each method that has images.
+
+    Parameters
+    ----------
+    workers : processes that draw, a method each; the pictures do not depend on it
+    """
+    draw = partial(_draw_method, study, folder)
+    found = {}
+    with _mapper(workers) as mapped:
+        for method, cases in zip(study.methods, mapped(draw, study.methods), strict=True):
+            say(f"drew pairs of {method.name}")
+            if cases:
+                found[method.name] = cases
+    return found
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    if workers == 1:
+        yield map
+        return
+    # Forked, so that they draw with the settings of this process.
+    with ProcessPoolExecutor(workers, get_context("fork")) as pool:
+        yield pool.map
+
+
+def _draw_method(study: collect.Study, folder: Path, method: collect.MethodResult) -> list[Case]:
     reader = PairReader(study.results, study.label_table)
     measure = "Dice" if study.labelled else "NCC"
-    found: dict[str, list[Case]] = {}
-    for method in study.methods:
-        say(f"drawing pairs of {method.name}")
-        for role, moving, fixed, score in collect.choose_pairs(method):
-            views = reader.views(method.name, moving, fixed)
-            if views is None:
-                continue
-            drawn = pictures.draw(views)
-            file = f"figures/{method.name}_{role}_{pair_name(moving, fixed)}.png"
-            _write_bytes(folder / file, drawn.sheet)
-            panels = {k: style.data_uri(v, "png") for k, v in drawn.panels.items()}
-            value = f"{measure} {score:.3f}"
-            case = Case(role, moving, fixed, value, panels, drawn.size, file)
-            found.setdefault(method.name, []).append(case)
-    return found
+    cases = []
+    for role, moving, fixed, score in collect.choose_pairs(method):
+        views = reader.views(method.name, moving, fixed)
+        if views is None:
+            continue
+        drawn = pictures.draw(views)
+        file = f"figures/{method.name}_{role}_{pair_name(moving, fixed)}.png"
+        _write_bytes(folder / file, drawn.sheet)
+        panels = {k: style.data_uri(v, "png") for k, v in drawn.panels.items()}
+        value = f"{measure} {score:.3f}"
+        cases.append(Case(role, moving, fixed, value, panels, drawn.size, file))
+    return cases

@@ -31,6 +31,7 @@ def build_report(
     excluded: Iterable[Mapping[str, Any]] = (),
     versions: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    workers: int = 1,
 ) -> Path:
     """Build `out` (index.html), and beside it figures/ (SVG, PNG) and tables/ (TSV).
 
@@ -46,7 +47,8 @@ def build_report(
     citations : what was used besides the methods: name to reference
     excluded : scans left out, each with `key` and `reason`; those of cohort.tsv are added
     versions : software and its version
-    progress : called with a line before each longer step
+    progress : called with a line at each longer step
+    workers : processes that draw the pairs
 
     Raises
     ------
@@ -59,7 +61,8 @@ def build_report(
     with style.drawing():
         say("drawing charts")
         drawn = gallery.draw_charts(study, folder / "figures")
-        cases = gallery.draw_cases(study, folder, say)
+        say("drawing pairs")
+        cases = gallery.draw_cases(study, folder, say, workers)
     files = _write_tables(study, folder / "tables")
     sources = words.references(study, citations or {})
     context = {
