@@ -53,7 +53,7 @@ def test_it_writes_weights_model_and_history(small, pack, tmp_path):
 def test_nothing_else_is_left_behind(small, pack, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     out = run(small, pack, tmp_path / "fit")
-    assert sorted(p.name for p in out.iterdir()) == [
+    assert sorted(p.name for p in out.iterdir() if p.name != "tensorboard") == [
         "checkpoints",
         "history.tsv",
         "model.json",
@@ -66,6 +66,21 @@ def test_the_same_seed_gives_the_same_bytes(small, pack, tmp_path):
     first = outputs(run(small, pack, tmp_path / "a", seed=1))
     assert outputs(run(small, pack, tmp_path / "b", seed=1)) == first
     assert outputs(run(small, pack, tmp_path / "c", seed=2)) != first
+
+
+def test_tensorboard_gets_the_history(small, pack, tmp_path):
+    event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
+    run(small, pack, tmp_path)
+    (path,) = (tmp_path / "tensorboard").glob("events.*")
+    content, found = path.read_bytes(), {}
+    while content:  # A record: its length, a checksum of 4 bytes, itself, another checksum.
+        length = int.from_bytes(content[:8], "little")
+        event = event_pb2.Event.FromString(content[12 : 12 + length])
+        found |= {(event.step, v.tag): v.simple_value for v in event.summary.value}
+        content = content[16 + length :]
+    for row in read_tsv(tmp_path / "history.tsv", ("step",)).to_dict("records"):
+        for name in ("total", "validation_dice"):
+            assert found[row["step"], name] == pytest.approx(row[name], rel=1e-5)
 
 
 def test_a_longer_run_continues_a_shorter_one_to_the_byte(small, pack, tmp_path):

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
@@ -184,6 +185,8 @@ class Keeper(pl.Callback):
             shown = f", {self.module.criterion} {score:.4f}" if score is not None else ""
             objective = f"objective {row['total']:.4g}"
             self.say(f"step {row['step']}: {objective}{shown}, {self.seconds:.0f} s")
+            for board in trainer.loggers:
+                board.log_metrics({k: v for k, v in row.items() if k != "step"}, int(row["step"]))
             if score is None or score > self.best:
                 save_weights(self.module.method, self.out / "checkpoints" / "best")
         self.best = self.best if score is None else max(score, self.best)
@@ -253,12 +256,20 @@ def _trainer(module: Fit, keeper: Keeper, device: str, devices: int, bar: bool) 
         num_sanity_val_steps=0,
         gradient_clip_val=plan.clip,
         callbacks=[keeper],
-        logger=False,
+        logger=_board(keeper.out),
         enable_checkpointing=False,
         enable_progress_bar=bar,
         enable_model_summary=False,
         default_root_dir=keeper.out,
     )
+
+
+def _board(out: Path) -> TensorBoardLogger | bool:
+    """What history.tsv gets, for TensorBoard as well, where tensorboardX is installed."""
+    try:
+        return TensorBoardLogger(out, name="tensorboard", version="")
+    except ModuleNotFoundError:
+        return False
 
 
 def _loaders(module: Fit) -> tuple[DataLoader, DataLoader | None]:
