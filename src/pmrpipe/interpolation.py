@@ -11,7 +11,16 @@ from typing import Literal
 
 import numpy as np
 
-Interpolation = Literal["linear", "nearest", "genericLabel"]
+Interpolation = Literal["linear", "nearest", "genericLabel", "bspline"]
+
+
+def prepared(data: np.ndarray, interpolation: Interpolation) -> np.ndarray:
+    """What `interpolate` takes for an image (X, Y, Z): coefficients for "bspline", else values."""
+    if interpolation == "bspline":
+        from scipy.ndimage import spline_filter
+
+        return spline_filter(data.astype(np.float32), 3, output=np.float32, mode="mirror")
+    return np.asarray(data, np.float32) if interpolation == "linear" else data
 
 
 def interpolate(
@@ -20,7 +29,8 @@ def interpolate(
     """Values (N,) of `data` (X, Y, Z) at voxel coordinates `index` (3, N), `fill` outside.
 
     "nearest" rounds halves up; "genericLabel" takes the label with the largest linear weight
-    among the eight neighbours (the smaller label when two are equal).
+    among the eight neighbours (the smaller label when two are equal), which is the largest of
+    linearly interpolated one-hot maps; "bspline" wants the coefficients of `prepared`.
     """
     inside = np.ones(index.shape[1], bool)
     for axis, size in enumerate(data.shape):
@@ -37,6 +47,12 @@ def _linear(data: np.ndarray, index: np.ndarray) -> np.ndarray:
     from scipy.ndimage import map_coordinates
 
     return map_coordinates(data, index, output=np.float32, order=1, mode="nearest")
+
+
+def _bspline(data: np.ndarray, index: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import map_coordinates
+
+    return map_coordinates(data, index, output=np.float32, order=3, mode="mirror", prefilter=False)
 
 
 def _nearest(data: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -84,4 +100,9 @@ def _heaviest(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return out
 
 
-_WAYS = {"linear": _linear, "nearest": _nearest, "genericLabel": _generic_label}
+_WAYS = {
+    "linear": _linear,
+    "nearest": _nearest,
+    "genericLabel": _generic_label,
+    "bspline": _bspline,
+}

@@ -9,7 +9,7 @@ LPS mm, as ITK wants it. The composite is "affine after field": y = A (x + u(x))
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,11 @@ import numpy as np
 from pmrpipe.errors import InputError
 from pmrpipe.files import atomic
 from pmrpipe.imagefile import open_image
-from pmrpipe.interpolation import Interpolation, interpolate
+from pmrpipe.interpolation import Interpolation, interpolate, prepared
 from pmrpipe.volume import Grid, Volume
 
 Field = tuple[np.ndarray, Grid]
+Transform = np.ndarray | Field
 _LPS = np.diag([-1.0, -1.0, 1.0])
 _AFFINES = ("AffineTransform", "MatrixOffsetTransformBase")
 _WRITTEN = "AffineTransform_double_3_3"
@@ -158,6 +159,55 @@ def read_field(path: str | os.PathLike[str]) -> Field:
     return field, Grid(shape[:3], opened.affine)
 
 
+# -- chains ------------------------------------------------------------------------------------
+def read_transform(name: str | os.PathLike[str]) -> Transform:
+    """Read an affine (.mat, .txt, .tfm) or a displacement field (any image file).
+
+    "[FILE,1]" is the inverse of an affine, as antsApplyTransforms takes it.
+
+    Raises
+    ------
+    InputError : as `read_affine` and `read_field`, or the inverse of a field is asked for
+    """
+    text = os.fspath(name)
+    inverse = text.startswith("[") and text.endswith("]")
+    if inverse:
+        text, _, flag = text[1:-1].rpartition(",")
+        inverse = flag.strip() == "1"
+    if Path(text).suffix in (".mat", ".txt", ".tfm"):
+        matrix = read_affine(text)
+        return np.linalg.inv(matrix) if inverse else matrix
+    if inverse:
+        problem = "is a displacement field, which has no inverse in closed form"
+        raise InputError(text, problem, "give the field of the other direction")
+    return read_field(text)
+
+
+def moved_points(points: np.ndarray, transforms: Sequence[Transform]) -> np.ndarray:
+    """Points (3, ...), RAS mm, through transforms in their order; fields are 0 outside."""
+    for transform in transforms:
+        if isinstance(transform, np.ndarray):
+            points = _mapped(transform, points)
+        else:
+            points = points + _field_at(transform, points)
+    return points
+
+
+def composite_field(grid: Grid, transforms: Sequence[Transform]) -> np.ndarray:
+    """One field for a chain: (X, Y, Z, 3) float32, RAS mm, from points of `grid`.
+
+    Parameters
+    ----------
+    transforms : in the order in which points of the fixed space go through them, which is also
+        the order of antsApplyTransforms' -t
+    """
+    out = np.empty((*grid.shape, 3), np.float32)
+    for part in _slabs(grid.shape):
+        start = _world(grid.shape, grid.affine, part)
+        out[part] = np.moveaxis(moved_points(start, transforms) - start, 0, -1)
+    return out
+
+
 # -- resampling --------------------------------------------------------------------------------
 # No BLAS below: its sums depend on its number of threads, and results must not.
 def sample_points(
@@ -228,14 +278,15 @@ def resample(
     Parameters
     ----------
     points : (..., 3), RAS mm in the space of `volume` (see `sample_points`)
-    interpolation : "linear" (float32), "nearest" or "genericLabel" (type of the volume)
+    interpolation : "linear" or "bspline" (cubic; float32), "nearest" or "genericLabel" (type of
+        the volume)
     fill : value outside the volume: more than half a voxel beyond its outer voxel centres
 
     Returns
     -------
     (...), for the points of a grid (X, Y, Z)
     """
-    data = np.asarray(volume.data, np.float32) if interpolation == "linear" else volume.data
+    data = prepared(volume.data, interpolation)
     components = np.moveaxis(points, -1, 0).reshape(3, -1)
     out = np.empty(components.shape[1], data.dtype)
     inverse = np.linalg.inv(volume.affine)
@@ -269,8 +320,12 @@ def _mapped(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
 def _displacement(field: Field, grid: Grid, part: slice, points: np.ndarray) -> np.ndarray:
     """The field at the voxels of one slab: (3, x, Y, Z)."""
     values, own = field
-    if own == grid:
-        return np.moveaxis(values[part], -1, 0)
+    return np.moveaxis(values[part], -1, 0) if own == grid else _field_at(field, points)
+
+
+def _field_at(field: Field, points: np.ndarray) -> np.ndarray:
+    """The field (3, ...) at world points (3, ...)."""
+    values, own = field
     index = _mapped(np.linalg.inv(own.affine), points)
     flat = index.reshape(3, -1)
     found = [interpolate(values[..., c], flat, "linear", 0) for c in range(3)]

@@ -25,6 +25,7 @@ VERBS = {
     "pack": ("preprocess", "pack preprocessed scans into arrays for training"),
     "train": ("train", "train a learned method"),
     "register-pairs": ("register", "register pairs of preprocessed scans"),
+    "apply": ("apply", "resample an image, or move points, through transforms"),
     "score-pairs": ("score", "score registered pairs"),
     "score": ("score", "gather a method's scores, or summarise all methods"),
     "paper-table": ("score", "write a table of the paper: TSV, Markdown and LaTeX"),
