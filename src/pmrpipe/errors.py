@@ -29,3 +29,11 @@ class InputError(PmrpipeError):
     """Arguments, configuration or input files are wrong (exit code 2)."""
 
     exit_code = 2
+
+
+def retold(line: str, exit_code: int) -> PmrpipeError:
+    """The error that another process told in its last line before it ended."""
+    _, _, told = line.strip().rpartition(": error: ")
+    subject, _, problem = told.partition(": ")
+    kind = InputError if exit_code == InputError.exit_code else WorkError
+    return kind(subject, problem or f"ended with exit code {exit_code}")

@@ -24,6 +24,7 @@ VERBS = {
     "preprocess": ("preprocess", "all five steps of one scan in one process"),
     "pack": ("preprocess", "pack preprocessed scans into arrays for training"),
     "train": ("train", "train a learned method"),
+    "register": ("native", "register two T1w scans as they come, on the fixed scan's own grid"),
     "register-pairs": ("register", "register pairs of preprocessed scans"),
     "apply": ("apply", "resample an image, or move points, through transforms"),
     "score-pairs": ("score", "score registered pairs"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -80,15 +81,34 @@ class PairReader:
         )
         images = (first.data, second.data, warped.data)
         field = _read_field(self._results.field(method, moving, fixed))
-        box = _brain_box(first.data, second.data)
-        cuts = [_Cut.through(*view, box, second.grid) for view in VIEWS]
-        return [self._view(cut, images, maps, field) for cut in cuts]
+        return views_of(images, second.grid, field, maps, self._to_regions)
 
-    def _view(self, cut: _Cut, images: tuple, maps: tuple, field: Field | None) -> View:
-        flat = [None if m is None else self._to_regions(cut.of(m)) for m in maps]
+
+def views_of(
+    images: tuple[np.ndarray, np.ndarray, np.ndarray],
+    grid: Grid,
+    field: Field | None,
+    maps: tuple[np.ndarray | None, ...] = (None, None, None),
+    to_regions: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> list[View]:
+    """The three views of a pair.
+
+    Parameters
+    ----------
+    images : moving, fixed and warped, (X, Y, Z) in [0, 1] on `grid`, background 0
+    field : displacement in RAS mm and the grid it lies on
+    maps : their label maps, where there are any
+    to_regions : label numbers to region numbers
+    """
+    box = _brain_box(*images[:2])
+
+    def view(cut: _Cut) -> View:
+        flat = [None if m is None else to_regions(cut.of(m)) for m in maps]
         lines, jacobian = (None, None) if field is None else cut.of_field(*field)
         shown = [cut.of(image) for image in images]
         return View(cut.name, *shown, *flat, lines, jacobian, shown[1] > 0, cut.spacing)
+
+    return [view(_Cut.through(*place, box, grid)) for place in VIEWS]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,282 @@
+"""Two T1w scans as they come: preprocessed, registered, written on their own grids.
+
+`pmrpipe register` and `pmrpipe.register(moving, fixed)` are this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pmrpipe.errors import InputError, retold
+from pmrpipe.files import read_json, sha256
+
+if TYPE_CHECKING:
+    from pmrpipe.paths import Results
+    from pmrpipe.register.native import NativeRegistration, PreparedScan
+
+PAGE = "qc.html"
+_FILES = {
+    "from-moving_to-fixed_mode-image_xfm.nii.gz": "resamples images of the moving scan onto the "
+    "fixed scan; all parts in one ITK displacement field",
+    "from-fixed_to-moving_mode-image_xfm.nii.gz": "the other direction",
+    "space-fixed_desc-moving_T1w.nii.gz": "the moving scan on the fixed scan's grid",
+    "space-fixed_desc-moving_dseg.nii.gz": "the moving scan's labels there",
+    "space-fixed_desc-jacobian_map.nii.gz": "Jacobian determinant from fixed to moving, affine "
+    "included: above 1 where the moving brain is larger",
+    "register.json": "what was done, and the numbers above",
+}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A T1w scan and what is known of it.
+
+    state : "head", or "brain" when the brain has been extracted
+    mask : an existing brain mask on its grid
+    orientation : directions of its voxel axes, where the header states none
+    """
+
+    path: Path
+    state: Literal["head", "brain"] = "head"
+    mask: Path | None = None
+    orientation: str | None = None
+
+
+def default_cache() -> Path:
+    """Where preprocessed scans are kept: $PMRPIPE_CACHE, or pmrpipe in the user's cache folder."""
+    given = os.environ.get("PMRPIPE_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(given or Path(home) / "pmrpipe").expanduser()
+
+
+def register(
+    moving: str | os.PathLike[str] | Scan,
+    fixed: str | os.PathLike[str] | Scan,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    method: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    refine: int = 0,
+    labels: str | os.PathLike[str] | None = None,
+    interpolation: Literal["nearest", "genericLabel"] = "nearest",
+    n4: bool = False,
+    mm: float = 1.0,
+    cache: str | os.PathLike[str] | None = None,
+    seed: int = 2019,
+    threads: int | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = lambda text: None,
+) -> NativeRegistration:
+    """Register two T1w scans as they come, and write the result to `output` if it is given.
+
+    Parameters
+    ----------
+    moving, fixed : files, or a `Scan` where more is known
+    method : name or YAML; by default the one that `weights` are of, else `syn`
+    weights : folder with weights.safetensors and model.json, for a network
+    refine : steps of instance optimisation after a network
+    labels : label map of the moving scan
+    n4 : correct the bias of both brains before they are registered
+    mm : voxel size of the template grid on which they are registered
+    cache : folder where preprocessed scans are kept by content; None keeps nothing
+    threads : by default all cores; only 1 gives the same bytes on every run for `syn`
+
+    Raises
+    ------
+    InputError, WorkError : a file, mask or label map is unusable; a step failed
+    """
+    # Before ITK is loaded, which fixes its threads once.
+    threads = threads or len(os.sched_getaffinity(0))
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+    scans = [s if isinstance(s, Scan) else Scan(Path(s)) for s in (moving, fixed)]
+    out = None if output is None else Path(output)
+    found, name, facts = _method(method, weights, refine, seed, _device(device), threads)
+    native = None if labels is None else _labels(Path(labels), scans[0])
+    with ExitStack() as stack:
+        if cache is None:
+            cache = stack.enter_context(tempfile.TemporaryDirectory(prefix="pmrpipe-register-"))
+        prepared = _prepared(scans, Path(cache), mm, {"n4": n4, "seed": seed}, say)
+    from pmrpipe.register.native import register_native
+
+    say(f"registering by {name}")
+    result = register_native(
+        *prepared, found, labels=native, interpolation=interpolation, device=_device(device)
+    )
+    result.facts.update(facts, mm=mm, n4=n4, threads=threads)
+    if out is not None:
+        say(f"writing {out}")
+        _write(result, out)
+    return result
+
+
+def _write(result: NativeRegistration, out: Path) -> None:
+    from pmrpipe.report.single import write_pair_page
+
+    written = [path.name for path in result.write(out)]
+    facts, shown = result.facts, result.on_template
+    folded = f"{facts['folding_percent']:.3g} %"
+    write_pair_page(
+        out / PAGE,
+        (shown.moving, shown.fixed, shown.warped),
+        shown.grid,
+        shown.field,
+        title=f"{facts['moving']} to {facts['fixed']}",
+        facts=[
+            ("Method", facts["method"]),
+            ("Similarity (NCC), affine", f"{facts['ncc_affine']:.3f}"),
+            ("Similarity (NCC), registered", f"{facts['ncc']:.3f}"),
+            ("Folded voxels", folded),
+            ("SDlogJ", f"{facts['sdlogj']:.3f}"),
+            ("Seconds", f"{facts['seconds']:.1f}"),
+        ],
+        files={name: _FILES[name] for name in written},
+    )
+
+
+def _device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def _method(
+    name: str | None, weights: Any, refine: int, seed: int, device: str, threads: int
+) -> tuple[Any, str, dict[str, Any]]:
+    """The method, its name, and what register.json says of it."""
+    import torch
+
+    from pmrpipe.methods.registry import load_method
+    from pmrpipe.methods.weights import MODEL, WEIGHTS
+
+    torch.set_num_threads(threads)
+    mm, facts = None, {}
+    if weights is not None:
+        model = read_json(Path(weights) / MODEL)
+        name, mm = name or model.get("method"), model.get("network_mm")
+        facts = {"weights_sha256": sha256(Path(weights) / WEIGHTS), "network_mm": mm}
+    name = name or "syn"
+    found, method = load_method(
+        name,
+        weights=None if weights is None else Path(weights),
+        network_mm=mm,
+        seed=seed,
+        device=device,
+    )
+    if refine:
+        if not found.learned:
+            raise InputError(name, "is no network", "--refine is for learned methods")
+        from pmrpipe.methods.refine import Refined, Refinement
+
+        method, facts["refine"] = Refined(method, Refinement(steps=refine)), refine
+    return method, found.name, {"method": found.name, "citation": found.citation, **facts}
+
+
+def _labels(path: Path, scan: Scan) -> Any:
+    from pmrpipe.volume import read_grid, read_labels, require_same_grid
+
+    labels = read_labels(path, scan.orientation)
+    require_same_grid(labels, read_grid(scan.path, scan.orientation), path, scan.path)
+    return labels
+
+
+def _prepared(
+    scans: Sequence[Scan],
+    cache: Path,
+    mm: float,
+    options: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> list[PreparedScan]:
+    """The scans with their preprocessed brains, from the cache where they have been there before.
+
+    Each is preprocessed in a process of its own, with one thread, which alone makes the affine
+    reproducible; ITK here keeps its own number of threads.
+    """
+    from pmrpipe.register.native import PreparedScan
+    from pmrpipe.transforms import read_affine
+    from pmrpipe.volume import read_image
+
+    images = [read_image(scan.path, scan.orientation) for scan in scans]
+    places = [_place(scan, cache, mm, options) for scan in scans]
+    running = {}
+    for scan, (results, key) in zip(scans, places, strict=True):
+        if results.preproc(key).exists():
+            say(f"{scan.path}: preprocessed before")
+        elif key not in running:
+            say(f"{scan.path}: preprocessing")
+            running[key] = _start(scan, results, key, options)
+    try:
+        for process in running.values():
+            told = process.communicate()[1]
+            if process.returncode:
+                raise retold(told.strip().rpartition("\n")[2], process.returncode)
+    finally:
+        for process in running.values():
+            process.kill()
+    return [
+        PreparedScan(
+            scan.path.name,
+            image,
+            read_image(results.preproc(key)),
+            read_affine(results.affine(key)),
+        )
+        for scan, image, (results, key) in zip(scans, images, places, strict=True)
+    ]
+
+
+def _start(
+    scan: Scan, results: Results, key: str, options: Mapping[str, Any]
+) -> subprocess.Popen[str]:
+    """`pmrpipe preprocess` of one scan."""
+    words = ["--key", key, "--state", scan.state, "--mm", results.mm]
+    words += ["--seed", options["seed"], *(["--n4"] if options["n4"] else [])]
+    if scan.mask is not None:
+        words += ["--method", "mask", "--mask", scan.mask]
+    if scan.orientation is not None:
+        words += ["--orientation", scan.orientation]
+    command = [sys.executable, "-m", "pmrpipe", "preprocess", scan.path, results.root, *words]
+    package = str(Path(__file__).resolve().parents[1])
+    known = os.environ.get("PYTHONPATH")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([package, *([known] if known else [])]),
+    }
+    return subprocess.Popen(
+        [str(word) for word in command], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _place(scan: Scan, cache: Path, mm: float, options: Mapping[str, Any]) -> tuple[Results, str]:
+    """Where the scan's files lie: named by its content, what is done to it, and by which code."""
+    from pmrpipe.paths import Results
+    from pmrpipe.sources import digest
+
+    said = {
+        "state": scan.state,
+        "orientation": scan.orientation,
+        "files": [sha256(path) for path in _files(scan)],
+        **options,
+    }
+    content = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return Results(cache / digest("pmrpipe.preprocess.workflow"), mm), f"sub-{content[:16]}"
+
+
+def _files(scan: Scan) -> list[Path]:
+    """Every file that the scan consists of: Analyze images have two."""
+    paths = [scan.path] if scan.mask is None else [scan.path, scan.mask]
+    for path in list(paths):
+        other = {".hdr": ".img", ".img": ".hdr"}.get(path.suffix)
+        if other and path.with_suffix(other).exists():
+            paths.append(path.with_suffix(other))
+    return paths
