@@ -15,6 +15,7 @@ include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/cohort.smk"
 include: "rules/preprocess.smk"
+include: "rules/qc.smk"
 include: "rules/train.smk"
 include: "rules/register.smk"
 include: "rules/score.smk"
@@ -24,6 +25,7 @@ include: "rules/report.smk"
 localrules:
     all,
     preprocess,
+    qc,
     train,
     register,
     score,
@@ -38,12 +40,18 @@ rule all:
     input:
         P.cohort,
         P.pairs,
+        P.qc,
         P.report,
 
 
 rule preprocess:
     input:
         preprocessed_files(),
+
+
+rule qc:
+    input:
+        P.qc,
 
 
 rule train:

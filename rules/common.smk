@@ -15,7 +15,14 @@ sys.path.insert(0, str(SOURCE))
 os.environ.update(PYTHONPATH=str(SOURCE))
 
 from pmrpipe.errors import PmrpipeError
-from pmrpipe.paths import FOLDER_PATTERN, KEY_PATTERN, SEED_MARK, TEMPLATE_KEY, pair_name
+from pmrpipe.paths import (
+    FOLDER_PATTERN,
+    KEY_PATTERN,
+    QC_FIGURES,
+    SEED_MARK,
+    TEMPLATE_KEY,
+    pair_name,
+)
 from pmrpipe.plan import Plan
 
 STARTED = time.time()

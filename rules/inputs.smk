@@ -53,6 +53,16 @@ def label_options(wildcards):
     )
 
 
+def qc_inputs(wildcards):
+    """A scan as it came, and what preprocessing made of it."""
+    key = wildcards.key
+    return {
+        "t1w": PLAN.scans[key].t1w,
+        "derivatives": [P.mask(key), P.brain(key), P.affine(key), P.preproc(key)],
+        "template": [P.preproc(TEMPLATE_KEY), P.qc_figure(TEMPLATE_KEY, "template")],
+    }
+
+
 def shown(*words):
     """Words of a command line, quoted."""
     return " ".join(shlex.quote(str(word)) for word in words)

@@ -13,6 +13,7 @@ rule report_page:
         ],
         P.cohort,
         P.pairs,
+        P.qc,
         registered_files(),
         [P.training(m) / "history.tsv" for m in PLAN.trained],
     output:

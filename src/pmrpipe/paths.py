@@ -15,6 +15,8 @@ from pmrpipe.template import TEMPLATE_NAME
 # Between the name of a method and a further seed that it is trained with.
 SEED_MARK = "_seed-"
 TEMPLATE_KEY = f"tpl-{TEMPLATE_NAME}"
+# Figures of a scan's quality page.
+QC_FIGURES = ("mask", "before", "after", "intensities")
 KEY_PATTERN = r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?(_run-[A-Za-z0-9]+)?"
 FOLDER_PATTERN = r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?"
 
@@ -90,6 +92,24 @@ class Results:
     def arrays(self) -> Path:
         """Images and labels of the training and validation subjects, packed for training."""
         return self.root / "train" / f"arrays_res-{resolution(self.mm)}.safetensors"
+
+    # -- qc -----------------------------------------------------------------------------------
+    def qc_page(self, key: str) -> Path:
+        """Quality page of one scan."""
+        return self.root / f"{key}.html"
+
+    def qc_figure(self, key: str, name: str) -> Path:
+        """A figure of it, one of QC_FIGURES; of the template: template."""
+        return self.root / "figures" / f"{key}_desc-{name}_T1w.svg"
+
+    def qc_measures(self, key: str) -> Path:
+        """Measures of one scan."""
+        return self.root / "qc" / f"{key}.json"
+
+    @property
+    def qc(self) -> Path:
+        """Measures of every scan, outliers marked."""
+        return self.root / "qc.tsv"
 
     # -- train --------------------------------------------------------------------------------
     def training(self, method: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pmrpipe import __version__
-from pmrpipe.files import write_text, write_tsv
+from pmrpipe.files import read_tsv, write_text, write_tsv
 from pmrpipe.paths import Results
 from pmrpipe.report import collect, gallery, pictures, style, tables, words
 from pmrpipe.score.regions import region_labels
@@ -88,7 +88,7 @@ def build_report(
         "sources": words.numbered(sources),
         "methods_text": words.methods_text(study, sources),
         "files": files,
-        "outliers": _qc_pages(study, folder),
+        "scans_qc": _qc_pages(study, folder),
         "map_stops": _map_stops(),
         "css": _asset("page.css"),
         "js": _asset("page.js"),
@@ -154,13 +154,25 @@ def _few_subjects(study: collect.Study) -> bool:
     return bool(study.comparison["significant"].isna().all()) if len(study.comparison) else False
 
 
-def _qc_pages(study: collect.Study, folder: Path) -> list[tuple[str, str]]:
-    """Quality pages of the scans in the pairs, where they exist: (scan, relative link)."""
-    keys = sorted({key for pair in study.pairs for key in pair})
+def _qc_pages(study: collect.Study, folder: Path) -> list[tuple[str, str, str]]:
+    """Quality pages of the scans in the pairs and of outliers: scan, relative link, doubts."""
     root = study.results.root
     if folder.parent != root:
         return []
-    return [(key, f"../{key}.html") for key in keys if (root / f"{key}.html").exists()]
+    doubts = _doubts(study.results.qc)
+    keys = sorted({key for pair in study.pairs for key in pair} | set(doubts))
+    return [
+        (key, f"../{key}.html", doubts.get(key, ""))
+        for key in keys
+        if (root / f"{key}.html").exists()
+    ]
+
+
+def _doubts(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    table = read_tsv(path, ("key", "outlier")).dropna(subset="outlier")
+    return dict(zip(table["key"].astype(str), table["outlier"].astype(str), strict=True))
 
 
 def _plain(values: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -1,0 +1,77 @@
+# Stage qc: a quality page of every scan, and the table of all.
+
+
+rule qc_template:
+    # The template's figure, which every page shows in turn with its scan.
+    input:
+        P.preproc(TEMPLATE_KEY),
+    output:
+        P.qc_figure(TEMPLATE_KEY, "template"),
+    log:
+        LOGS / "qc" / "template.log",
+    benchmark:
+        TIMINGS / "qc" / "template.tsv"
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1500),
+        runtime=runtime(5),
+    params:
+        root=P.root,
+        mm=STUDY.grid_mm,
+        source=PLAN.digest("pmrpipe.qc.page"),
+    shell:
+        "python -m pmrpipe qc-template {params.root:q} --mm {params.mm} 2> {log:q}"
+
+
+rule qc_page:
+    # Mask on the native scan, brain on the template, intensities; and the measures.
+    input:
+        unpack(qc_inputs),
+    output:
+        page=P.qc_page("{key}"),
+        figures=[P.qc_figure("{key}", name) for name in QC_FIGURES],
+        measures=P.qc_measures("{key}"),
+    log:
+        LOGS / "qc" / "{key}.log",
+    benchmark:
+        TIMINGS / "qc" / "{key}.tsv"
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=runtime(10),
+    params:
+        root=P.root,
+        mm=STUDY.grid_mm,
+        orientation=lambda wildcards: shown(*orientation(PLAN.scans[wildcards.key])),
+        source=PLAN.digest("pmrpipe.qc.page"),
+    shell:
+        "python -m pmrpipe qc {input.t1w:q} {params.root:q} --key {wildcards.key}"
+        " --mm {params.mm} {params.orientation} 2> {log:q}"
+
+
+rule qc_table:
+    # Measures of all scans, outliers marked.
+    input:
+        [P.qc_measures(key) for key in PLAN.scans],
+    output:
+        P.qc,
+    log:
+        LOGS / "qc" / "table.log",
+    benchmark:
+        TIMINGS / "qc" / "table.tsv"
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=runtime(10),
+    params:
+        study=lambda wildcards: PLAN.study_json(),
+        scans=list(PLAN.scans),
+        source=PLAN.digest("pmrpipe.qc.table"),
+    shell:
+        "python -m pmrpipe qc-table {params.study:q} 2> {log:q}"

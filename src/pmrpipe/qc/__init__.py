@@ -1,0 +1,1 @@
+"""Stage qc: can this scan be trusted? Measures, figures and a page of each scan; the table."""
