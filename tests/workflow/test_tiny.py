@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,14 +49,24 @@ def test_every_promised_file_is_there(results: Results) -> None:
         for path in made:
             assert path(key).stat().st_size > 0
             assert path(key).with_name(path(key).name.split(".")[0] + ".json").exists()
+        assert results.qc_page(key).exists()
     for method in METHODS:
         for pair in PAIRS:
             assert results.warped(method, *pair).exists()
             assert results.warped_dseg(method, *pair).exists()
             assert results.field(method, *pair).exists() is (method != "affine")
-    for path in (results.cohort, results.pairs, results.report, results.description):
+    for path in (results.cohort, results.pairs, results.qc, results.report, results.description):
         assert path.exists()
     assert not list(results.root.rglob(".tmp-*"))
+
+
+def test_the_bids_validator_finds_no_error(results: Results) -> None:
+    pytest.importorskip("bids_validator_deno")
+    command = [Path(sys.executable).with_name("bids-validator-deno"), results.root, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+    assert json.loads(done.stdout)["summary"]["subjects"]
 
 
 def test_summary_has_every_method_and_region(results: Results) -> None:

@@ -17,7 +17,7 @@ def add_cohort(parser: ArgumentParser) -> None:
 def run_cohort(options: Namespace) -> None:
     from pmrpipe.cohort.index import cohort_table, pairs_table
     from pmrpipe.config import load, parse
-    from pmrpipe.files import write_json, write_tsv
+    from pmrpipe.files import write_json, write_text, write_tsv
     from pmrpipe.plan import Plan
 
     study = load(options.study)
@@ -32,8 +32,16 @@ def run_cohort(options: Namespace) -> None:
     write_tsv(options.cohort_out or paths.cohort, cohort_table(plan.cohort))
     write_tsv(options.pairs_out or paths.pairs, pairs_table(plan.pairs))
     write_json(paths.description, _description(study.cohort))
+    write_text(paths.description.with_name(".bidsignore"), "\n".join(_NOT_BIDS) + "\n")
     counts = {name: len(plan.cohort.of(name)) for name in ("train", "validation", "test")}
     say(f"{study.cohort}: {counts}, {len(plan.pairs)} pairs, {len(plan.cohort.excluded)} excluded")
+
+
+# Stages and files of the study that BIDS has no names for.
+_NOT_BIDS = (
+    *("figures", "logs", "qc", "register", "report", "score", "timings", "train"),
+    *("/*.html", "/cohort.tsv", "/pairs.tsv", "/provenance.json", "/qc.tsv", "*_xfm.*"),
+)
 
 
 def _description(name: str) -> dict[str, object]:
