@@ -90,6 +90,12 @@ rule report:
         P.report,
 
 
+onsuccess:
+    from pmrpipe.record import write_provenance
+
+    write_provenance(PLAN, sys.argv)
+
+
 onerror:
     from pmrpipe.cli.failures import explain
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmrpipe.files import read_tsv
+from pmrpipe.files import read_tsv, sha256
 from pmrpipe.paths import Results, pair_name
 from pmrpipe.transforms import read_field
 from pmrpipe.volume import read_image
@@ -67,6 +67,16 @@ def test_the_bids_validator_finds_no_error(results: Results) -> None:
     issues = json.loads(done.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
     assert json.loads(done.stdout)["summary"]["subjects"]
+
+
+def test_provenance_tells_how_it_came_about(tiny: Workflow, results: Results) -> None:
+    content = json.loads((results.root / "provenance.json").read_text(encoding="utf-8"))
+    assert "config/tiny.yaml" in content["runs"][0]["command"]
+    assert content["runs"][0]["versions"]["torch"]
+    assert content["configuration"]["grid_mm"] == 4
+    (t1w,) = tiny.folder.glob("data/*/sub-03/anat/sub-03_T1w.nii.gz")
+    assert content["inputs"]["sub-03"][t1w.name] == sha256(t1w)
+    assert {"brain", "train", "register", "score"} <= {row["stage"] for row in content["stages"]}
 
 
 def test_summary_has_every_method_and_region(results: Results) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pmrpipe.files import write_json
+from pmrpipe.files import sha256, write_json
 from pmrpipe.template import TEMPLATE_NAME
 from pmrpipe.volume import Grid
 
@@ -14,6 +14,8 @@ DIRECTION = (
     f"maps points of {TEMPLATE_NAME} (fixed) to points of the T1w (moving); "
     f"antsApplyTransforms resamples images from T1w to {TEMPLATE_NAME} with it"
 )
+
+CHECKSUMS = "SourcesSHA256"
 
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
@@ -29,6 +31,11 @@ def write_sidecar(path: str | os.PathLike[str], sources: list[Any], **content: A
     """Write the sidecar of `path`; `sources` are paths, None among them is left out."""
     names = [Path(source).name for source in sources if source is not None]
     write_json(sidecar_path(path), {**content, "Sources": names})
+
+
+def checksums(*sources: str | os.PathLike[str] | None) -> dict[str, dict[str, str]]:
+    """Sidecar entry for files that came from outside: their names and SHA-256."""
+    return {CHECKSUMS: {Path(source).name: sha256(source) for source in sources if source}}
 
 
 def on_template(grid: Grid) -> dict[str, str]:

@@ -50,14 +50,15 @@ def brain(
     """
     from pmrpipe.preprocess.bias import without_bias
     from pmrpipe.preprocess.brain import cut_out, extract_brain
-    from pmrpipe.preprocess.sidecar import write_sidecar
+    from pmrpipe.preprocess.sidecar import checksums, write_sidecar
     from pmrpipe.volume import Volume, read_image, read_mask, write_volume
 
     image = read_image(t1w, orientation)
     way = "nonzero" if (state, method) == ("brain", "deepbet") else method
     given = None if mask is None else read_mask(mask, orientation)
     found = extract_brain(image, way, given, name=t1w, threads=threads)
-    sources, how = [t1w, mask if way == "mask" else None], {"Method": way, "InputState": state}
+    sources = [t1w, mask if way == "mask" else None]
+    how = {"Method": way, "InputState": state, **checksums(*sources)}
     write_sidecar(out_mask, sources, Type="Brain", **how)
     write_sidecar(out_brain, sources, SkullStripped=True, BiasCorrected=n4, **how)
     data = cut_out(image, found)
@@ -142,7 +143,7 @@ def labels(
     """Write the labels on the template grid; InputError unless they lie on the scan's grid."""
     from pmrpipe.errors import InputError
     from pmrpipe.preprocess.labels import to_template
-    from pmrpipe.preprocess.sidecar import on_template, write_sidecar
+    from pmrpipe.preprocess.sidecar import checksums, on_template, write_sidecar
     from pmrpipe.transforms import read_affine
     from pmrpipe.volume import read_grid, read_labels, require_same_grid, write_volume
 
@@ -152,7 +153,8 @@ def labels(
     require_same_grid(native, read_grid(t1w, orientation), dseg, t1w)
     grid = read_grid(template)
     data = to_template(native, read_affine(xfm), grid, interpolation, dseg)
-    write_sidecar(out, [dseg, xfm], **on_template(grid), Interpolation=interpolation)
+    how = {"Interpolation": interpolation, **checksums(dseg)}
+    write_sidecar(out, [dseg, xfm], **on_template(grid), **how)
     write_volume(out, data, grid.affine)
 
 
