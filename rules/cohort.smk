@@ -75,6 +75,7 @@ if STUDY.reader == "embedded":
             subjects=STUDY.embedded.subjects,
             mm=STUDY.embedded.mm,
             seed=STUDY.embedded.seed,
+            labels=PLAN.labels_digest(),
             source=PLAN.simulation_digest(),
         shell:
             "python -m pmrpipe simulate {params.root:q} --dataset-only"

@@ -170,6 +170,7 @@ rule pack:
     params:
         root=P.root,
         options=pack_options(),
+        labels=PLAN.labels_digest("index", "scored"),
         source=PLAN.digest("pmrpipe.preprocess.steps:pack"),
     shell:
         "python -m pmrpipe pack {params.root:q} {output:q} {params.options} 2> {log:q}"

@@ -31,6 +31,7 @@ rule report_page:
         runtime=runtime(15),
     params:
         study=lambda wildcards: PLAN.study_json(),
+        labels=PLAN.labels_digest(),
         source=PLAN.digest("pmrpipe.cli.report"),
     shell:
         "python -m pmrpipe report {params.study:q} --threads {threads} 2> {log:q}"

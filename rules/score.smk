@@ -23,6 +23,7 @@ rule score_pairs:
         root=P.root,
         out=lambda wildcards: P.scored(wildcards.method, wildcards.batch),
         options=scoring_options,
+        labels=PLAN.labels_digest(),
         source=PLAN.digest("pmrpipe.cli.score:run_score_pairs", "pmrpipe.cli.score:_score"),
     shell:
         "python -m pmrpipe score-pairs {params.root:q} {input.pairs:q} {params.out:q}"

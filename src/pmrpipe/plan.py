@@ -5,8 +5,10 @@ The Snakefile asks this module; it opens no image and imports neither torch nor 
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -179,8 +181,16 @@ class Plan:
         return digest(*roots)
 
     def simulation_digest(self) -> str:
-        """Digest of the embedded cohort: its sources and its label table."""
-        return digest("pmrpipe.cohort.embedded", files=(label_table_path("embedded"),))
+        """Digest of the embedded cohort: its sources and what it takes of its label table."""
+        labels = _columns_digest("embedded", ("index", "tissue", "source"))
+        return f"{digest('pmrpipe.cohort.embedded')} {labels}"
+
+    def labels_digest(self, *columns: str) -> str:
+        """Digest of columns of the study's label table; all that scores depend on, by default."""
+        name = self.study.labels
+        return (
+            _columns_digest(name, columns or ("index", "name", "region", "scored")) if name else ""
+        )
 
     def split_digest(self) -> str:
         """Digest of who is in which split."""
@@ -197,3 +207,11 @@ class Plan:
     def study_json(self) -> str:
         """The configuration as one line of JSON, for the verbs that need all of it."""
         return json.dumps(self.study.model_dump(mode="json"), sort_keys=True)
+
+
+def _columns_digest(table: str, columns: Sequence[str]) -> str:
+    with open(label_table_path(table), encoding="utf-8", newline="") as handle:
+        rows = [
+            [row.get(name) for name in columns] for row in csv.DictReader(handle, delimiter="\t")
+        ]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:12]

@@ -170,9 +170,13 @@ def test_a_new_scan_reruns_only_what_depends_on_it(tiny: Workflow) -> None:
          {"register_pairs"}, {"train_method", "whiten"}),
         ("src/pmrpipe/data/methods/pmr.yaml", "sigma: 0.02", "sigma: 0.03",
          {"train_method", "register_pairs", "score_pairs"}, {"whiten", "pack"}),
+        ("src/pmrpipe/data/labels/embedded.tsv", "\tfrontal\t", "\tfrontalis\t",
+         {"score_pairs", "report_page"}, {"simulate", "labels", "pack", "train_method"}),
+        ("src/pmrpipe/methods/voxelmorph.py", "from torch import", "import os\nfrom torch import", set(),
+         {"train_method", "register_pairs"}),
         ("src/pmrpipe/score/pair.py", '"""All scores', '"""Every score', set(), {"score_pairs"}),
     ],
-    ids=["score", "whiten", "syn", "method", "docstring"],
+    ids=["score", "whiten", "syn", "method", "regions", "other-method", "docstring"],
 )  # fmt: skip
 def test_a_change_of_code_reruns_its_stage_and_what_follows(
     tiny: Workflow, file: str, before: str, after: str, rerun: set[str], untouched: set[str]
@@ -184,6 +188,13 @@ def test_a_change_of_code_reruns_its_stage_and_what_follows(
         planned = tiny.planned(*TINY)
     assert rerun <= planned
     assert not planned & untouched
+
+
+def test_who_is_in_the_test_set_changes_no_training(tiny: Workflow) -> None:
+    without = "exclude={sub-04: for a test}"
+    planned = tiny.planned(*TINY, "--config", without)
+    assert {"cohort_tables", "report_page"} <= planned
+    assert not planned & {"pack", "train_method", "brain"}
 
 
 def digests(results: Results) -> dict[str, str]:
