@@ -57,6 +57,9 @@ def test_gradients():
     warped.requires_grad_()
     assert torch.autograd.gradcheck(lambda w: box_sum(w, 3), (warped,))
     assert torch.autograd.gradcheck(lambda w: local_correlation(fixed, w, 3), (warped,))
+    fixed.requires_grad_()
+    assert torch.autograd.gradcheck(lambda f: local_correlation(f, warped.detach(), 3), (fixed,))
+    assert torch.autograd.gradcheck(lambda f, w: local_correlation(f, w, 3), (fixed, warped))
 
 
 def test_squared_difference_is_the_mean_over_everything():

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def mean_squared_difference(fixed: Tensor, warped: Tensor) -> Tensor:
@@ -16,22 +17,9 @@ def mean_squared_difference(fixed: Tensor, warped: Tensor) -> Tensor:
 
 def box_sum(image: Tensor, window: int) -> Tensor:
     """Sum over the cube of `window`^3 voxels (odd) around each voxel, zeros outside."""
-    return _BoxSum.apply(image, window)
-
-
-class _BoxSum(torch.autograd.Function):
-    """The box is symmetric, so the operator is its own adjoint."""
-
-    @staticmethod
-    def forward(ctx: Any, image: Tensor, window: int) -> Tensor:
-        ctx.window = window
-        for axis in (2, 3, 4):
-            image = _line_sum(image, window, axis)
-        return image
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return box_sum(slope, ctx.window), None
+    for axis in (2, 3, 4):
+        image = _line_sum(image, window, axis)
+    return image
 
 
 def _line_sum(image: Tensor, window: int, axis: int) -> Tensor:
@@ -62,12 +50,47 @@ def local_correlation(
     image are padded with zeros (Balakrishnan et al., TMI 2019, Eq. 6). `floor` keeps empty
     windows at 0.
     """
-    count = float(window**3)
-    sums = box_sum(
-        torch.cat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], 1), window
-    )
-    f, w, ff, ww, fw = sums.chunk(5, dim=1)
-    cross = fw - f * w / count
-    var_fixed = (ff - f * f / count).clamp(min=0)
-    var_warped = (ww - w * w / count).clamp(min=0)
-    return (cross * cross / (var_fixed * var_warped + floor)).mean()
+    return _LocalCorrelation.apply(fixed, warped, window, floor)
+
+
+class _LocalCorrelation(torch.autograd.Function):
+    """The gradient in closed form: three box sums for one image, five for both."""
+
+    @staticmethod
+    def forward(ctx: Any, fixed: Tensor, warped: Tensor, window: int, floor: float) -> Tensor:
+        stacked = torch.cat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], 1)
+        f, w, ff, ww, fw = box_sum(stacked, window).chunk(5, dim=1)
+        ctx.share, ctx.window, ctx.floor = -1.0 / window**3, window, floor
+        cross = torch.addcmul(fw, f, w, value=ctx.share)
+        var_fixed = torch.addcmul(ff, f, f, value=ctx.share).clamp_(min=0)
+        var_warped = torch.addcmul(ww, w, w, value=ctx.share).clamp_(min=0)
+        ctx.save_for_backward(fixed, warped, f, w, cross, var_fixed, var_warped)
+        return (cross * cross / (var_fixed * var_warped + floor)).mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        fixed, warped, f, w, cross, var_fixed, var_warped = ctx.saved_tensors
+        by_cross = cross / (var_fixed * var_warped + ctx.floor)
+        by_product = by_cross.square().mul_(-slope / cross.numel())
+        by_cross.mul_(2 * slope / cross.numel())
+        sides = {
+            0: (fixed, warped, f, w, var_fixed, var_warped),
+            1: (warped, fixed, w, f, var_warped, var_fixed),
+        }
+        wanted = [n for n in sides if ctx.needs_input_grad[n]]
+        parts = [by_cross]
+        for n in wanted:
+            _, _, own, other, own_variance, other_variance = sides[n]
+            # A variance that rounding made negative was clamped: it has no slope.
+            by_variance = by_product * other_variance * (own_variance > 0)
+            by_sum = torch.addcmul(other * by_cross, own, by_variance, value=2).mul_(ctx.share)
+            parts += [by_variance, by_sum]
+        sums = box_sum(torch.cat(parts, 1), ctx.window).chunk(len(parts), dim=1)
+        slopes: list[Tensor | None] = [None, None]
+        for place, n in enumerate(wanted):
+            image, partner = sides[n][:2]
+            by_variance, by_sum = sums[1 + 2 * place], sums[2 + 2 * place]
+            found = torch.addcmul(by_sum, sums[0], partner)
+            slopes[n] = found.addcmul_(by_variance, image, value=2)
+        return slopes[0], slopes[1], None, None

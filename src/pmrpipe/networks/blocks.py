@@ -54,7 +54,7 @@ class Block(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, stride: int = 1, normalise: bool = False) -> None:
         between = [Standardise()] if normalise else []
         layer = convolution(inputs, outputs, stride)
-        super().__init__(layer, *between, nn.LeakyReLU(SLOPE))
+        super().__init__(layer, *between, nn.LeakyReLU(SLOPE, inplace=True))
 
 
 def flow_convolution(inputs: int, deviation: float, bias: float = 0.0) -> nn.Conv3d:

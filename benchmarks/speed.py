@@ -1,0 +1,256 @@
+"""Speed of training, losses, inference and warping against peers, in one run.
+
+    python benchmarks/speed.py step --peer-python PYTHON    PYTHON has torch and voxelmorph 0.3.4
+    python benchmarks/speed.py correlation                  MONAI's local correlation
+    python benchmarks/speed.py inference                    antspyx's SyN
+    python benchmarks/speed.py warp                         bare grid_sample, memory bandwidth
+    python benchmarks/speed.py grids                        a step at 2, 1.5 and 1 mm
+
+Prints seconds (medians of things run in turn), peak memory where it matters, and ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SHAPE = (160, 192, 160)
+SOURCES = Path(__file__).resolve().parents[1] / "src"
+
+
+def in_turn(repeats: int, **calls: Callable[[], object]) -> dict[str, float]:
+    """Median seconds of each, run one after the other `repeats` times after a first of each."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            if turn:
+                seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(found) for name, found in seconds.items()}
+
+
+# -- training step -------------------------------------------------------------------------------
+def step(arguments: argparse.Namespace) -> None:
+    """One training step of VxmPairwise's network, by voxelmorph and by our engine."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for _ in range(arguments.repeats):
+        for engine in ("voxelmorph", "pmrpipe", "pmrpipe-bf16"):
+            command = [arguments.peer_python, __file__, "one-step", engine]
+            environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(done.stderr)
+            found.setdefault(engine, []).append(json.loads(done.stdout.splitlines()[-1]))
+    medians = {
+        engine: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        for engine, runs in found.items()
+    }
+    peer = medians["voxelmorph"]
+    for engine, run in medians.items():
+        print(
+            f"{engine}: {run['seconds']:.2f} s, {run['gigabytes']:.2f} GB;"
+            f" {run['seconds'] / peer['seconds']:.2f} x time,"
+            f" {run['gigabytes'] / peer['gigabytes']:.2f} x memory; loss {run['loss']:.6f}"
+        )
+
+
+def one_step(arguments: argparse.Namespace) -> None:
+    """The median of three steps of one engine, alone in its process; peak memory; JSON."""
+    import torch
+    import voxelmorph as vxm
+
+    from pmrpipe.spatial.integrate import integrate
+    from pmrpipe.spatial.warp import warp
+
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    model = vxm.nn.models.VxmPairwise(ndim=3, source_channels=1, target_channels=1)
+    images = [torch.rand(1, 1, *SHAPE) for _ in range(2)]
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
+    if arguments.engine != "voxelmorph":
+        model = model.to(memory_format=torch.channels_last_3d)
+        for part in model.modules():
+            if isinstance(part, torch.nn.ReLU):
+                part.inplace = True
+
+    def loss() -> torch.Tensor:
+        moving, fixed = images
+        if arguments.engine == "voxelmorph":
+            _, warped = model(moving, fixed, return_warped_source=True)
+        else:
+            half = arguments.engine.endswith("bf16")
+            stacked = torch.cat(images, 1).to(memory_format=torch.channels_last_3d)
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                velocity = model.flow_layer(model.model(stacked))
+            warped = warp(moving, integrate(velocity.float(), 5))
+        return (warped - fixed).square().mean()
+
+    def train() -> float:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        optimiser.step()
+        return float(value)
+
+    first = train()
+    seconds = in_turn(3, step=train)["step"]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"seconds": seconds, "gigabytes": peak, "loss": first}))
+
+
+# -- local correlation ---------------------------------------------------------------------------
+def correlation(arguments: argparse.Namespace) -> None:
+    """Forward and backward, window 9, value and gradient compared."""
+    import torch
+    from monai.losses import LocalNormalizedCrossCorrelationLoss
+
+    from pmrpipe.losses.similarity import local_correlation
+
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    fixed = torch.rand(1, 1, *SHAPE)
+    warped = (fixed + 0.3 * torch.rand(1, 1, *SHAPE)).requires_grad_()
+    monai = LocalNormalizedCrossCorrelationLoss(spatial_dims=3, kernel_size=9)
+
+    def ours() -> torch.Tensor:
+        warped.grad = None
+        value = local_correlation(warped, fixed, 9).mean()
+        value.backward()
+        return value.detach()
+
+    def theirs() -> torch.Tensor:
+        warped.grad = None
+        value = monai(warped, fixed)
+        value.backward()
+        return -value.detach()
+
+    values, slopes = [], []
+    for call in (ours, theirs):
+        values.append(float(call()))
+        slopes.append(warped.grad.clone())
+    apart = float((slopes[0] + slopes[1]).abs().max() / slopes[1].abs().max())
+    found = in_turn(arguments.repeats, ours=ours, theirs=theirs)
+    print(
+        f"pmrpipe {found['ours']:.2f} s, MONAI {found['theirs']:.2f} s:"
+        f" {found['theirs'] / found['ours']:.1f} times faster; values {values[0]:.6f} and"
+        f" {values[1]:.6f}, gradients within {apart:.1e} of the largest"
+    )
+
+
+# -- inference -----------------------------------------------------------------------------------
+def inference(arguments: argparse.Namespace) -> None:
+    """A pair of 1 mm brains: PMR's field and warped image, and SyN's, two threads each."""
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "2"
+    import torch
+
+    from pmrpipe.methods.registry import build, spec
+    from pmrpipe.preprocess.steps import template
+    from pmrpipe.volume import read_image
+
+    torch.set_num_threads(2)
+    with tempfile.TemporaryDirectory() as folder:
+        template(Path(folder) / "brain.nii.gz", Path(folder) / "white.nii.gz", mm=1.0)
+        brain = read_image(Path(folder) / "white.nii.gz")
+    fixed = torch.from_numpy(brain.data)[None, None]
+    moving = torch.roll(fixed, 3, 3)
+    calls = {}
+    for mm in (1.0, 2.0):
+        network = build(spec("pmr"), mm).eval()
+
+        def register(network=network) -> object:
+            with torch.no_grad():
+                return network.register(moving, fixed, brain.grid).apply(moving)
+
+        calls[f"pmr_{mm:g}_mm"] = register
+    syn = build(spec("syn"))
+    calls["syn"] = lambda: syn.register(moving, fixed, brain.grid).apply(moving)
+    found = in_turn(arguments.repeats, **calls)
+    for name, seconds in found.items():
+        print(f"{name}: {seconds:.2f} s, 1/{found['syn'] / seconds:.0f} of SyN's time")
+
+
+# -- warping -------------------------------------------------------------------------------------
+def warping(arguments: argparse.Namespace) -> None:
+    """Warping one image against grid_sample with its grid ready, and the floor of bandwidth."""
+    import torch
+    import torch.nn.functional as F
+
+    from pmrpipe.spatial.warp import _unit_grid, warp
+
+    torch.set_num_threads(2)
+    image, displacement = torch.rand(1, 1, *SHAPE), torch.randn(1, 3, *SHAPE)
+    base, scale = _unit_grid(SHAPE, SHAPE, image.device, image.dtype)
+    unit = torch.addcmul(base, displacement.permute(0, 2, 3, 4, 1).flip(-1), scale)
+    # Read: three displacements and one value; write: one value. Neighbours come from the cache.
+    moved = 5 * image.numel() * image.element_size()
+    source = torch.rand(moved // 8)
+    found = in_turn(
+        arguments.repeats,
+        warp=lambda: warp(image, displacement),
+        grid_sample=lambda: F.grid_sample(image, unit, align_corners=True),
+        floor=lambda: source.clone(),
+    )
+    print(
+        f"warp {found['warp']:.3f} s, bare grid_sample {found['grid_sample']:.3f} s"
+        f" (ratio {found['warp'] / found['grid_sample']:.2f}); its {moved / 1e6:.0f} MB copied in"
+        f" {found['floor']:.3f} s (ratio {found['warp'] / found['floor']:.1f})"
+    )
+
+
+# -- voxel size ----------------------------------------------------------------------------------
+def grids(arguments: argparse.Namespace) -> None:
+    """One training step of `pmr` at growing resolution, two threads."""
+    import torch
+
+    from pmrpipe.methods.registry import build, spec
+
+    torch.set_num_threads(2)
+    size, first = (160, 192, 176), None
+    for mm in (2.0, 1.5, 1.0):
+        shape = [round(n / mm) for n in size]
+        network = build(spec("pmr"), mm)
+        images = [torch.rand(1, 1, *shape) for _ in range(2)]
+
+        def train(network=network, images=images) -> None:
+            network.zero_grad()
+            network.objective(*images)["total"].backward()
+
+        seconds = in_turn(arguments.repeats, step=train)["step"]
+        first = first or seconds
+        print(f"{mm:g} mm, {'x'.join(map(str, shape))}: {seconds:.2f} s, {seconds / first:.1f} x")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(required=True)
+    for name, run in {
+        "step": step,
+        "one-step": one_step,
+        "correlation": correlation,
+        "inference": inference,
+        "warp": warping,
+        "grids": grids,
+    }.items():
+        verb = verbs.add_parser(name, help=run.__doc__)
+        verb.set_defaults(run=run)
+        verb.add_argument("--repeats", type=int, default=3)
+        if run is step:
+            verb.add_argument("--peer-python", required=True)
+        if run is one_step:
+            verb.add_argument("engine")
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()
