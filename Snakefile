@@ -91,9 +91,11 @@ rule report:
 
 
 onsuccess:
+    from pmrpipe.files import remove_unfinished
     from pmrpipe.record import write_provenance
 
     write_provenance(PLAN, sys.argv)
+    remove_unfinished(P.root, before=STARTED)
 
 
 onerror:

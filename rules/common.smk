@@ -24,6 +24,10 @@ from pmrpipe.paths import (
     pair_name,
 )
 from pmrpipe.plan import Plan
+from pmrpipe.runlock import clear_dead_locks
+
+if workflow.is_main_process and clear_dead_locks(Path.cwd()):
+    print("removed the locks of a run that was killed", file=sys.stderr)
 
 STARTED = time.time()
 try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,14 @@ import pandas as pd
 import pytest
 
 from pmrpipe.errors import InputError, WorkError
-from pmrpipe.files import atomic, read_json, read_tsv, write_json, write_tsv
+from pmrpipe.files import (
+    atomic,
+    read_json,
+    read_tsv,
+    remove_unfinished,
+    write_json,
+    write_tsv,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -54,3 +62,16 @@ def test_json_errors_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text("{")
     with pytest.raises(InputError, match=r"b\.json"):
         read_json(tmp_path / "b.json")
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    old, new = tmp_path / "a" / ".tmp-1-x.tsv", tmp_path / ".tmp-2-y.tsv"
+    old.parent.mkdir()
+    for path in (old, new, tmp_path / "a" / "x.tsv"):
+        path.write_text("half")
+    os.utime(old, (1000, 1000))
+    os.utime(tmp_path / "a" / "x.tsv", (1000, 1000))
+    remove_unfinished(tmp_path, before=2000)
+    assert not old.exists()
+    assert new.exists()
+    assert (tmp_path / "a" / "x.tsv").exists()

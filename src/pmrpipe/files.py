@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = "n/a"
+_UNFINISHED = ".tmp-"
 
 
 @contextlib.contextmanager
@@ -32,7 +33,9 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Suffixes last, so that format is still recognised from the name; dot first, so that
         # no pattern takes the unfinished file for a result.
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".tmp-", suffix=f"-{target.name}")
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=_UNFINISHED, suffix="-" + target.name
+        )
     except OSError as error:
         raise WorkError(target, f"cannot be written ({error.strerror})") from error
     os.close(handle)
@@ -56,6 +59,18 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def remove_unfinished(folder: Path, before: float) -> None:
+    """Remove what killed processes left in `folder`: temporary files older than `before`.
+
+    `before` is in seconds of the epoch.
+    """
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = Path(root, name)
+            if name.startswith(_UNFINISHED) and path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from pmrpipe.files import read_tsv
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -20,13 +23,18 @@ class Workflow:
 
     folder: Path
 
-    def run(self, *words: str, cores: int = 2, check: bool = True) -> str:
-        """Everything that Snakemake printed; the last words may be config overrides."""
+    def command(self, *words: str, cores: int = 2) -> tuple[list[str], dict[str, str]]:
+        """Words and environment of a call; the last words may be config overrides."""
         command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *words]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         # The rules' `python` is the one that runs the tests.
         folder = str(Path(sys.executable).parent)
         environment["PATH"] = os.pathsep.join([folder, environment["PATH"]])
+        return command, environment
+
+    def run(self, *words: str, cores: int = 2, check: bool = True) -> str:
+        """Everything that Snakemake printed."""
+        command, environment = self.command(*words, cores=cores)
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=550
         )
@@ -69,3 +77,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
         found = copy_workflow(folder.with_name("tiny-unfinished"))
         found.run("--configfile", "config/tiny.yaml")
         return Workflow(found.folder.rename(folder))
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Checksums of every score table but the times."""
+    found = {}
+    for path in sorted(root.glob("score/**/*.tsv")):
+        if path.name != "timing.tsv":
+            table = read_tsv(path).drop(columns="seconds_median", errors="ignore")
+            content = table.to_csv(sep="\t").encode()
+            found[str(path.relative_to(root))] = hashlib.sha256(content).hexdigest()
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pmrpipe.paths import Results, pair_name
 from pmrpipe.transforms import read_field
 from pmrpipe.volume import read_image
 
-from .conftest import REPO, Workflow, copy_workflow
+from .conftest import REPO, Workflow, copy_workflow, digests
 
 TINY = ("--configfile", "config/tiny.yaml")
 METHODS = ("affine", "syn", "pmr", "pmr-cc")
@@ -197,17 +196,6 @@ def test_who_is_in_the_test_set_changes_no_training(tiny: Workflow) -> None:
     assert not planned & {"pack", "train_method", "brain"}
 
 
-def digests(results: Results) -> dict[str, str]:
-    """Checksums of every score table but the times."""
-    tables = [path for path in results.root.glob("score/**/*.tsv") if path.name != "timing.tsv"]
-    found = {}
-    for path in sorted(tables):
-        table = read_tsv(path).drop(columns="seconds_median", errors="ignore")
-        content = hashlib.sha256(table.to_csv(sep="\t").encode()).hexdigest()
-        found[str(path.relative_to(results.root))] = content
-    return found
-
-
 @pytest.mark.slow
 def test_two_clones_give_the_same_tables(
     results: Results, tmp_path_factory: pytest.TempPathFactory
@@ -215,7 +203,7 @@ def test_two_clones_give_the_same_tables(
     other = copy_workflow(tmp_path_factory.mktemp("second") / "clone")
     other.run(*TINY, cores=1)
     second = Results(other.folder / "results" / "tiny", 4.0)
-    assert digests(results) == digests(second)
+    assert digests(results.root) == digests(second.root)
     name = pair_name(*PAIRS[0])
     assert (second.root / "register" / "pmr" / name).is_dir()
 
