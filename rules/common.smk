@@ -11,8 +11,9 @@ SOURCE = next(
     if (folder / "src" / "pmrpipe").is_dir()
 )
 sys.path.insert(0, str(SOURCE))
-# Every `python -m pmrpipe` of a job, here or on a cluster node, finds the same sources.
-os.environ.update(PYTHONPATH=str(SOURCE))
+# Every `python -m pmrpipe` of a job, here or on a cluster node, finds the same sources. In the
+# command itself: `--use-conda` takes the variable out of the environment.
+shell.prefix(f"export PYTHONPATH={shlex.quote(str(SOURCE))}; ")
 
 from pmrpipe.errors import PmrpipeError
 from pmrpipe.paths import (

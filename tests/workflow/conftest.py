@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -22,14 +23,14 @@ class Workflow:
     """A copy of the workflow; `run` calls Snakemake in it."""
 
     folder: Path
+    # The rules' `python` is the one that runs the tests.
+    binaries: ClassVar[str] = str(Path(sys.executable).parent)
 
     def command(self, *words: str, cores: int = 2) -> tuple[list[str], dict[str, str]]:
         """Words and environment of a call; the last words may be config overrides."""
         command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *words]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        # The rules' `python` is the one that runs the tests.
-        folder = str(Path(sys.executable).parent)
-        environment["PATH"] = os.pathsep.join([folder, environment["PATH"]])
+        environment["PATH"] = os.pathsep.join([self.binaries, environment["PATH"]])
         return command, environment
 
     def run(self, *words: str, cores: int = 2, check: bool = True) -> str:
