@@ -15,6 +15,7 @@ rule report_page:
         P.pairs,
         P.qc,
         registered_files(),
+        [P.levels(m) for m in PLAN.multilevel],
         [P.training(m) / "history.tsv" for m in PLAN.trained],
     output:
         P.report,

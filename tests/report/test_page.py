@@ -170,7 +170,7 @@ def test_without_a_score_table_there_is_no_page(tmp_path):
 def test_chosen_pairs_are_ordered_by_dice(study):
     found = collect(study, METHODS, LABELS)
     for method in found.methods:
-        roles, _, _, scores = zip(*choose_pairs(method), strict=True)
+        roles, _, _, scores = zip(*choose_pairs(method.scores.by_pair), strict=True)
         assert roles == ("best", "median", "worst")
         assert scores[0] == np.nanmax(method.dice)
         assert scores[2] == np.nanmin(method.dice)

@@ -160,13 +160,13 @@ def _benchmark(path: Path) -> tuple[float, float] | None:
     return float(last["s"]), float(last["max_rss"])
 
 
-def choose_pairs(method: MethodResult) -> list[tuple[str, str, str, float]]:
-    """Best, median and worst pair of a method: (role, moving, fixed, score).
+def choose_pairs(by_pair: pd.DataFrame) -> list[tuple[str, str, str, float]]:
+    """Best, median and worst pair of a method's table: (role, moving, fixed, score).
 
     By Dice, or by NCC in a cohort without labels. Two pairs have no median, one is `only`.
     """
-    column = "dice" if np.isfinite(method.dice).any() else "ncc"
-    table = method.scores.by_pair[["moving", "fixed", column]].dropna()
+    column = "dice" if by_pair["dice"].notna().any() else "ncc"
+    table = by_pair[["moving", "fixed", column]].dropna()
     table = table.sort_values([column, "moving", "fixed"], ignore_index=True)
     count = len(table)
     if count < 2:

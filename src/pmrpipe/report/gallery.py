@@ -142,7 +142,7 @@ def _draw_method(study: collect.Study, folder: Path, method: collect.MethodResul
     reader = PairReader(study.results, study.label_table)
     measure = "Dice" if study.labelled else "NCC"
     cases = []
-    for role, moving, fixed, score in collect.choose_pairs(method):
+    for role, moving, fixed, score in collect.choose_pairs(method.scores.by_pair):
         views = reader.views(method.name, moving, fixed)
         if views is None:
             continue
