@@ -6,7 +6,7 @@ rule register_pairs:
     input:
         unpack(registration_inputs),
     output:
-        P.registered("{method}", "{batch}"),
+        pairs=P.registered("{method}", "{batch}"),
     log:
         LOGS / "register" / "{method}" / "{batch}.log",
     benchmark:
@@ -23,7 +23,7 @@ rule register_pairs:
         options=registration_options,
         source=registration_digest,
     shell:
-        "python -m pmrpipe register-pairs {params.root:q} {output[0]:q} {params.options} 2> {log:q}"
+        "python -m pmrpipe register-pairs {params.root:q} {output.pairs:q} {params.options} 2> {log:q}"
 
 
 if PLAN.uncertain:
@@ -31,8 +31,8 @@ if PLAN.uncertain:
     # Its pairs get a map of the displacement's standard deviation too, listed in a second file.
     use rule register_pairs as register_pairs_uncertain with:
         output:
-            P.registered("{method}", "{batch}"),
-            P.uncertain("{method}", "{batch}"),
+            pairs=P.registered("{method}", "{batch}"),
+            uncertainty=P.uncertain("{method}", "{batch}"),
         wildcard_constraints:
             method="|".join(PLAN.uncertain),
 

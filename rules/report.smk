@@ -18,7 +18,11 @@ rule report_page:
         [P.levels(m) for m in PLAN.multilevel],
         [P.training(m) / "history.tsv" for m in PLAN.trained],
     output:
-        P.report,
+        report(
+            P.report,
+            caption="../workflow/report/page.rst",
+            category="Report",
+        ),
     log:
         LOGS / "report" / "report.log",
     benchmark:
