@@ -4,7 +4,11 @@
 rule cohort_tables:
     # Lists the scans, their splits and the pairs, for people: no job reads these tables.
     output:
-        cohort=P.cohort,
+        cohort=report(
+            P.cohort,
+            caption="../workflow/report/cohort.rst",
+            category="Cohort",
+        ),
         pairs=P.pairs,
     log:
         LOGS / "cohort" / "cohort.log",

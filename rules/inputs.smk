@@ -171,8 +171,43 @@ def registration_options(wildcards):
         "--orientations",
         *codes,
         *renamed(wildcards.method),
+        *uncertainty(wildcards),
         "--pairs",
         *pairs,
+    )
+
+
+def uncertainty(wildcards):
+    """Samples of the posterior, and where their maps are listed."""
+    if wildcards.method not in PLAN.uncertain:
+        return []
+    listed = P.uncertain(wildcards.method, wildcards.batch)
+    return ["--uncertainty", STUDY.uncertainty, "--uncertainty-table", listed]
+
+
+def registration_digest(wildcards):
+    more = ["pmrpipe.register.uncertainty"] if wildcards.method in PLAN.uncertain else []
+    return PLAN.method_digest(wildcards.method, "pmrpipe.register.pairs", *more)
+
+
+def level_weights(wildcards):
+    return PLAN.weights(wildcards.method) / "weights.safetensors"
+
+
+def level_options(wildcards):
+    return shown(
+        "--method",
+        PLAN.spec_argument(wildcards.method),
+        "--mm",
+        STUDY.grid_mm,
+        "--weights",
+        PLAN.weights(wildcards.method),
+        *network_mm(),
+        *(["--name", wildcards.method] if SEED_MARK in wildcards.method else []),
+        "--threads",
+        STUDY.threads.registration,
+        "--device",
+        STUDY.device,
     )
 
 
@@ -184,8 +219,9 @@ def renamed(method):
 
 
 def registered_files():
-    """The lists of registered pairs of every method."""
-    return [P.registered(m, batch) for m in PLAN.methods for batch in PLAN.batches(m)]
+    """The lists of registered pairs of every method, and of the maps of uncertainty."""
+    registered = [P.registered(m, batch) for m in PLAN.methods for batch in PLAN.batches(m)]
+    return registered + [P.uncertain(m, b) for m in PLAN.uncertain for b in PLAN.batches(m)]
 
 
 def scoring_inputs(wildcards):

@@ -58,7 +58,11 @@ rule qc_table:
     input:
         [P.qc_measures(key) for key in PLAN.scans],
     output:
-        P.qc,
+        report(
+            P.qc,
+            caption="../workflow/report/qc.rst",
+            category="Quality",
+        ),
     log:
         LOGS / "qc" / "table.log",
     benchmark:

@@ -1,4 +1,4 @@
-# Stage register: a method on its pairs, the network loaded once per job.
+# Stage register: a method on its pairs, the network loaded once per job; what its levels do.
 
 
 rule register_pairs:
@@ -6,7 +6,7 @@ rule register_pairs:
     input:
         unpack(registration_inputs),
     output:
-        P.registered("{method}", "{batch}"),
+        pairs=P.registered("{method}", "{batch}"),
     log:
         LOGS / "register" / "{method}" / "{batch}.log",
     benchmark:
@@ -21,6 +21,45 @@ rule register_pairs:
     params:
         root=P.root,
         options=registration_options,
-        source=lambda wildcards: PLAN.method_digest(wildcards.method, "pmrpipe.register.pairs"),
+        source=registration_digest,
     shell:
-        "python -m pmrpipe register-pairs {params.root:q} {output:q} {params.options} 2> {log:q}"
+        "python -m pmrpipe register-pairs {params.root:q} {output.pairs:q} {params.options} 2> {log:q}"
+
+
+if PLAN.uncertain:
+
+    # Its pairs get a map of the displacement's standard deviation too, listed in a second file.
+    use rule register_pairs as register_pairs_uncertain with:
+        output:
+            pairs=P.registered("{method}", "{batch}"),
+            uncertainty=P.uncertain("{method}", "{batch}"),
+        wildcard_constraints:
+            method="|".join(PLAN.uncertain),
+
+    ruleorder: register_pairs_uncertain > register_pairs
+
+
+rule level_fields:
+    # The deformation that each level alone contributes, of the pairs that the report shows.
+    input:
+        P.score("{method}") / "by_pair.tsv",
+        weights=level_weights,
+    output:
+        directory(P.levels("{method}")),
+    log:
+        LOGS / "register" / "{method}" / "levels.log",
+    benchmark:
+        TIMINGS / "register" / "{method}" / "levels.tsv"
+    conda:
+        "../envs/pmrpipe.yaml"
+    threads: STUDY.threads.registration
+    resources:
+        gpu=gpus(),
+        mem_mb=memory(4000),
+        runtime=runtime(15),
+    params:
+        root=P.root,
+        options=level_options,
+        source=lambda wildcards: PLAN.method_digest(wildcards.method, "pmrpipe.cli.levels"),
+    shell:
+        "python -m pmrpipe register-levels {params.root:q} {params.options} 2> {log:q}"

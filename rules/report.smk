@@ -15,9 +15,14 @@ rule report_page:
         P.pairs,
         P.qc,
         registered_files(),
+        [P.levels(m) for m in PLAN.multilevel],
         [P.training(m) / "history.tsv" for m in PLAN.trained],
     output:
-        P.report,
+        report(
+            P.report,
+            caption="../workflow/report/page.rst",
+            category="Report",
+        ),
     log:
         LOGS / "report" / "report.log",
     benchmark:

@@ -38,7 +38,12 @@ rule score_method:
         cohort=ancient(P.cohort),
     output:
         by_label=P.score("{method}") / "by_label.tsv",
-        by_pair=P.score("{method}") / "by_pair.tsv",
+        by_pair=report(
+            P.score("{method}") / "by_pair.tsv",
+            caption="../workflow/report/by_pair.rst",
+            category="Scores",
+            labels={"method": "{method}"},
+        ),
         timing=P.score("{method}") / "timing.tsv",
     log:
         LOGS / "score" / "{method}.log",
@@ -65,8 +70,18 @@ rule summary:
     input:
         [P.score(m) / name for m in PLAN.methods for name in ("by_pair.tsv", "timing.tsv")],
     output:
-        summary=P.summary,
-        comparison=P.summary.with_name("comparison.tsv"),
+        summary=report(
+            P.summary,
+            caption="../workflow/report/summary.rst",
+            category="Scores",
+            labels={"table": "summary"},
+        ),
+        comparison=report(
+            P.summary.with_name("comparison.tsv"),
+            caption="../workflow/report/comparison.rst",
+            category="Scores",
+            labels={"table": "comparison"},
+        ),
         seeds=[P.summary.with_name("seeds.tsv")] if STUDY.seeds else [],
     log:
         LOGS / "score" / "summary.log",
@@ -91,7 +106,12 @@ rule paper_table:
     input:
         P.summary,
     output:
-        tsv=P.summary.with_name("{table}.tsv"),
+        tsv=report(
+            P.summary.with_name("{table}.tsv"),
+            caption="../workflow/report/paper_table.rst",
+            category="Scores",
+            labels={"table": "{table}"},
+        ),
         md=P.summary.with_name("{table}.md"),
         tex=P.summary.with_name("{table}.tex"),
     log:

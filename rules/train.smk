@@ -8,7 +8,12 @@ rule train_method:
     output:
         weights=P.training("{method}") / "weights.safetensors",
         model=P.training("{method}") / "model.json",
-        history=P.training("{method}") / "history.tsv",
+        history=report(
+            P.training("{method}") / "history.tsv",
+            caption="../workflow/report/history.rst",
+            category="Training",
+            labels={"method": "{method}"},
+        ),
     log:
         LOGS / "train" / "{method}.log",
     benchmark:

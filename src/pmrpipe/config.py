@@ -235,6 +235,12 @@ class Study(_Section):
         description="learned method: steps of instance optimisation; a row of its own, with the "
         "method's weights",
     )
+    uncertainty: int = Field(
+        0,
+        ge=0,
+        description="samples of the posterior from which each probabilistic network's pairs get a "
+        "map of the displacement's standard deviation in mm; 0: none, else at least 2",
+    )
     threads: Threads = Field(default_factory=Threads, description="threads of each kind of job")
     seed: int = Field(2019, ge=0, description="seed of splits, pairs, affine and training")
 
@@ -247,6 +253,13 @@ class Study(_Section):
     @classmethod
     def _prefixed_list(cls, value: list[str] | None) -> list[str] | None:
         return None if value is None else _counted(value)
+
+    @field_validator("uncertainty")
+    @classmethod
+    def _enough_samples(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("one sample has no deviation: 0, or at least 2")
+        return value
 
     @property
     def input_root(self) -> Path:

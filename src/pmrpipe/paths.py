@@ -136,6 +136,24 @@ class Results:
         name = f"{pair_name(moving, fixed)}_mode-image_xfm.nii.gz"
         return self.pair(method, moving, fixed) / name
 
+    def uncertainty(self, method: str, moving: str, fixed: str) -> Path:
+        """Standard deviation of the displacement, mm, on the template grid."""
+        name = f"{pair_name(moving, fixed)}_desc-uncertainty_map.nii.gz"
+        return self.pair(method, moving, fixed) / name
+
+    def uncertain(self, method: str, batch: str) -> Path:
+        """List of one job's uncertainty maps, written when all of them are whole."""
+        return self.root / "register" / method / "uncertainty" / f"{batch}.tsv"
+
+    def levels(self, method: str) -> Path:
+        """Folder of the fields that single levels of a method contribute, of the pairs shown."""
+        return self.root / "register" / method / "levels"
+
+    def level_field(self, method: str, moving: str, fixed: str, level: int) -> Path:
+        """ITK displacement field (LPS mm) that one level alone gives, 1 the finest."""
+        name = f"{pair_name(moving, fixed)}_desc-level{level}_mode-image_xfm.nii.gz"
+        return self.levels(method) / name
+
     def registered(self, method: str, batch: str) -> Path:
         """List of one job's registered pairs, written when all of them are whole."""
         return self.root / "register" / method / "batches" / f"{batch}.tsv"

@@ -45,9 +45,12 @@ class Run:
         title = found.title
         if SEED_MARK in name:
             title += f", seed {self.seed}"
+        changes: dict[str, Any] = {"name": name, "title": title}
         if self.refine:
-            title += f", {self.refine} steps of instance optimisation"
-        return found.model_copy(update={"name": name, "title": title})
+            changes["title"] += f", {self.refine} steps of instance optimisation"
+            # What the network says is where such a row begins, not what it ends with.
+            changes |= {"posterior": False, "levels": False}
+        return found.model_copy(update=changes)
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,16 @@ class Plan:
         """Learned methods without given weights, and without those of another."""
         own = (name for name in self.learned if self._runs[name].weights == name)
         return [name for name in own if name not in self.study.weights]
+
+    @property
+    def uncertain(self) -> list[str]:
+        """Methods whose pairs get a map of uncertainty: none unless the study asks for it."""
+        return [name for name, s in self.specs.items() if s.posterior and self.study.uncertainty]
+
+    @property
+    def multilevel(self) -> list[str]:
+        """Methods of which the report shows what each level contributes."""
+        return [name for name, found in self.specs.items() if found.levels]
 
     def weights(self, method: str) -> Path:
         """Folder of a learned method's weights, given or trained here."""

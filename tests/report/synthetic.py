@@ -120,6 +120,10 @@ def _register(
             pairs.append(pair)
             seconds = {"affine": 0.4, "syn": 41.0}.get(method, 2.5) + 0.01 * len(pairs)
             timing.append({"moving": moving, "fixed": fixed, "seconds": seconds, "device": "cpu"})
+    if method.startswith("pmr") and pictures:
+        listed = [{"moving": p["moving"], "fixed": p["fixed"], "sd_mean_mm": 0.25} for p in pairs]
+        listed.append({"moving": "sub-98", "fixed": "sub-99", "sd_mean_mm": 9.0})
+        write_tsv(results.uncertain(method, "1of1"), pd.DataFrame(listed))
     scores = tables.MethodScores(
         tables.by_label_table(rows),
         tables.by_pair_table(pairs, region_labels(LABELS) if labelled else ()),
@@ -150,6 +154,18 @@ def _write_pair(
     coarse = grid.rescaled(2 * results.mm) if method.startswith("pmr") else grid
     points = sample_points(coarse, field=(field, grid)) - sample_points(coarse)
     write_field(results.field(method, moving, fixed), points.astype(np.float32), coarse)
+    if method.startswith("pmr"):
+        _write_extras(results, method, (moving, fixed), field, grid)
+
+
+def _write_extras(
+    results: Results, method: str, pair: tuple[str, str], field: np.ndarray, grid: Grid
+) -> None:
+    """Uncertainty of a tenth of the displacement; for `pmr` two levels, each half of it."""
+    deviation = 0.1 * np.linalg.norm(field, axis=-1)
+    write_volume(results.uncertainty(method, *pair), deviation, grid.affine, np.float32)
+    for level in (1, 2) if method == "pmr" else ():
+        write_field(results.level_field(method, *pair, level), 0.5 * field, grid)
 
 
 def _write_cohort(results: Results, keys: list[str], labelled: bool) -> None:

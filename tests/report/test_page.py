@@ -119,9 +119,29 @@ def test_figures_and_tables_lie_beside_the_page(study, page):
     for name in ("regions", "dice-folding", "dice-seconds", "training"):
         assert (folder / "figures" / f"{name}.svg").read_bytes().startswith(b"<?xml")
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((folder / "figures").glob("pmr_*.png"))) == 3
+    assert len(list((folder / "figures").glob("pmr_*.png"))) == 6
+    assert len(list((folder / "figures").glob("pmr_*_levels.png"))) == 3
     tables = sorted(path.name for path in (folder / "tables").iterdir())
     assert tables == ["comparison.tsv", "labels.tsv", "overview.tsv", "stages.tsv", "summary.tsv"]
+
+
+def test_uncertainty_and_levels_are_shown_where_there_are_any(page, study):
+    alts = [image.get("alt", "") for image in _Reader(page).images]
+    maps = [alt for alt in alts if alt.startswith("Uncertainty, colours from 0 to ")]
+    assert len(maps) == 6  # two networks, three pairs
+    assert sum("as level 2 of pmr alone deforms it" in alt for alt in alts) == 3
+    assert not any("level 1 of pmr-cc" in alt for alt in alts)
+    assert page.count('class="bar"') == 6
+    overview = read_tsv(study.report.parent / "tables" / "overview.tsv").set_index("method")
+    # The list's pair that is no longer in the study does not count.
+    assert overview.loc["pmr", "uncertainty_mm"] == 0.25
+    assert np.isnan(overview.loc["syn", "uncertainty_mm"])
+
+
+def test_without_uncertainty_and_levels_nothing_speaks_of_them(tmp_path):
+    page = build(make_study(tmp_path, subjects=2, methods={"affine": 0, "syn": 0.5}))
+    for text in ("ncertainty", "evel 1", "SD:"):
+        assert text not in page
 
 
 def test_same_results_give_the_same_bytes(tmp_path):
@@ -170,7 +190,7 @@ def test_without_a_score_table_there_is_no_page(tmp_path):
 def test_chosen_pairs_are_ordered_by_dice(study):
     found = collect(study, METHODS, LABELS)
     for method in found.methods:
-        roles, _, _, scores = zip(*choose_pairs(method), strict=True)
+        roles, _, _, scores = zip(*choose_pairs(method.scores.by_pair), strict=True)
         assert roles == ("best", "median", "worst")
         assert scores[0] == np.nanmax(method.dice)
         assert scores[2] == np.nanmin(method.dice)

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pmrpipe.report.sampling import PairReader
 from pmrpipe.report.style import drawing
 from pmrpipe.template import template_grid
 from pmrpipe.transforms import write_field
-from pmrpipe.volume import read_labels
+from pmrpipe.volume import read_image, read_labels, write_volume
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,37 @@ def test_known_deformation_is_drawn_where_it_goes(study):
     np.testing.assert_allclose(np.diff(columns[2:-2, 2:-2], axis=1), 0.25, atol=1e-4)
 
 
+def test_uncertainty_and_levels_are_cut_where_the_image_is(study):
+    shown = read_image(study.uncertainty("pmr", "sub-01", "sub-02")).data
+    for view in views_of(study):
+        assert view.uncertainty.shape == view.fixed.shape
+        assert np.isin(view.uncertainty, shown).all()
+        assert [lines.shape for lines in view.levels] == [(2, *view.fixed.shape)] * 2
+        np.testing.assert_array_equal(*view.levels)
+        start = np.indices(view.fixed.shape)
+        half, whole = view.levels[0] - start, view.grid_lines - start
+        # The whole lies on a coarser grid.
+        assert np.abs(2 * half - whole).max() < 0.3 * np.abs(whole).max()
+
+
+def test_a_map_of_another_grid_is_not_shown(study):
+    path = study.uncertainty("pmr", "sub-01", "sub-02")
+    content = path.read_bytes()
+    write_volume(path, np.zeros((4, 4, 4)), np.eye(4), np.float32)
+    try:
+        assert all(view.uncertainty is None for view in views_of(study))
+    finally:
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("high", "end"), [(0.0, 0.001), (0.013, 0.02), (0.5, 0.5), (3.7, 5), (7, 10)]
+)
+def test_the_scale_ends_at_a_round_number(study, high, end):
+    views = [replace(v, uncertainty=np.full(v.fixed.shape, high)) for v in views_of(study)]
+    assert pictures._scale(views) == pytest.approx(end)
+
+
 def test_panels_are_cut_from_one_sheet(study):
     from PIL import Image
 
@@ -80,6 +112,13 @@ def test_panels_are_cut_from_one_sheet(study):
         plain = pictures.draw(views_of(study, "affine"))
     assert list(drawn.panels) == list(pictures.PANELS)
     assert list(plain.panels) == ["moving", "fixed", "warped"]
+    assert drawn.scale > 0
+    assert plain.scale is None
+    with drawing():
+        levels = pictures.draw_levels(views_of(study))
+        assert pictures.draw_levels(views_of(study, "affine")) is None
+    assert list(levels.panels) == ["level-1", "level-2"]
+    assert levels.size == drawn.size
     for content in drawn.panels.values():
         image = Image.open(io.BytesIO(content))
         assert image.size == drawn.size

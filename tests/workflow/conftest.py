@@ -53,7 +53,7 @@ class Workflow:
 
 def copy_workflow(folder: Path) -> Workflow:
     """Copy what a clone holds, without results."""
-    for name in ("rules", "src", "config", "profiles", "envs"):
+    for name in ("rules", "workflow", "src", "config", "profiles", "envs"):
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(REPO / name, folder / name, ignore=ignored)
     shutil.copy(REPO / "Snakefile", folder)

@@ -29,6 +29,7 @@ VERBS = {
     "train": ("train", "train a learned method"),
     "register": ("native", "register two T1w scans as they come, on the fixed scan's own grid"),
     "register-pairs": ("register", "register pairs of preprocessed scans"),
+    "register-levels": ("levels", "what each level of a network contributes, of the pairs shown"),
     "apply": ("apply", "resample an image, or move points, through transforms"),
     "score-pairs": ("score", "score registered pairs"),
     "score": ("score", "gather a method's scores, or summarise all methods"),

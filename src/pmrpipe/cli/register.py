@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from pmrpipe.cli.messages import follow, path_argument
+from pmrpipe.cli.messages import follow, path_argument, say
 from pmrpipe.errors import InputError
 
 
@@ -16,6 +16,14 @@ def add_register_pairs(parser: ArgumentParser) -> None:
     path_argument(parser, "out", help="list of the registered pairs, TSV")
     parser.add_argument("--method", required=True, help="name or YAML file of the method")
     parser.add_argument("--refine", type=int, default=0, help="steps of instance optimisation")
+    parser.add_argument(
+        "--uncertainty",
+        type=int,
+        default=0,
+        metavar="K",
+        help="map of the displacement's standard deviation from K samples of the posterior",
+    )
+    path_argument(parser, "--uncertainty-table", help="list of these maps, TSV")
     parser.add_argument("--name", help="name of the result folder; default: the method's")
     parser.add_argument("--pairs", nargs="+", required=True, metavar="MOVING_to_FIXED")
     parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
@@ -55,19 +63,36 @@ def run_register_pairs(options: Namespace) -> None:
         from pmrpipe.methods.refine import Refined, Refinement
 
         method = Refined(method, Refinement(steps=options.refine))
+    results, name = Results(options.results, options.mm), options.name or found.name
+    rows: list[dict[str, Any]] = []
+    also = _uncertainty(options, method, results, name, rows) if options.uncertainty else None
     codes = _pairs_of(options.orientations)
     labels = {k: NativeLabels(v, codes.get(k)) for k, v in _pairs_of(options.labels).items()}
-    results = Results(options.results, options.mm)
-    job = PairRegistration(
-        method, options.name or found.name, results, labels, options.interpolation, device
-    )
+    job = PairRegistration(method, name, results, labels, options.interpolation, device, also)
     pairs = [_pair(name) for name in options.pairs]
-    rows = list(job.run(follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair))))
+    done = list(job.run(follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair))))
     spacing = options.network_mm or found.network_mm or options.mm
-    table = pd.DataFrame(rows).assign(
+    table = pd.DataFrame(done).assign(
         device=device, threads=options.threads, network_mm=spacing if found.learned else options.mm
     )
+    if options.uncertainty_table and rows:
+        write_tsv(options.uncertainty_table, pd.DataFrame(rows))
     write_tsv(options.out, table)
+
+
+def _uncertainty(
+    options: Namespace, method: Any, results: Any, name: str, rows: list[dict[str, Any]]
+) -> Callable[..., None] | None:
+    """What writes a pair's map and keeps its row; None for a method that has no posterior."""
+    from pmrpipe.register.uncertainty import UncertaintyMaps
+
+    if options.uncertainty < 2:
+        raise InputError("--uncertainty", "one sample has no deviation", "give at least 2")
+    if not getattr(method, "probabilistic", False):
+        say(f"{name} has no posterior: no uncertainty is written")
+        return None
+    maps = UncertaintyMaps(method, name, results, options.uncertainty, options.seed)
+    return lambda *pair: rows.append(maps.write(*pair))
 
 
 def _pair(name: str) -> tuple[str, str]:

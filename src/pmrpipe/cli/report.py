@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmrpipe.cli.messages import say
@@ -27,12 +28,12 @@ def run_report(options: Namespace) -> None:
     from pmrpipe.cohort.labels import read_label_table
     from pmrpipe.config import load
     from pmrpipe.plan import Plan
-    from pmrpipe.provenance import versions
+    from pmrpipe.provenance import commit, versions
     from pmrpipe.report.collect import MethodInfo
     from pmrpipe.report.page import build_report
 
     plan = Plan(load(options.study))
-    study = plan.study
+    study, found = plan.study, commit(Path(__file__).resolve().parents[3])
     build_report(
         plan.results,
         plan.results.report,
@@ -42,7 +43,7 @@ def run_report(options: Namespace) -> None:
         config_summary=_configuration(plan),
         citations=_ALWAYS,
         excluded=[{"key": k, "reason": r} for k, r in plan.cohort.excluded.items()],
-        versions=versions(),
+        versions=versions() | ({"commit": found} if found else {}),
         progress=say,
         workers=options.threads,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pmrpipe.methods.base import Deformation
+from pmrpipe.methods.posterior import Posterior
 from pmrpipe.spatial.resize import crop, resize_displacement, resize_image
 from pmrpipe.volume import Grid
 
@@ -17,9 +19,11 @@ class LearnedMethod(nn.Module):
     """A network, works at its own voxel size, and what it is trained for.
 
     Subclasses define `network`, `objective` and `deform`; all see images on the network's grid.
+    Those that are `probabilistic` define `sampler` too; their YAML says `posterior: true`.
     """
 
     network: nn.Module
+    probabilistic: bool = False
 
     def __init__(self, network_mm: float | None = None) -> None:
         super().__init__()
@@ -55,10 +59,36 @@ class LearnedMethod(nn.Module):
         displacement, velocity = self.deform(*images)
         return Deformation(displacement, inner, velocity)
 
+    def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
+        """Draws from the posterior: each call one displacement, in voxels of the images' grid."""
+        raise NotImplementedError
 
-def sample(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """One draw by reparameterisation: z = mu + exp(log_variance / 2) eps."""
-    return mean + (log_variance / 2).exp() * torch.randn_like(mean)
+    @torch.no_grad()
+    def posterior(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Posterior:
+        """The posterior of a pair on the network's grid; the network runs once."""
+        inner = self.grid(grid)
+        images = (resize_image(image, inner.shape) for image in (moving, fixed))
+        return Posterior(torch.no_grad()(self.sampler(*images)), inner)
+
+
+def sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """One draw by reparameterisation: z = mu + exp(log_variance / 2) eps.
+
+    With a generator, which is on the CPU, eps is the same on every device.
+    """
+    if generator is None:
+        noise = torch.randn_like(mean)
+    else:
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+    return mean + (log_variance / 2).exp() * noise
+
+
+def each_alone(latents: Sequence[Tensor]) -> list[list[Tensor]]:
+    """For every latent a list in which all others are zero."""
+    return [
+        [z if i == n else torch.zeros_like(z) for i, z in enumerate(latents)]
+        for n in range(len(latents))
+    ]
 
 
 def on_image_grid(field: Tensor, image: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ features are compared.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pmrpipe.losses.likelihood import Likelihood
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.learned import LearnedMethod, on_image_grid, sample
+from pmrpipe.methods.learned import LearnedMethod, each_alone, on_image_grid, sample
 from pmrpipe.networks.multilayer import Level, MultilayerNetwork
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.resize import resize_displacement
@@ -64,6 +64,20 @@ class PMR(LearnedMethod):
         displacement = integrate(velocity, self.squarings)
         return on_image_grid(displacement, moving), on_image_grid(velocity, moving)
 
+    @property
+    def probabilistic(self) -> bool:  # type: ignore[override]
+        return self.network.heads[0].log_variance is not None
+
+    def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
+        """Draws of all latents, combined and integrated."""
+        latents = [(level.mean, level.log_variance) for level in self.predict(moving, fixed)]
+
+        def draw(generator: torch.Generator) -> Tensor:
+            velocity = self.combine([sample(*latent, generator) for latent in latents])
+            return on_image_grid(integrate(velocity, self.squarings), moving)
+
+        return draw
+
     def combine(self, latents: Sequence[Tensor]) -> Tensor:
         """Bring the latents to the finest level's grid and add them."""
         shape = self._finest(latents[0])
@@ -76,13 +90,9 @@ class PMR(LearnedMethod):
     def contributions(self, moving: Tensor, fixed: Tensor) -> list[Tensor]:
         """Displacement on the images' grid that each level's mean alone gives (Fig. 3 b to d)."""
         means = [level.mean for level in self.predict(moving, fixed)]
-        alone = [
-            [m if i == n else torch.zeros_like(m) for i, m in enumerate(means)]
-            for n in range(len(means))
-        ]
         return [
             on_image_grid(integrate(self.combine(latents), self.squarings), moving)
-            for latents in alone
+            for latents in each_alone(means)
         ]
 
     # -- training -----------------------------------------------------------------------------

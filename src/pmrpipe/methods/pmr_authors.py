@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from pmrpipe.losses.likelihood import Likelihood
 from pmrpipe.losses.similarity import mean_squared_difference
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.learned import LearnedMethod, on_image_grid, sample
+from pmrpipe.methods.learned import LearnedMethod, each_alone, on_image_grid, sample
 from pmrpipe.networks.authors import AuthorsNetwork
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.warp import warp
@@ -27,6 +28,8 @@ class PMRAuthors(LearnedMethod):
     level_kl, level_feature : weights of each level's divergence and feature difference
     squarings : of scaling and squaring
     """
+
+    probabilistic = True
 
     def __init__(
         self,
@@ -52,6 +55,24 @@ class PMRAuthors(LearnedMethod):
         velocity = _mean([level.mean for level in self.predict(moving, fixed)])
         displacement = integrate(velocity, self.squarings)
         return on_image_grid(displacement, moving), on_image_grid(velocity, moving)
+
+    def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
+        """Draws of all latents, averaged and integrated."""
+        latents = [(level.mean, level.log_variance) for level in self.predict(moving, fixed)]
+
+        def draw(generator: torch.Generator) -> Tensor:
+            velocity = _mean([sample(*latent, generator) for latent in latents])
+            return on_image_grid(integrate(velocity, self.squarings), moving)
+
+        return draw
+
+    def contributions(self, moving: Tensor, fixed: Tensor) -> list[Tensor]:
+        """Displacement on the images' grid by each latent's mean alone, the decoder's last."""
+        means = [level.mean for level in self.predict(moving, fixed)]
+        return [
+            on_image_grid(integrate(_mean(latents), self.squarings), moving)
+            for latents in each_alone(means)
+        ]
 
     def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
         """Reconstruction, a divergence per latent, a feature difference per level."""

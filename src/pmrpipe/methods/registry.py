@@ -46,6 +46,10 @@ class MethodSpec(BaseModel):
     title: str
     citation: str
     kind: Literal["learned", "classical"]
+    posterior: bool = Field(False, description="it can say how sure it is: `uncertainty: K`")
+    levels: bool = Field(
+        False, description="several levels contribute, and the report shows each one alone"
+    )
     slow: bool = Field(False, description="minutes a pair: every pair is a job of its own")
     component: str = Field(description="module:class that is built")
     parameters: dict[str, Any] = Field(default_factory=dict, description="arguments of the class")

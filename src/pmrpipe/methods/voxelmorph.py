@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+from torch import Generator, Tensor
 
 from pmrpipe.losses.likelihood import Likelihood
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
@@ -26,6 +27,8 @@ class VoxelMorph(LearnedMethod):
     squarings : of scaling and squaring
     """
 
+    probabilistic = True
+
     def __init__(
         self,
         network: dict[str, Any] | None = None,
@@ -45,6 +48,16 @@ class VoxelMorph(LearnedMethod):
         velocity, _ = self.predict(moving, fixed)
         displacement = integrate(velocity, self.squarings)
         return on_image_grid(displacement, moving), on_image_grid(velocity, moving)
+
+    def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[Generator], Tensor]:
+        """Draws of the velocity, integrated."""
+        mean, log_variance = self.predict(moving, fixed)
+
+        def draw(generator: Generator) -> Tensor:
+            velocity = sample(mean, log_variance, generator)
+            return on_image_grid(integrate(velocity, self.squarings), moving)
+
+        return draw
 
     def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
         """Eq. 6 with one sample of the velocity."""

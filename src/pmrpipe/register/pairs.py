@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,8 @@ from pmrpipe.transforms import (
 from pmrpipe.volume import Grid, Volume, read_image, read_labels, write_volume
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pmrpipe.methods.base import Method
 
 Pair = tuple[str, str]
@@ -47,6 +49,7 @@ class PairRegistration:
     name : name of the method's result folder
     labels : native label maps by key; scans without one get no warped labels
     interpolation : of the labels, `nearest` or `genericLabel`
+    also : called for each pair once it is written: moving, fixed, images (1, 1, X, Y, Z), grid
     """
 
     method: Method
@@ -55,6 +58,7 @@ class PairRegistration:
     labels: dict[str, NativeLabels] = field(default_factory=dict)
     interpolation: str = "nearest"
     device: str = "cpu"
+    also: Callable[[str, str, tuple[Tensor, Tensor], Grid], object] | None = None
 
     def run(self, pairs: Iterable[Pair]) -> Iterator[dict[str, Any]]:
         """Register each pair, write its files, and yield moving, fixed and what was measured.
@@ -90,6 +94,8 @@ class PairRegistration:
         self._warp(moving, fixed, source, grid)
         inside = resize_image(images[1], deformation.grid.shape)[0, 0] > 0
         error = deformation.inverse_consistency(inside)
+        if self.also is not None:
+            self.also(moving, fixed, images, grid)
         return {"seconds": round(seconds, 3), "inverse_consistency_mm": error}
 
     def _warp(self, moving: str, fixed: str, source: Volume, grid: Grid) -> None:

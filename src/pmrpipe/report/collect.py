@@ -30,12 +30,16 @@ class MethodInfo:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """A method with what it left behind: tables, and for a learned one its training."""
+    """A method with what it left behind: tables, and for a learned one its training.
+
+    uncertainty : moving, fixed, sd_mean_mm, sd_p95_mm of the scored pairs that have a map
+    """
 
     info: MethodInfo
     scores: MethodScores
     history: pd.DataFrame | None = None
     model: dict[str, Any] | None = None
+    uncertainty: pd.DataFrame | None = None
 
     @property
     def name(self) -> str:
@@ -117,13 +121,25 @@ def collect(
 
 def _method(results: Results, info: MethodInfo) -> MethodResult:
     folder = results.training(info.name)
-    model = folder / "model.json"
+    model, scores = folder / "model.json", read_scores(results.score(info.name))
     return MethodResult(
         info,
-        read_scores(results.score(info.name)),
+        scores,
         _or(folder / "history.tsv", lambda: None),
         read_json(model) if model.exists() else None,
+        _uncertainty(results, info.name, scores.by_pair),
     )
+
+
+def _uncertainty(results: Results, method: str, by_pair: pd.DataFrame) -> pd.DataFrame | None:
+    """The lists of a method's jobs as one table; lists of pairs no longer in the study remain."""
+    paths = sorted(results.uncertain(method, "any").parent.glob("*.tsv"))
+    if not paths:
+        return None
+    names = ["moving", "fixed"]
+    listed = pd.concat([read_tsv(path, (*names, "sd_mean_mm")) for path in paths])
+    known = by_pair[names].merge(listed.drop_duplicates(names, keep="last"), on=names)
+    return known if len(known) else None
 
 
 def _or(path: Path, otherwise: Any) -> Any:
@@ -160,13 +176,13 @@ def _benchmark(path: Path) -> tuple[float, float] | None:
     return float(last["s"]), float(last["max_rss"])
 
 
-def choose_pairs(method: MethodResult) -> list[tuple[str, str, str, float]]:
-    """Best, median and worst pair of a method: (role, moving, fixed, score).
+def choose_pairs(by_pair: pd.DataFrame) -> list[tuple[str, str, str, float]]:
+    """Best, median and worst pair of a method's table: (role, moving, fixed, score).
 
     By Dice, or by NCC in a cohort without labels. Two pairs have no median, one is `only`.
     """
-    column = "dice" if np.isfinite(method.dice).any() else "ncc"
-    table = method.scores.by_pair[["moving", "fixed", column]].dropna()
+    column = "dice" if by_pair["dice"].notna().any() else "ncc"
+    table = by_pair[["moving", "fixed", column]].dropna()
     table = table.sort_values([column, "moving", "fixed"], ignore_index=True)
     count = len(table)
     if count < 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,7 +31,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class Case:
-    """The pictures of one pair of one method."""
+    """The pictures of one pair of one method.
+
+    scale : uncertainty in mm at the upper end of its colours, where there is such a map
+    levels : grids as each level alone deforms them, and the file of all of them
+    """
 
     role: str
     moving: str
@@ -40,6 +44,9 @@ class Case:
     panels: dict[str, str]
     size: tuple[int, int]
     file: str
+    scale: float | None = None
+    levels: dict[str, str] = field(default_factory=dict)
+    levels_file: str = ""
 
 
 def draw_charts(study: collect.Study, folder: Path) -> list[Chart]:
@@ -142,14 +149,29 @@ def _draw_method(study: collect.Study, folder: Path, method: collect.MethodResul
     reader = PairReader(study.results, study.label_table)
     measure = "Dice" if study.labelled else "NCC"
     cases = []
-    for role, moving, fixed, score in collect.choose_pairs(method):
+    for role, moving, fixed, score in collect.choose_pairs(method.scores.by_pair):
         views = reader.views(method.name, moving, fixed)
         if views is None:
             continue
-        drawn = pictures.draw(views)
-        file = f"figures/{method.name}_{role}_{pair_name(moving, fixed)}.png"
-        _write_bytes(folder / file, drawn.sheet)
-        panels = {k: style.data_uri(v, "png") for k, v in drawn.panels.items()}
-        value = f"{measure} {score:.3f}"
-        cases.append(Case(role, moving, fixed, value, panels, drawn.size, file))
+        drawn, alone = pictures.draw(views), pictures.draw_levels(views)
+        stem = f"figures/{method.name}_{role}_{pair_name(moving, fixed)}"
+        _write_bytes(folder / f"{stem}.png", drawn.sheet)
+        case = Case(
+            role,
+            moving,
+            fixed,
+            f"{measure} {score:.3f}",
+            _data_uris(drawn),
+            drawn.size,
+            f"{stem}.png",
+            drawn.scale,
+        )
+        if alone is not None:
+            _write_bytes(folder / f"{stem}_levels.png", alone.sheet)
+            case = replace(case, levels=_data_uris(alone), levels_file=f"{stem}_levels.png")
+        cases.append(case)
     return cases
+
+
+def _data_uris(drawn: pictures.Pictures) -> dict[str, str]:
+    return {name: style.data_uri(content, "png") for name, content in drawn.panels.items()}

@@ -17,6 +17,8 @@ from pmrpipe.score.regions import region_labels
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
+# Pictures that some methods alone have.
+_KINDS = ("scale", "levels")
 
 
 def build_report(
@@ -78,6 +80,9 @@ def build_report(
         "few_subjects": _few_subjects(study),
         "charts": {chart.name: chart for chart in drawn},
         "cases": cases,
+        "shown_kinds": _shown_kinds(cases),
+        "panel_columns": max([len(c.panels) for found in cases.values() for c in found], default=0),
+        "uncertain": any(method.uncertainty is not None for method in study.methods),
         "panels": pictures.PANELS,
         "legend": _region_legend(label_table),
         "labels": _label_rows(study),
@@ -89,7 +94,8 @@ def build_report(
         "methods_text": words.methods_text(study, sources),
         "files": files,
         "scans_qc": _qc_pages(study, folder),
-        "map_stops": _map_stops(),
+        "map_stops": _map_stops(pictures.JACOBIAN_MAP),
+        "uncertainty_stops": _map_stops(pictures.UNCERTAINTY_MAP),
         "css": _asset("page.css"),
         "js": _asset("page.js"),
     }
@@ -134,6 +140,11 @@ def _label_rows(study: collect.Study) -> dict[str, Any] | None:
     return {"methods": names, "rows": frame.to_dict("records")}
 
 
+def _shown_kinds(cases: Mapping[str, list[gallery.Case]]) -> set[str]:
+    shown = (case for found in cases.values() for case in found)
+    return {kind for case in shown for kind in _KINDS if getattr(case, kind)}
+
+
 def _region_legend(label_table: pd.DataFrame | None) -> list[tuple[str, str]]:
     if label_table is None:
         return []
@@ -141,12 +152,12 @@ def _region_legend(label_table: pd.DataFrame | None) -> list[tuple[str, str]]:
     return [(name, pictures.region_colour(number)) for number, name in names]
 
 
-def _map_stops() -> list[str]:
-    """Colours of the Jacobian map from half to twice the volume, for the legend."""
+def _map_stops(name: str) -> list[str]:
+    """Colours of a map from its lower to its upper end, for a legend."""
     import matplotlib
     from matplotlib.colors import to_hex
 
-    shades = matplotlib.colormaps[pictures.JACOBIAN_MAP]
+    shades = matplotlib.colormaps[name]
     return [to_hex(shades(n / 8)) for n in range(9)]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a pair: moving, fixed, warped with contours, deformed grid, Jacobian map.
+"""Pictures of a pair: images with contours, deformed grids, Jacobian, uncertainty.
 
 Each panel shows three views, one below the other, one panel a PNG; the panels side by side are
 the figure file.
@@ -7,7 +7,9 @@ the figure file.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,52 +26,95 @@ PANELS = {
     "warped": "Warped",
     "grid": "Deformed grid",
     "jacobian": "Jacobian",
+    "uncertainty": "Uncertainty",
 }
 JACOBIAN_MAP = "PuOr"
+UNCERTAINTY_MAP = "cividis"
 # The map shows log2 det J from half to twice the volume.
 JACOBIAN_RANGE = 1.0
 _PIXELS_PER_MM, _GAP, _TITLE = 1.7, 6, 26
 _GRID_MM = 6.0
 # Colours of the palette of one panel, and of the sheet of all.
 _COLOURS, _SHEET_COLOURS = 128, 256
-# Panels without an image: white, and only where there is a field.
-_BRIGHT = ("grid", "jacobian")
+# Panels with an image are black, the others white.
+_DARK = ("moving", "fixed", "warped")
 _SIDES = {"axial": ("L", "R"), "coronal": ("L", "R"), "sagittal": ("P", "A")}
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """PNG of each panel by its name, their size in pixels, and all panels in one PNG."""
+    """PNG of each panel by its name, their size in pixels, and all panels in one PNG.
+
+    `scale` is the uncertainty in mm at the upper end of its colours, None without such a map.
+    """
 
     panels: dict[str, bytes]
     size: tuple[int, int]
     sheet: bytes
+    scale: float | None = None
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A column of three views; `scale` asks for a bar of colours up to that many mm."""
+
+    title: str
+    draw: Callable[[_Place, View], None]
+    dark: bool = False
+    scale: float | None = None
 
 
 def draw(views: list[View]) -> Pictures:
-    """Draw the panels of one pair; without a field there is no grid and no Jacobian."""
-    names = [name for name in PANELS if name not in _BRIGHT or _has_field(views)]
+    """Draw the panels of one pair: those that it has data for."""
+    panels = {name: _Panel(PANELS[name], _DRAWERS[name], dark=True) for name in _DARK}
+    if all(view.jacobian is not None for view in views):
+        panels |= {name: _Panel(PANELS[name], _DRAWERS[name]) for name in ("grid", "jacobian")}
+    if all(view.uncertainty is not None for view in views):
+        scale = _scale(views)
+        drawer = partial(_uncertainty, scale=scale)
+        panels["uncertainty"] = _Panel(PANELS["uncertainty"], drawer, scale=scale)
+    return _sheet(views, panels)
+
+
+def draw_levels(views: list[View]) -> Pictures | None:
+    """Draw the grid as each level alone deforms it; None where nobody wrote that."""
+    count = min(len(view.levels) for view in views)
+    titles = [f"Level {n} alone" for n in range(1, count + 1)]
+    panels = {
+        f"level-{n}": _Panel(title, partial(_level, number=n))
+        for n, title in enumerate(titles, start=1)
+    }
+    return _sheet(views, panels) if panels else None
+
+
+def _scale(views: list[View]) -> float:
+    """1, 2 or 5 times a power of ten that nearly all of the brain stays below."""
+    inside = np.concatenate([view.uncertainty[view.brain] for view in views])
+    high = max(float(np.quantile(inside, 0.99)) if inside.size else 0.0, 1e-3)
+    power = 10.0 ** np.floor(np.log10(high))
+    return float(next(n * power for n in (1, 2, 5, 10) if n * power >= high * (1 - 1e-9)))
+
+
+def _sheet(views: list[View], shown: dict[str, _Panel]) -> Pictures:
     sizes = [_pixels(view) for view in views]
     width = max(size[0] for size in sizes)
     height = sum(size[1] for size in sizes) + _GAP * (len(sizes) - 1)
-    canvas = _Canvas(len(names) * (width + _GAP) - _GAP, height + _TITLE)
-    for n, name in enumerate(names):
+    canvas = _Canvas(len(shown) * (width + _GAP) - _GAP, height + _TITLE)
+    for n, panel in enumerate(shown.values()):
         left, top = n * (width + _GAP), _TITLE
-        canvas.column(left, width, PANELS[name], dark=name not in _BRIGHT)
+        canvas.column(left, width, panel)
         for view, (wide, high) in zip(views, sizes, strict=True):
             place = _Place(canvas.axes, view, left + (width - wide) // 2, top, wide, high)
-            _DRAWERS[name](place, view)
-            _sides(canvas.axes, view, (left, width), top + high, dark=name not in _BRIGHT)
+            panel.draw(place, view)
+            _sides(canvas.axes, view, (left, width), top + high, panel.dark)
             top += high + _GAP
     image = canvas.pixels()
-    starts = {name: n * (width + _GAP) for n, name in enumerate(names)}
+    starts = {name: n * (width + _GAP) for n, name in enumerate(shown)}
     cut = {name: image[_TITLE:, left : left + width] for name, left in starts.items()}
     panels = {name: _png(part, _COLOURS) for name, part in cut.items()}
-    return Pictures(panels, (width, height), _png(image, _SHEET_COLOURS))
-
-
-def _has_field(views: list[View]) -> bool:
-    return all(view.jacobian is not None for view in views)
+    scales = [panel.scale for panel in shown.values() if panel.scale is not None]
+    sheet = _png(image, _SHEET_COLOURS)
+    return Pictures(panels, (width, height), sheet, scales[0] if scales else None)
 
 
 def _pixels(view: View) -> tuple[int, int]:
@@ -99,15 +144,26 @@ class _Canvas:
         self.axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
         self._height = height
 
-    def column(self, left: int, width: int, title: str, dark: bool) -> None:
-        """Title and background of one panel."""
+    def column(self, left: int, width: int, panel: _Panel) -> None:
+        """Title and background of one panel; with a scale, its bar of colours beside the title."""
         from matplotlib.patches import Rectangle
 
-        centre = (left + width / 2, _TITLE / 2)
-        self.axes.text(*centre, title, ha="center", va="center", fontsize=11)
-        if dark:
+        share = 0.5 if panel.scale is None else 0.27
+        centre = (left + width * share, _TITLE / 2)
+        self.axes.text(*centre, panel.title, ha="center", va="center", fontsize=11)
+        if panel.scale is not None:
+            self._bar(left + width * 0.57, width * 0.18, panel.scale)
+        if panel.dark:
             box = Rectangle((left, _TITLE), width, self._height, color="black", lw=0, zorder=-1)
             self.axes.add_patch(box)
+
+    def _bar(self, left: float, width: float, scale: float) -> None:
+        extent = (left, left + width, _TITLE * 0.7, _TITLE * 0.3)
+        colours = np.linspace(0, 1, 64)[None]
+        self.axes.imshow(colours, extent=extent, aspect="auto", cmap=UNCERTAINTY_MAP)
+        ends = (left - 4, "right", "0"), (left + width + 4, "left", f"{scale:g} mm")
+        for x, align, text in ends:
+            self.axes.text(x, _TITLE / 2, text, ha=align, va="center", fontsize=9)
 
     def pixels(self) -> np.ndarray:
         """(height, width, 3) uint8."""
@@ -221,7 +277,15 @@ def _edges(place: _Place, mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _grid(place: _Place, view: View) -> None:
-    rows, columns = view.grid_lines
+    _deformed(place, view, view.grid_lines)
+
+
+def _level(place: _Place, view: View, number: int) -> None:
+    _deformed(place, view, view.levels[number - 1])
+
+
+def _deformed(place: _Place, view: View, moved: np.ndarray) -> None:
+    rows, columns = moved
     step = [max(1, round(_GRID_MM / mm)) for mm in view.spacing]
     points = place.points(columns, rows)
     lines = [*points[:: step[0]], *points[:, :: step[1]].transpose(1, 0, 2)]
@@ -238,6 +302,13 @@ def _jacobian(place: _Place, view: View) -> None:
     folded = np.argwhere(view.brain & (view.jacobian <= 0))
     points = place.points(folded[:, 1], folded[:, 0])
     place.axes.plot(points[:, 0], points[:, 1], "x", color="black", ms=3.5, mew=1)
+    _outline(place, view.brain, "#64748b")
+
+
+def _uncertainty(place: _Place, view: View, scale: float) -> None:
+    shown = np.where(view.brain, view.uncertainty, np.nan)
+    style = {"cmap": UNCERTAINTY_MAP, "interpolation": "nearest"}
+    place.image(shown, vmin=0, vmax=scale, **style)
     _outline(place, view.brain, "#64748b")
 
 

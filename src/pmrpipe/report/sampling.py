@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count, takewhile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pmrpipe.imagefile import open_image
 from pmrpipe.paths import TEMPLATE_KEY, Results
 from pmrpipe.score.deformation import jacobian_determinant
 from pmrpipe.score.regions import region_labels, scored_labels
@@ -32,6 +34,8 @@ class View:
     jacobian : det J, or None
     brain : the fixed brain
     spacing : mm per row, mm per column
+    uncertainty : standard deviation of the displacement in mm, or None
+    levels : what `grid_lines` would be by each level alone, the finest first
     """
 
     name: str
@@ -45,6 +49,8 @@ class View:
     jacobian: np.ndarray | None
     brain: np.ndarray
     spacing: tuple[float, float]
+    uncertainty: np.ndarray | None = None
+    levels: tuple[np.ndarray, ...] = ()
 
 
 class PairReader:
@@ -81,7 +87,27 @@ class PairReader:
         )
         images = (first.data, second.data, warped.data)
         field = _read_field(self._results.field(method, moving, fixed))
-        return views_of(images, second.grid, field, maps, self._to_regions)
+        return views_of(
+            images,
+            second.grid,
+            field,
+            maps,
+            self._to_regions,
+            uncertainty=self._uncertainty(method, moving, fixed, second.shape),
+            levels=self._level_fields(method, moving, fixed),
+        )
+
+    def _uncertainty(
+        self, method: str, moving: str, fixed: str, shape: tuple[int, ...]
+    ) -> np.ndarray | None:
+        path = self._results.uncertainty(method, moving, fixed)
+        # Not as an image: a network without a doubt gives a map of zeros.
+        found = open_image(path) if path.exists() else None
+        return found.read(np.float32) if found is not None and found.image.shape == shape else None
+
+    def _level_fields(self, method: str, moving: str, fixed: str) -> list[Field]:
+        paths = (self._results.level_field(method, moving, fixed, n) for n in count(1))
+        return [read_field(path) for path in takewhile(Path.exists, paths)]
 
 
 def views_of(
@@ -90,6 +116,9 @@ def views_of(
     field: Field | None,
     maps: tuple[np.ndarray | None, ...] = (None, None, None),
     to_regions: Callable[[np.ndarray], np.ndarray] | None = None,
+    *,
+    uncertainty: np.ndarray | None = None,
+    levels: Sequence[Field] = (),
 ) -> list[View]:
     """The three views of a pair.
 
@@ -99,6 +128,8 @@ def views_of(
     field : displacement in RAS mm and the grid it lies on
     maps : their label maps, where there are any
     to_regions : label numbers to region numbers
+    uncertainty : standard deviation of the displacement in mm, (X, Y, Z) on `grid`
+    levels : displacement by each level alone, as `field`
     """
     box = _brain_box(*images[:2])
 
@@ -106,7 +137,17 @@ def views_of(
         flat = [None if m is None else to_regions(cut.of(m)) for m in maps]
         lines, jacobian = (None, None) if field is None else cut.of_field(*field)
         shown = [cut.of(image) for image in images]
-        return View(cut.name, *shown, *flat, lines, jacobian, shown[1] > 0, cut.spacing)
+        return View(
+            cut.name,
+            *shown,
+            *flat,
+            lines,
+            jacobian,
+            shown[1] > 0,
+            cut.spacing,
+            None if uncertainty is None else cut.of(uncertainty),
+            tuple(cut.of_field(*level)[0] for level in levels),
+        )
 
     return [view(_Cut.through(*place, box, grid)) for place in VIEWS]
 

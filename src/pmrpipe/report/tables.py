@@ -59,6 +59,8 @@ def summary_columns(study: Study) -> list[Column]:
         Column("sdlogj", "SDlogJ", 3),
         Column("seconds", "Seconds", 1, "min", "s"),
     ]
+    if any(method.uncertainty is not None for method in study.methods):
+        rest.append(Column("uncertainty_mm", "SD", 2, None, "mm"))
     return [*(dice if study.labelled else []), *rest]
 
 
@@ -71,6 +73,8 @@ def summary_frame(study: Study) -> pd.DataFrame:
         for column in summary_columns(study):
             row[column.key] = _mean(by_pair, column.key)
         row["seconds"] = float(np.median(method.seconds)) if method.seconds.size else np.nan
+        if method.uncertainty is not None:
+            row["uncertainty_mm"] = _mean(method.uncertainty, "sd_mean_mm")
         row["pairs"] = len(by_pair)
         rows.append(row)
     return pd.DataFrame(rows)
