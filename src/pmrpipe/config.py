@@ -65,6 +65,10 @@ class Layout(_Section):
     labels: list[str] = Field(
         default_factory=list, description="names of the label map, seen from the T1w's folder"
     )
+    masks: list[str] = Field(
+        default_factory=list,
+        description="names of an existing brain mask, seen from the T1w's folder",
+    )
     subject: str = Field(
         "[A-Za-z0-9._-]+", description="regular expression of a subject's name in the dataset"
     )
@@ -166,8 +170,10 @@ class Study(_Section):
     cohort: str = Field(
         "embedded", pattern=r"^[A-Za-z0-9_-]+$", description="name of the study and of its results"
     )
-    reader: Literal["embedded", "bids", "pattern"] = Field(
-        "bids", description="how the input folder is laid out"
+    reader: Literal["embedded", "bids", "fmriprep", "freesurfer", "pattern"] = Field(
+        "bids",
+        description="how the input folder is laid out; fmriprep and freesurfer: the derivatives, "
+        "with their brain masks and aseg labels",
     )
     root: str = Field(..., description="input folder; read only, except for reader `embedded`")
     results: str = Field("results", description="folder that receives results/<cohort>")

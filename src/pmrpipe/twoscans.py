@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -102,10 +103,9 @@ def register(
     out = None if output is None else Path(output)
     found, name, facts = _method(method, weights, refine, seed, _device(device), threads)
     native = None if labels is None else _labels(Path(labels), scans[0])
-    with ExitStack() as stack:
-        if cache is None:
-            cache = stack.enter_context(tempfile.TemporaryDirectory(prefix="pmrpipe-register-"))
-        prepared = _prepared(scans, Path(cache), mm, {"n4": n4, "seed": seed}, say)
+    with tempfile.TemporaryDirectory(prefix="pmrpipe-register-") as space:
+        kept = Path(space) if cache is None else Path(cache)
+        prepared = _prepared(scans, kept, Path(space), mm, {"n4": n4, "seed": seed}, say)
     from pmrpipe.register.native import register_native
 
     say(f"registering by {name}")
@@ -115,32 +115,49 @@ def register(
     result.facts.update(facts, mm=mm, n4=n4, threads=threads)
     if out is not None:
         say(f"writing {out}")
-        _write(result, out)
+        write_result(result, out)
     return result
 
 
-def _write(result: NativeRegistration, out: Path) -> None:
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Of several runs that write to `folder` at once, one after the other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # file systems without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def write_result(result: NativeRegistration, out: Path) -> None:
+    """Write all files and the page to `out`, in place of what an older registration left there."""
     from pmrpipe.report.single import write_pair_page
 
-    written = [path.name for path in result.write(out)]
-    facts, shown = result.facts, result.on_template
-    folded = f"{facts['folding_percent']:.3g} %"
-    write_pair_page(
-        out / PAGE,
-        (shown.moving, shown.fixed, shown.warped),
-        shown.grid,
-        shown.field,
-        title=f"{facts['moving']} to {facts['fixed']}",
-        facts=[
-            ("Method", facts["method"]),
-            ("Similarity (NCC), affine", f"{facts['ncc_affine']:.3f}"),
-            ("Similarity (NCC), registered", f"{facts['ncc']:.3f}"),
-            ("Folded voxels", folded),
-            ("SDlogJ", f"{facts['sdlogj']:.3f}"),
-            ("Seconds", f"{facts['seconds']:.1f}"),
-        ],
-        files={name: _FILES[name] for name in written},
-    )
+    with _alone(out):
+        for name in (PAGE, *_FILES):
+            (out / name).unlink(missing_ok=True)
+        written = [path.name for path in result.write(out)]
+        facts, shown = result.facts, result.on_template
+        folded = f"{facts['folding_percent']:.3g} %"
+        write_pair_page(
+            out / PAGE,
+            (shown.moving, shown.fixed, shown.warped),
+            shown.grid,
+            shown.field,
+            title=f"{facts['moving']} to {facts['fixed']}",
+            facts=[
+                ("Method", facts["method"]),
+                ("Similarity (NCC), affine", f"{facts['ncc_affine']:.3f}"),
+                ("Similarity (NCC), registered", f"{facts['ncc']:.3f}"),
+                ("Folded voxels", folded),
+                ("SDlogJ", f"{facts['sdlogj']:.3f}"),
+                ("Seconds", f"{facts['seconds']:.1f}"),
+            ],
+            files={name: _FILES[name] for name in written},
+        )
 
 
 def _device(device: str) -> str:
@@ -165,7 +182,6 @@ def _method(
     if weights is not None:
         model = read_json(Path(weights) / MODEL)
         name, mm = name or model.get("method"), model.get("network_mm")
-        facts = {"weights_sha256": sha256(Path(weights) / WEIGHTS), "network_mm": mm}
     name = name or "syn"
     found, method = load_method(
         name,
@@ -174,6 +190,8 @@ def _method(
         seed=seed,
         device=device,
     )
+    if weights is not None:
+        facts = {"weights_sha256": sha256(Path(weights) / WEIGHTS), "network_mm": mm}
     if refine:
         if not found.learned:
             raise InputError(name, "is no network", "--refine is for learned methods")
@@ -188,12 +206,15 @@ def _labels(path: Path, scan: Scan) -> Any:
 
     labels = read_labels(path, scan.orientation)
     require_same_grid(labels, read_grid(scan.path, scan.orientation), path, scan.path)
+    if not labels.data.any():
+        raise InputError(path, "holds no label", "give a label map, or none")
     return labels
 
 
 def _prepared(
     scans: Sequence[Scan],
     cache: Path,
+    space: Path,
     mm: float,
     options: Mapping[str, Any],
     say: Callable[[str], None],
@@ -201,7 +222,8 @@ def _prepared(
     """The scans with their preprocessed brains, from the cache where they have been there before.
 
     Each is preprocessed in a process of its own, with one thread, which alone makes the affine
-    reproducible; ITK here keeps its own number of threads.
+    reproducible; ITK here keeps its own number of threads. What they leave in `space` when they are
+    stopped is removed with it.
     """
     from pmrpipe.register.native import PreparedScan
     from pmrpipe.transforms import read_affine
@@ -215,7 +237,7 @@ def _prepared(
             say(f"{scan.path}: preprocessed before")
         elif key not in running:
             say(f"{scan.path}: preprocessing")
-            running[key] = _start(scan, results, key, options)
+            running[key] = _start(scan, results, key, space, options)
     try:
         for process in running.values():
             told = process.communicate()[1]
@@ -224,6 +246,7 @@ def _prepared(
     finally:
         for process in running.values():
             process.kill()
+            process.wait()
     return [
         PreparedScan(
             scan.path.name,
@@ -236,7 +259,7 @@ def _prepared(
 
 
 def _start(
-    scan: Scan, results: Results, key: str, options: Mapping[str, Any]
+    scan: Scan, results: Results, key: str, space: Path, options: Mapping[str, Any]
 ) -> subprocess.Popen[str]:
     """`pmrpipe preprocess` of one scan."""
     words = ["--key", key, "--state", scan.state, "--mm", results.mm]
@@ -250,6 +273,7 @@ def _start(
     known = os.environ.get("PYTHONPATH")
     environment = {
         **os.environ,
+        "TMPDIR": str(space),
         "PYTHONPATH": os.pathsep.join([package, *([known] if known else [])]),
     }
     return subprocess.Popen(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 from pmrpipe.errors import PmrpipeError
 
@@ -52,10 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("NO_ET", "1")
     os.environ.setdefault("NIPYPE_NO_ET", "1")
     try:
-        run(options)
+        with _cleared_on_sigterm(given[0]):
+            run(options)
     except PmrpipeError as error:
         print(f"pmrpipe {given[0]}: error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a full disk, a folder that vanished: no fault of the code
+        if error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"pmrpipe {given[0]}: error: {where}{error.strerror}", file=sys.stderr)
+        return 1
     except MemoryError:
         print(f"pmrpipe {given[0]}: error: out of memory; give the job more", file=sys.stderr)
         return 1
@@ -63,6 +73,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pmrpipe {given[0]}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+@contextlib.contextmanager
+def _cleared_on_sigterm(verb: str) -> Iterator[None]:
+    """A polite kill ends as Ctrl-C does: temporary files and started processes are cleared."""
+    # Lightning saves the state of a training, and would call another handler first.
+    if verb == "train" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _parser(given: list[str]) -> tuple[argparse.ArgumentParser, Callable | None]:

@@ -72,6 +72,6 @@ def _require_writable(folder: Path) -> None:
     with atomic(folder / ".pmrpipe") as temporary:
         temporary.touch()
     try:
-        (folder / ".pmrpipe").unlink()
+        (folder / ".pmrpipe").unlink(missing_ok=True)  # another run may have been faster
     except OSError as error:
         raise WorkError(folder, f"cannot be written ({error.strerror})") from None

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from pmrpipe.cohort.scans import Scan, brain_method
+from pmrpipe.cohort.scans import Scan, brain_method, chosen_method, named_file, overrides_of
 from pmrpipe.config import Study
 from pmrpipe.errors import InputError
 
@@ -40,6 +40,17 @@ def index_bids(study: Study) -> list[Scan]:
         name = f"sub-*_desc-{desc}_T1w.nii.gz" if desc else "sub-*_T1w.nii.gz"
         raise InputError(root, f"holds no sub-*/[ses-*/]anat/{name}", _dicom_hint(root))
     return sorted(scans, key=lambda scan: scan.key)
+
+
+def index_fmriprep(study: Study) -> list[Scan]:
+    """The T1w scans of fMRIPrep's derivatives, with its brain masks and aseg labels.
+
+    What `inputs` and `brain` say themselves has precedence.
+    """
+    usual = {"t1w_desc": "preproc", "labels_desc": "aseg", "masks_root": "."}
+    given = {name: getattr(study.inputs, name) for name in study.inputs.model_fields_set}
+    inputs = study.inputs.model_copy(update=usual | given)
+    return index_bids(study.model_copy(update={"inputs": inputs, "brain": study.brain or "mask"}))
 
 
 def _subfolders(folder: Path, prefix: str) -> list[Path]:
@@ -76,49 +87,32 @@ def _key(name: str, desc: str | None) -> str | None:
 
 
 def _scan(study: Study, root: Path, t1w: Path, key: str) -> Scan:
-    state, method = brain_method(study, key)
-    options = {
-        name: value
-        for part in (key.split("_")[0], key)
-        if part in study.overrides
-        for name, value in study.overrides[part].model_dump(exclude_none=True).items()
-    }
-    inputs = study.inputs
+    options, inputs = overrides_of(study, key), study.inputs
     labels = mask = None
     if study.labels is not None:
-        labels = _named(root, options.get("labels")) or _beside(
+        labels = named_file(study, options.get("labels")) or _beside(
             root, t1w, key, inputs.labels_root or ".", inputs.labels_desc, "dseg"
         )
     if "mask" in options or inputs.masks_root is not None:
-        mask = _named(root, options.get("mask")) or _beside(
+        mask = named_file(study, options.get("mask")) or _beside(
             root, t1w, key, inputs.masks_root or ".", inputs.masks_desc, "mask"
         )
-    if mask is not None and study.brain is None and "brain" not in options:
-        method = "mask"
-    if method == "mask" and mask is None:
-        problem = "brain extraction `mask` is chosen but no mask is found"
-        raise InputError(key, problem, "set inputs.masks_root or overrides.<subject>.mask")
+    state, method = brain_method(study, key)[0], chosen_method(study, key, mask)
     orientation = options.get("orientation", study.orientation)
     return Scan(key, t1w, labels, mask, state, method, orientation)
-
-
-def _named(root: Path, name: str | None) -> Path | None:
-    if name is None:
-        return None
-    path = root / name
-    if not path.exists():
-        raise InputError(path, "is named in overrides but does not exist")
-    return path
 
 
 def _beside(
     root: Path, t1w: Path, key: str, place: str, desc: str | None, suffix: str
 ) -> Path | None:
     folder = root / place / t1w.parent.relative_to(root)
-    stem = f"{key}_desc-{desc}_{suffix}" if desc else f"{key}_{suffix}"
-    for extension in _EXTENSIONS:
-        if (folder / (stem + extension)).exists():
-            return folder / (stem + extension)
+    ending = f"desc-{desc}_{suffix}" if desc else suffix
+    # With the T1w's other entities (acq-, rec- ...), as pipelines keep them, or without.
+    own = re.sub(r"(_desc-[A-Za-z0-9+]+)?_T1w\..*$", "", t1w.name)
+    for stem in (f"{key}_{ending}", f"{own}_{ending}"):
+        for extension in _EXTENSIONS:
+            if (folder / (stem + extension)).exists():
+                return folder / (stem + extension)
     return None
 
 

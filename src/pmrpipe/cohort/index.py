@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmrpipe.cohort.bids import index_bids
-from pmrpipe.cohort.pattern import index_pattern
+from pmrpipe.cohort.bids import index_bids, index_fmriprep
+from pmrpipe.cohort.pattern import index_freesurfer, index_pattern
 from pmrpipe.cohort.scans import Cohort, Scan, brain_method
 from pmrpipe.cohort.splits import assign, require_known
 from pmrpipe.config import Study
@@ -53,7 +53,13 @@ def _embedded(study: Study) -> list[Scan]:
     return scans
 
 
-_READERS = {"embedded": _embedded, "bids": index_bids, "pattern": index_pattern}
+_READERS = {
+    "embedded": _embedded,
+    "bids": index_bids,
+    "fmriprep": index_fmriprep,
+    "freesurfer": index_freesurfer,
+    "pattern": index_pattern,
+}
 
 
 def embedded_truth(root: Path, key: str, ending: str) -> Path:

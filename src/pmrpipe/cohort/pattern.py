@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pmrpipe.cohort.scans import Scan, brain_method
-from pmrpipe.config import Study, subject_key
+from pmrpipe.cohort.scans import Scan, brain_method, chosen_method, named_file, overrides_of
+from pmrpipe.config import Layout, Study, subject_key
 from pmrpipe.errors import InputError
+from pmrpipe.paths import KEY_PATTERN
 
+# T1.mgz is normalised in intensity, nu.mgz only free of bias; fsaverage is no subject.
+_FREESURFER = Layout(
+    t1w=["{subject}/mri/T1.mgz", "{subject}/mri/nu.mgz"],
+    labels=["aseg.mgz"],
+    masks=["brainmask.mgz"],
+    subject=r"(?!fsaverage)[A-Za-z0-9._-]+",
+)
 _HELP = "is the download whole, and nothing renamed? docs/datasets.md shows the folder"
 
 
@@ -38,6 +46,15 @@ def index_pattern(study: Study) -> list[Scan]:
     return [_scan(study, key, name, path) for key, (name, path) in chosen.items()]
 
 
+def index_freesurfer(study: Study) -> list[Scan]:
+    """The subjects of a FreeSurfer SUBJECTS_DIR, with its brain masks and aseg labels.
+
+    What `layout` says itself has precedence.
+    """
+    given = {name: getattr(study.layout, name) for name in study.layout.model_fields_set}
+    return index_pattern(study.model_copy(update={"layout": _FREESURFER.model_copy(update=given)}))
+
+
 def _matches(root: Path, pattern: str, subject: str) -> dict[str, tuple[str, Path]]:
     """By key, the subject's name in the dataset and the file that a pattern fits."""
     parts = re.split(r"(\{subject\}|\*)", pattern)
@@ -53,27 +70,39 @@ def _matches(root: Path, pattern: str, subject: str) -> dict[str, tuple[str, Pat
         match = re.fullmatch(expression, path.relative_to(root).as_posix())
         if match is None:
             continue
-        key = subject_key(match["subject"])
+        name = match["subject"]
+        key = name if re.fullmatch(KEY_PATTERN, name) else subject_key(name)
         if key in found:
             problem = f"and {found[key][1]} would both be the T1w of {key}"
             raise InputError(path, problem, "narrow layout.t1w or layout.subject")
-        found[key] = (match["subject"], path)
+        found[key] = (name, path)
     return found
 
 
 def _scan(study: Study, key: str, name: str, t1w: Path) -> Scan:
     _whole(t1w)
-    state, method = brain_method(study, key)
-    labels = None
-    if study.labels is not None and study.layout.labels:
-        names = [label.replace("{subject}", name) for label in study.layout.labels]
-        labels = next((t1w.parent / n for n in names if (t1w.parent / n).exists()), None)
-        if labels is None:
-            raise InputError(t1w.parent, f"lacks {' or '.join(names)}", _HELP)
-        _whole(labels)
-    override = study.overrides.get(key)
-    orientation = (override.orientation if override else None) or study.orientation
-    return Scan(key, t1w, labels, None, state, method, orientation)
+    options, layout = overrides_of(study, key), study.layout
+    labels = mask = None
+    if study.labels is not None:
+        labels = named_file(study, options.get("labels")) or _beside(t1w, name, layout.labels)
+    if options.get("brain", study.brain) in (None, "mask"):
+        mask = named_file(study, options.get("mask")) or _beside(t1w, name, layout.masks)
+    state, method = brain_method(study, key)[0], chosen_method(study, key, mask)
+    return Scan(
+        key, t1w, labels, mask, state, method, options.get("orientation", study.orientation)
+    )
+
+
+def _beside(t1w: Path, name: str, patterns: list[str]) -> Path | None:
+    """The first file of these names in the T1w's folder; InputError when none is there."""
+    names = [pattern.replace("{subject}", name) for pattern in patterns]
+    if not names:
+        return None
+    found = next((t1w.parent / n for n in names if (t1w.parent / n).exists()), None)
+    if found is None:
+        raise InputError(t1w.parent, f"lacks {' or '.join(names)}", _HELP)
+    _whole(found)
+    return found
 
 
 def _whole(path: Path) -> None:

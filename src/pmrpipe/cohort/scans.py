@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pmrpipe.config import Study
+from pmrpipe.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 
@@ -59,3 +61,34 @@ def brain_method(study: Study, key: str) -> tuple[str, str]:
             state = override.input_state or state
             method = override.brain or method
     return state, method or ("deepbet" if state == "head" else "nonzero")
+
+
+def overrides_of(study: Study, key: str) -> dict[str, Any]:
+    """What the study overrides for a scan: of its subject, then of the scan itself."""
+    return {
+        name: value
+        for part in (key.split("_")[0], key)
+        if part in study.overrides
+        for name, value in study.overrides[part].model_dump(exclude_none=True).items()
+    }
+
+
+def named_file(study: Study, name: str | None) -> Path | None:
+    """A file that an override names; InputError when it does not exist."""
+    if name is None:
+        return None
+    path = study.input_root / name
+    if not path.exists():
+        raise InputError(path, "is named in overrides but does not exist")
+    return path
+
+
+def chosen_method(study: Study, key: str, mask: Path | None) -> str:
+    """Brain extraction of a scan: a mask that is there is used unless the study says otherwise."""
+    method = brain_method(study, key)[1]
+    if mask is not None and study.brain is None and "brain" not in overrides_of(study, key):
+        method = "mask"
+    if method == "mask" and mask is None:
+        problem = "brain extraction `mask` is chosen but no mask is found"
+        raise InputError(key, problem, "set inputs.masks_root or overrides.<subject>.mask")
+    return method
