@@ -218,6 +218,11 @@ def renamed(method):
     return [*name, *(["--refine", steps] if steps else [])]
 
 
+def kept(path):
+    """A list of registered pairs, which goes when their fields go."""
+    return path if STUDY.fields else temp(path)
+
+
 def registered_files():
     """The lists of registered pairs of every method, and of the maps of uncertainty."""
     registered = [P.registered(m, batch) for m in PLAN.methods for batch in PLAN.batches(m)]
@@ -239,6 +244,7 @@ def scoring_options(wildcards):
         "--interpolation",
         STUDY.labels_interpolation,
         *table,
+        *([] if STUDY.fields else ["--discard-fields"]),
     )
 
 

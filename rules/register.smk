@@ -6,7 +6,7 @@ rule register_pairs:
     input:
         unpack(registration_inputs),
     output:
-        pairs=P.registered("{method}", "{batch}"),
+        pairs=kept(P.registered("{method}", "{batch}")),
     log:
         LOGS / "register" / "{method}" / "{batch}.log",
     benchmark:
@@ -31,7 +31,7 @@ if PLAN.uncertain:
     # Its pairs get a map of the displacement's standard deviation too, listed in a second file.
     use rule register_pairs as register_pairs_uncertain with:
         output:
-            pairs=P.registered("{method}", "{batch}"),
+            pairs=kept(P.registered("{method}", "{batch}")),
             uncertainty=P.uncertain("{method}", "{batch}"),
         wildcard_constraints:
             method="|".join(PLAN.uncertain),

@@ -241,6 +241,11 @@ class Study(_Section):
         description="learned method: steps of instance optimisation; a row of its own, with the "
         "method's weights",
     )
+    fields: bool = Field(
+        True,
+        description="keep the pairs' displacement fields; false removes them once scored, which "
+        "leaves the report without grids, and scoring again registers again",
+    )
     uncertainty: int = Field(
         0,
         ge=0,

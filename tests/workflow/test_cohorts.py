@@ -63,14 +63,18 @@ def test_no_labels_and_no_training_with_given_weights(
         network_mm=8,
         weights={"pmr": str(kept)},
         pairs={"policy": "to-subject", "subject": "01"},
+        fields=False,
     )
     assert "train_method" not in workflow.planned(*words)
     workflow.run(*words)
     results = workflow.folder / "results" / "mine"
+    assert not list(results.glob("register/**/*xfm.nii.gz"))
+    assert "Nothing to be done" in workflow.run(*words)
     pairs = read_tsv(results / "score" / "pmr" / "by_pair.tsv")
     assert len(pairs) == 4
     assert pairs["dice"].isna().all()
     assert pairs["ncc"].notna().all()
+    assert (pairs["sdlogj"] > 0).all()
     assert (results / "report" / "index.html").exists()
 
 

@@ -21,6 +21,9 @@ def add_score_pairs(parser: ArgumentParser) -> None:
     parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
     parser.add_argument("--table", help="label table; none for a cohort without labels")
     parser.add_argument("--interpolation", default="nearest", help="how the labels were warped")
+    parser.add_argument(
+        "--discard-fields", action="store_true", help="remove the fields, and PAIRS, once scored"
+    )
 
 
 def run_score_pairs(options: Namespace) -> None:
@@ -56,6 +59,11 @@ def run_score_pairs(options: Namespace) -> None:
         sidecar(table, template_grid(options.mm), interpolation=options.interpolation),
     )
     write_scores(options.out, scores)
+    if options.discard_fields:
+        # The list first: pairs without fields must not count as registered.
+        options.pairs.unlink()
+        for pair in pairs:
+            results.field(options.method, *pair).unlink(missing_ok=True)
 
 
 def _score(
@@ -71,8 +79,11 @@ def _score(
     from pmrpipe.volume import read_image, read_labels
 
     image = read_image(results.preproc(fixed))
-    path = results.field(method, moving, fixed)
-    field = sample_displacement(read_field(path), image.grid) if path.exists() else None
+    field = None
+    # A field that is missing must not pass for the identity.
+    if method != "affine":
+        path = results.field(method, moving, fixed)
+        field = sample_displacement(read_field(path), image.grid)
     fixed_dseg, warped_dseg = results.dseg(fixed), results.warped_dseg(method, moving, fixed)
     labelled = fixed_dseg.exists() and warped_dseg.exists()
     return score_pair(
