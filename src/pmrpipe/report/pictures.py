@@ -214,7 +214,9 @@ def _png(pixels: np.ndarray, colours: int) -> bytes:
     """A palette PNG: a third of the size, and no difference that an eye sees."""
     from PIL import Image
 
-    image = Image.fromarray(np.ascontiguousarray(pixels)).quantize(colours, method=2, dither=0)
+    # An octree of few colours loses thin dark lines.
+    method = Image.Quantize.MAXCOVERAGE if colours <= _LINE_COLOURS else Image.Quantize.FASTOCTREE
+    image = Image.fromarray(np.ascontiguousarray(pixels)).quantize(colours, method=method, dither=0)
     buffer = io.BytesIO()
     image.save(buffer, format="png", compress_level=7)
     return buffer.getvalue()
