@@ -34,8 +34,8 @@ UNCERTAINTY_MAP = "cividis"
 JACOBIAN_RANGE = 1.0
 _PIXELS_PER_MM, _GAP, _TITLE = 1.7, 6, 26
 _GRID_MM = 6.0
-# Colours of the palette of one panel, and of the sheet of all.
-_COLOURS, _SHEET_COLOURS = 128, 256
+# Colours of the palette of one panel, of one that holds lines alone, and of the sheet of all.
+_COLOURS, _LINE_COLOURS, _SHEET_COLOURS = 128, 16, 256
 # Panels with an image are black, the others white.
 _DARK = ("moving", "fixed", "warped")
 _SIDES = {"axial": ("L", "R"), "coronal": ("L", "R"), "sagittal": ("P", "A")}
@@ -56,19 +56,24 @@ class Pictures:
 
 @dataclass(frozen=True)
 class _Panel:
-    """A column of three views; `scale` asks for a bar of colours up to that many mm."""
+    """A column of three views; `scale` asks for a bar of colours up to that many mm.
+
+    `lines` : there is nothing but lines, which few colours show as well
+    """
 
     title: str
     draw: Callable[[_Place, View], None]
     dark: bool = False
     scale: float | None = None
+    lines: bool = False
 
 
 def draw(views: list[View]) -> Pictures:
     """Draw the panels of one pair: those that it has data for."""
     panels = {name: _Panel(PANELS[name], _DRAWERS[name], dark=True) for name in _DARK}
     if all(view.jacobian is not None for view in views):
-        panels |= {name: _Panel(PANELS[name], _DRAWERS[name]) for name in ("grid", "jacobian")}
+        panels["grid"] = _Panel(PANELS["grid"], _grid, lines=True)
+        panels["jacobian"] = _Panel(PANELS["jacobian"], _jacobian)
     if all(view.uncertainty is not None for view in views):
         scale = _scale(views)
         drawer = partial(_uncertainty, scale=scale)
@@ -81,7 +86,7 @@ def draw_levels(views: list[View]) -> Pictures | None:
     count = min(len(view.levels) for view in views)
     titles = [f"Level {n} alone" for n in range(1, count + 1)]
     panels = {
-        f"level-{n}": _Panel(title, partial(_level, number=n))
+        f"level-{n}": _Panel(title, partial(_level, number=n), lines=True)
         for n, title in enumerate(titles, start=1)
     }
     return _sheet(views, panels) if panels else None
@@ -111,7 +116,8 @@ def _sheet(views: list[View], shown: dict[str, _Panel]) -> Pictures:
     image = canvas.pixels()
     starts = {name: n * (width + _GAP) for n, name in enumerate(shown)}
     cut = {name: image[_TITLE:, left : left + width] for name, left in starts.items()}
-    panels = {name: _png(part, _COLOURS) for name, part in cut.items()}
+    colours = {name: _LINE_COLOURS if panel.lines else _COLOURS for name, panel in shown.items()}
+    panels = {name: _png(part, colours[name]) for name, part in cut.items()}
     scales = [panel.scale for panel in shown.values() if panel.scale is not None]
     sheet = _png(image, _SHEET_COLOURS)
     return Pictures(panels, (width, height), sheet, scales[0] if scales else None)
@@ -208,7 +214,9 @@ def _png(pixels: np.ndarray, colours: int) -> bytes:
     """A palette PNG: a third of the size, and no difference that an eye sees."""
     from PIL import Image
 
-    image = Image.fromarray(np.ascontiguousarray(pixels)).quantize(colours, method=2, dither=0)
+    # An octree of few colours loses thin dark lines.
+    method = Image.Quantize.MAXCOVERAGE if colours <= _LINE_COLOURS else Image.Quantize.FASTOCTREE
+    image = Image.fromarray(np.ascontiguousarray(pixels)).quantize(colours, method=method, dither=0)
     buffer = io.BytesIO()
     image.save(buffer, format="png", compress_level=7)
     return buffer.getvalue()
@@ -323,6 +331,4 @@ _DRAWERS = {
     "moving": _moving,
     "fixed": _fixed,
     "warped": _warped,
-    "grid": _grid,
-    "jacobian": _jacobian,
 }

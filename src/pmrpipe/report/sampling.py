@@ -146,7 +146,7 @@ def views_of(
             shown[1] > 0,
             cut.spacing,
             None if uncertainty is None else cut.of(uncertainty),
-            tuple(cut.of_field(*level)[0] for level in levels),
+            tuple(cut.lines_of(*level) for level in levels),
         )
 
     return [view(_Cut.through(*place, box, grid)) for place in VIEWS]
@@ -187,16 +187,29 @@ class _Cut:
     def of_field(self, field: np.ndarray, own: Grid) -> tuple[np.ndarray, np.ndarray]:
         """Moved points (2, rows, columns) in voxels of the slice, and det J, from three planes."""
         first = min(max(self.place - 1, 0), self.grid.shape[self.axis] - 3)
-        slab = [slice(*limits) for limits in self.box]
-        slab[self.axis] = slice(first, first + 3)
-        part = _part(self.grid, slab)
-        moved = sample_points(part, field=(field, own)) - sample_points(part)
+        part, moved = self._displacement(field, own, first, 3)
         middle: list[slice | int] = [slice(None)] * 3
         middle[self.axis] = self.place - first
         jacobian = jacobian_determinant(moved.astype(np.float32), part)[tuple(middle)].T
-        in_voxels = moved[tuple(middle)] @ np.linalg.inv(self.grid.affine[:3, :3]).T
+        return self._lines(moved[tuple(middle)]), jacobian
+
+    def lines_of(self, field: np.ndarray, own: Grid) -> np.ndarray:
+        """Moved points alone."""
+        _, moved = self._displacement(field, own, self.place, 1)
+        return self._lines(moved.squeeze(self.axis))
+
+    def _displacement(
+        self, field: np.ndarray, own: Grid, first: int, planes: int
+    ) -> tuple[Grid, np.ndarray]:
+        slab = [slice(*limits) for limits in self.box]
+        slab[self.axis] = slice(first, first + planes)
+        part = _part(self.grid, slab)
+        return part, sample_points(part, field=(field, own)) - sample_points(part)
+
+    def _lines(self, moved: np.ndarray) -> np.ndarray:
+        in_voxels = moved @ np.linalg.inv(self.grid.affine[:3, :3]).T
         shift = np.stack([in_voxels[..., axis].T for axis in self.plane])
-        return np.indices(shift.shape[1:], dtype=np.float64) + shift, jacobian
+        return np.indices(shift.shape[1:], dtype=np.float64) + shift
 
 
 def _part(grid: Grid, box: list[slice]) -> Grid:

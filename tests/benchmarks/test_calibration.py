@@ -1,0 +1,83 @@
+"""Calibration against the true warps: a registration whose error is known."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pmrpipe.config import parse
+from pmrpipe.plan import Plan
+from pmrpipe.template import template_brain, template_grid
+from pmrpipe.transforms import write_affine, write_field
+from pmrpipe.volume import write_volume
+
+PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "calibration.py"
+MM, PAIR = 8.0, ("sub-03", "sub-04")
+SIGMA = 0.5
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("calibration", PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def scans(benchmark):
+    """True shape and affine of each scan; the affine's estimate is a little off."""
+    off = np.eye(4)
+    off[:3, 3] = 1, -2, 0.5
+    shapes = {key: benchmark.true_shape(2019, int(key[-2:]), 4.0) for key in PAIR}
+    return {key: (shape, shape.matrix @ off) for key, shape in shapes.items()}
+
+
+def test_the_true_displacement_leads_to_the_same_anatomy(benchmark, scans):
+    moving, fixed = (scans[key] for key in PAIR)
+    anatomy = np.random.default_rng(0).uniform(-40, 40, (3, 500)).astype(np.float32)
+    here, there = (
+        benchmark.transform_points(np.linalg.inv(affine), shape.to_subject(anatomy))
+        for shape, affine in (fixed, moving)
+    )
+    found = here + benchmark.true_displacement(here, moving, fixed)
+    assert np.linalg.norm(there - here, axis=0).mean() > 2
+    assert np.linalg.norm(found - there, axis=0).max() < 0.1
+
+
+def test_normal_errors_are_covered_as_often_as_promised(benchmark):
+    error = np.linalg.norm(np.random.default_rng(0).normal(0, SIGMA, (3, 200_000)), axis=0)
+    found = benchmark.coverage(error, np.full(error.shape, np.sqrt(3) * SIGMA))
+    for k, share in benchmark.NOMINAL.items():
+        assert found[f"within_{k}sd"] == pytest.approx(share, abs=3e-3)
+    assert found["factor"] == pytest.approx(1, abs=0.01)
+    half = benchmark.coverage(error, np.full(error.shape, np.sqrt(3) * SIGMA / 2))
+    assert half["factor"] == pytest.approx(2, abs=0.02)
+    assert half["within_2sd"] == found["within_1sd"]
+
+
+def test_a_study_whose_error_is_known(benchmark, scans, tmp_path):
+    keys = {"cohort": "known", "reader": "embedded", "root": str(tmp_path / "data")}
+    keys |= {"results": str(tmp_path), "grid_mm": MM, "methods": ["affine", "pmr"]}
+    keys |= {"embedded": {"subjects": 4, "mm": 4.0}, "uncertainty": 5}
+    split = {"train": ["01", "02"], "test": ["03", "04"]}
+    plan = Plan(parse(keys | {"split": split, "weights": {"pmr": str(tmp_path)}}))
+    results, grid, brain = plan.results, template_grid(MM), template_brain(MM)
+    points = np.indices(grid.shape, dtype=np.float32).reshape(3, -1)
+    points = benchmark.transform_points(grid.affine, points)
+    truth = benchmark.true_displacement(points, *(scans[key] for key in PAIR))
+    noise = np.random.default_rng(1).normal(0, SIGMA, truth.shape)
+    field = (truth + noise).T.reshape(*grid.shape, 3).astype(np.float32)
+    for key in PAIR:
+        write_affine(results.affine(key), scans[key][1])
+        write_volume(results.preproc(key), brain.data, brain.affine, np.float32)
+    write_field(results.field("pmr", *PAIR), field, grid)
+    deviation = np.where(brain.data > 0, np.sqrt(3) * SIGMA, 0)
+    write_volume(results.uncertainty("pmr", *PAIR), deviation, grid.affine, np.float32)
+    found = benchmark.table(plan, every=1).set_index("method")
+    assert list(found.index) == ["pmr", "nominal"]
+    assert found.loc["pmr", "pairs"] == 1
+    for k, share in benchmark.NOMINAL.items():
+        assert found.loc["pmr", f"within_{k}sd"] == pytest.approx(share, abs=0.03)
+    assert found.loc["pmr", "factor"] == pytest.approx(1, abs=0.05)
