@@ -12,9 +12,22 @@ def runtime(minutes):
 
 
 def raw_scan(wildcards):
-    """The scan as it comes, and its mask where the study has one."""
+    """The scan as it comes, and the files that its brain extraction needs."""
     scan = PLAN.scans[wildcards.key]
-    return {"t1w": scan.t1w} | ({"mask": scan.mask} if scan.brain == "mask" else {})
+    return {"t1w": scan.t1w} | extraction_files(scan)
+
+
+def extraction_files(scan):
+    """An existing mask, or the head template and its brain, where they are used."""
+    if scan.brain == "mask":
+        return {"mask": scan.mask}
+    if scan.brain == "template":
+        template = STUDY.head_template
+        return {
+            "head_template": Path(template.head).expanduser(),
+            "brain_template": Path(template.brain).expanduser(),
+        }
+    return {}
 
 
 def raw_labels(wildcards):
@@ -25,13 +38,17 @@ def raw_labels(wildcards):
 
 def brain_options(wildcards, input):
     scan = PLAN.scans[wildcards.key]
-    mask = ["--mask", scan.mask] if scan.brain == "mask" else []
+    files = [
+        word
+        for name, path in extraction_files(scan).items()
+        for word in (f"--{name.replace('_', '-')}", path)
+    ]
     return shown(
         "--state",
         scan.input_state,
         "--method",
         scan.brain,
-        *mask,
+        *files,
         *(["--n4"] if STUDY.bias_correction == "n4" else []),
         *orientation(scan),
         "--threads",

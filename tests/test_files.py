@@ -16,6 +16,7 @@ from pmrpipe.files import (
     read_tsv,
     remove_unfinished,
     write_json,
+    write_rows,
     write_tsv,
 )
 
@@ -75,3 +76,10 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     assert not old.exists()
     assert new.exists()
     assert (tmp_path / "a" / "x.tsv").exists()
+
+
+def test_rows_are_written_as_a_table_is(tmp_path):
+    rows = [{"a": "x", "b": 'said "no"\tand left'}, {"a": "ü"}, {"a": 3, "b": None}]
+    write_rows(tmp_path / "rows.tsv", ("a", "b"), rows)
+    write_tsv(tmp_path / "table.tsv", pd.DataFrame(rows, columns=["a", "b"]))
+    assert (tmp_path / "rows.tsv").read_bytes() == (tmp_path / "table.tsv").read_bytes()

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pmrpipe.errors import InputError
 
 InputState = Literal["head", "brain"]
-BrainMethod = Literal["deepbet", "mask", "nonzero"]
+BrainMethod = Literal["deepbet", "template", "mask", "nonzero"]
 LabelInterpolation = Literal["nearest", "genericLabel"]
 _ORIENTATION = (
     r"^[RL][AP][SI]$|^[RL][SI][AP]$|^[AP][RL][SI]$|^[AP][SI][RL]$|^[SI][RL][AP]$|^[SI][AP][RL]$"
@@ -88,6 +88,15 @@ class Layout(_Section):
         except re.error as error:
             raise ValueError(f"is no regular expression ({error})") from None
         return value
+
+
+class HeadTemplate(_Section):
+    """The template of brain extraction by `template`."""
+
+    head: str | None = Field(None, description="whole T1w head, for brain extraction `template`")
+    brain: str | None = Field(
+        None, description="on its grid, the brain's probability, its mask, or the brain cut out"
+    )
 
 
 class Override(_Section):
@@ -191,6 +200,9 @@ class Study(_Section):
     input_state: InputState = Field("head", description="whole heads, or brains already extracted")
     brain: BrainMethod | None = Field(
         None, description="brain extraction; null: deepbet for heads, nonzero for brains"
+    )
+    head_template: HeadTemplate = Field(
+        default_factory=HeadTemplate, description="what brain extraction `template` registers"
     )
     bias_correction: Literal["none", "n4"] = Field(
         "none", description="n4 corrects the intensity bias of each extracted brain"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +102,19 @@ def write_tsv(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
         sep="\t", index=False, na_rep=MISSING, float_format="%.6g", lineterminator="\n"
     )
     write_text(path, text)
+
+
+def write_rows(
+    path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+) -> None:
+    """Write rows as `write_tsv` does a table, without pandas, which is slow to import."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        cells = (row.get(name) for name in columns)
+        writer.writerow([MISSING if cell is None else cell for cell in cells])
+    write_text(path, text.getvalue())
 
 
 def read_tsv(path: str | os.PathLike[str], required: tuple[str, ...] = ()) -> pd.DataFrame:

@@ -253,9 +253,26 @@ def _prepared(
             image,
             read_image(results.preproc(key)),
             read_affine(results.affine(key)),
+            _doubtful(scan, results, key, say),
         )
         for scan, image, (results, key) in zip(scans, images, places, strict=True)
     ]
+
+
+def _doubtful(scan: Scan, results: Results, key: str, say: Callable[[str], None]) -> str | None:
+    """What the measures of a study's qc.tsv say against a scan; a warning tells it."""
+    import pandas as pd
+
+    from pmrpipe.preprocess.sidecar import sidecar_path
+    from pmrpipe.qc.measures import judged, measure
+    from pmrpipe.volume import read_image, read_mask
+
+    quality = read_json(sidecar_path(results.affine(key)))["Quality"]
+    brain, mask = read_image(results.brain(key)), read_mask(results.mask(key))
+    said = judged(pd.DataFrame([measure(brain, mask, quality)]))["outlier"].iloc[0]
+    if said is not None:
+        say(f"warning: {scan.path}: {said} (docs/quality.md); look whether the result is right")
+    return said
 
 
 def _start(

@@ -48,7 +48,7 @@ def brains(tmp_path_factory) -> tuple[Path, Path]:
     for number, name in ((1, "erste  Aufnahme ä.nii.gz"), (2, "второй 'scan' $HOME;.nii.gz")):
         affine = template.affine.copy()
         affine[:3, 3] += 3 * number
-        affine[:3, :3] *= 1 + 0.03 * number
+        affine[:3, :3] *= 1 - 0.04 * number
         write_volume(folder / "kept" / f"{number}.nii.gz", data, affine)
         (folder / name).symlink_to(folder / "kept" / f"{number}.nii.gz")
         links.append(folder / name)
@@ -167,6 +167,22 @@ def test_a_name_that_is_no_utf8(prepared, brains, tmp_path):
     assert run.returncode == 0, said
     check_whole(tmp_path / "out")
     assert read_json(tmp_path / "out" / "register.json")["moving"] == strange.name
+
+
+def test_a_cut_brain_is_warned_of(brains, together, tmp_path, capsys):
+    """It can be registered, but the user is told; a whole one passes in silence."""
+    whole = nib.load(brains[0])
+    held = np.flatnonzero(np.asarray(whole.dataobj).any(axis=(0, 1)))
+    cut = tmp_path / "cut.nii.gz"
+    nib.save(whole.slicer[:, :, : held[-1] - 2], cut)
+    given = words(cut, brains[1], tmp_path / "out", "--cache", together / "cache")
+    assert main(given) == 0
+    said = capsys.readouterr().err
+    assert f"warning: {cut}: " in said
+    assert f"warning: {brains[1]}" not in said
+    doubtful = read_json(tmp_path / "out" / "register.json")["doubtful"]
+    assert "border_percent high" in doubtful["moving"]
+    assert doubtful["fixed"] is None
 
 
 @contextmanager

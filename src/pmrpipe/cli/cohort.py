@@ -15,9 +15,9 @@ def add_cohort(parser: ArgumentParser) -> None:
 
 
 def run_cohort(options: Namespace) -> None:
-    from pmrpipe.cohort.index import cohort_table, pairs_table
+    from pmrpipe.cohort.index import COHORT_COLUMNS, PAIR_COLUMNS, cohort_rows, pair_rows
     from pmrpipe.config import load, parse
-    from pmrpipe.files import write_json, write_text, write_tsv
+    from pmrpipe.files import write_json, write_rows, write_text
     from pmrpipe.plan import Plan
 
     study = load(options.study)
@@ -29,8 +29,8 @@ def run_cohort(options: Namespace) -> None:
         study = parse(study.model_dump() | values, options.study)
     plan = Plan(study)
     paths = plan.results
-    write_tsv(options.cohort_out or paths.cohort, cohort_table(plan.cohort))
-    write_tsv(options.pairs_out or paths.pairs, pairs_table(plan.pairs))
+    write_rows(options.cohort_out or paths.cohort, COHORT_COLUMNS, cohort_rows(plan.cohort))
+    write_rows(options.pairs_out or paths.pairs, PAIR_COLUMNS, pair_rows(plan.pairs))
     write_json(paths.description, _description(study.cohort))
     write_text(paths.description.with_name(".bidsignore"), "\n".join(_NOT_BIDS) + "\n")
     counts = {name: len(plan.cohort.of(name)) for name in ("train", "validation", "test")}

@@ -16,6 +16,14 @@ def _add_threads(parser: ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1)
 
 
+def _add_extraction(parser: ArgumentParser) -> None:
+    methods = ["deepbet", "template", "mask", "nonzero"]
+    parser.add_argument("--method", choices=methods, default="deepbet")
+    path_argument(parser, "--mask", help="existing brain mask, for --method mask")
+    path_argument(parser, "--head-template", help="whole head, for --method template")
+    path_argument(parser, "--brain-template", help="its brain: probability, mask or cut out")
+
+
 def add_template(parser: ArgumentParser) -> None:
     path_argument(parser, "out", help="template brain, NIfTI")
     path_argument(parser, "preproc", help="template brain whitened like every subject's, NIfTI")
@@ -33,8 +41,7 @@ def add_brain(parser: ArgumentParser) -> None:
     path_argument(parser, "out_mask", help="brain mask on the native grid")
     path_argument(parser, "out_brain", help="brain on the native grid")
     parser.add_argument("--state", choices=["head", "brain"], default="head")
-    parser.add_argument("--method", choices=["deepbet", "mask", "nonzero"], default="deepbet")
-    path_argument(parser, "--mask", help="existing brain mask, for --method mask")
+    _add_extraction(parser)
     parser.add_argument("--n4", action="store_true", help="correct the brain's intensity bias")
     _add_orientation(parser)
     _add_threads(parser)
@@ -50,6 +57,8 @@ def run_brain(options: Namespace) -> None:
         state=options.state,
         method=options.method,
         mask=options.mask,
+        head_template=options.head_template,
+        brain_template=options.brain_template,
         orientation=options.orientation,
         n4=options.n4,
         threads=options.threads,
@@ -150,8 +159,7 @@ def add_preprocess(parser: ArgumentParser) -> None:
     path_argument(parser, "results", help="result folder of the cohort")
     parser.add_argument("--key", required=True, help="sub-X[_ses-Y][_run-N]")
     parser.add_argument("--state", choices=["head", "brain"], default="head")
-    parser.add_argument("--method", choices=["deepbet", "mask", "nonzero"], default="deepbet")
-    path_argument(parser, "--mask", help="existing brain mask, for --method mask")
+    _add_extraction(parser)
     parser.add_argument("--n4", action="store_true", help="correct the brain's intensity bias")
     path_argument(parser, "--labels", help="label map on the native grid")
     parser.add_argument("--interpolation", choices=["nearest", "genericLabel"], default="nearest")
@@ -172,6 +180,8 @@ def run_preprocess(options: Namespace) -> None:
         state=options.state,
         method=options.method,
         mask=options.mask,
+        head_template=options.head_template,
+        brain_template=options.brain_template,
         labels=options.labels,
         interpolation=options.interpolation,
         orientation=options.orientation,

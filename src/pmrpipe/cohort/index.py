@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pmrpipe.cohort.bids import index_bids, index_fmriprep
 from pmrpipe.cohort.pattern import index_freesurfer, index_pattern
@@ -12,9 +11,6 @@ from pmrpipe.cohort.splits import assign, require_known
 from pmrpipe.config import Study
 from pmrpipe.errors import InputError
 from pmrpipe.paths import pair_name
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def index(study: Study) -> Cohort:
@@ -67,11 +63,16 @@ def embedded_truth(root: Path, key: str, ending: str) -> Path:
     return root / "derivatives" / "truth" / key / "anat" / f"{key}_{ending}"
 
 
-def cohort_table(cohort: Cohort) -> pd.DataFrame:
-    """cohort.tsv: one row a scan, left-out ones with their reason; paths as names only."""
-    import pandas as pd
+COHORT_COLUMNS = (
+    *("key", "subject", "session", "t1w", "labels", "mask"),
+    *("input_state", "brain", "split", "excluded"),
+)
+PAIR_COLUMNS = ("moving", "fixed", "name")
 
-    rows = [
+
+def cohort_rows(cohort: Cohort) -> list[dict[str, str | None]]:
+    """cohort.tsv: one row a scan, left-out ones with their reason; paths as names only."""
+    rows: list[dict[str, str | None]] = [
         {
             "key": scan.key,
             "subject": scan.subject,
@@ -82,19 +83,15 @@ def cohort_table(cohort: Cohort) -> pd.DataFrame:
             "input_state": scan.input_state,
             "brain": scan.brain,
             "split": scan.split,
-            "excluded": None,
         }
         for scan in cohort.scans
     ]
     rows += [
         {"key": k, "subject": k.split("_")[0], "excluded": r} for k, r in cohort.excluded.items()
     ]
-    return pd.DataFrame(rows).sort_values("key", kind="stable")
+    return sorted(rows, key=lambda row: str(row["key"]))
 
 
-def pairs_table(pairs: list[tuple[str, str]]) -> pd.DataFrame:
+def pair_rows(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
     """pairs.tsv: moving, fixed, name."""
-    import pandas as pd
-
-    rows = [(moving, fixed, pair_name(moving, fixed)) for moving, fixed in pairs]
-    return pd.DataFrame(rows, columns=["moving", "fixed", "name"])
+    return [{"moving": m, "fixed": f, "name": pair_name(m, f)} for m, f in pairs]

@@ -60,6 +60,9 @@ def brain_method(study: Study, key: str) -> tuple[str, str]:
             override = study.overrides[name]
             state = override.input_state or state
             method = override.brain or method
+    if method == "template" and None in (study.head_template.head, study.head_template.brain):
+        problem = "brain extraction `template` is chosen but has no template"
+        raise InputError(key, problem, "set head_template.head and head_template.brain")
     return state, method or ("deepbet" if state == "head" else "nonzero")
 
 

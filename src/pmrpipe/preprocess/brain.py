@@ -2,13 +2,14 @@
 
 `deepbet` is the learned model of Fisch et al., Computers in Biology and Medicine 179 (2024), MIT;
 its TorchScript weights come in its wheel and are loaded only when their digest is the known one.
+`template` is registration of a head template, see `bytemplate`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +17,10 @@ from pmrpipe.errors import InputError, WorkError
 from pmrpipe.files import sha256
 from pmrpipe.volume import Volume, require_same_grid
 
-METHODS = ("deepbet", "mask", "nonzero")
+if TYPE_CHECKING:
+    from pmrpipe.preprocess.bytemplate import HeadTemplate
+
+METHODS = ("deepbet", "template", "mask", "nonzero")
 # Of deepbet 1.0.2. TorchScript runs code when it is loaded, so nothing else is.
 WEIGHTS = {
     "bbox_model.pt": "39a7b2b5f799faa1391ea97bfcdc0b9299f20d84f2316a4ff8918dc4685e40aa",
@@ -31,6 +35,7 @@ def extract_brain(
     method: str = "deepbet",
     mask: Volume | None = None,
     *,
+    template: HeadTemplate | None = None,
     name: object = "image",
     threads: int = 1,
 ) -> Volume:
@@ -39,15 +44,18 @@ def extract_brain(
     Parameters
     ----------
     image : scan in any orientation
-    method : "deepbet" for whole heads; "mask" takes the given mask as it is; "nonzero", for images
-        that hold the brain alone: the largest component of what is above 0, its holes filled
+    method : "deepbet" or "template" for whole heads; "mask" takes the given mask as it is;
+        "nonzero", for images that hold the brain alone: the largest component of what is above 0,
+        its holes filled
     mask : the given mask, on the grid of the image
+    template : a head and its brain, for "template"
     name : what messages call the image
     threads : of the learned model; its result does not depend on the number of cores
 
     Raises
     ------
-    InputError : the mask is missing or lies on another grid; the image holds more than a brain
+    InputError : the mask or the template is missing; the mask lies on another grid; the image holds
+        more than a brain
     WorkError : no brain is found, or deepbet's weights are missing or not the known ones
     """
     if method == "mask":
@@ -56,8 +64,10 @@ def extract_brain(
         found = _above_zero(image, name)
     elif method == "deepbet":
         found = _deepbet(image, name, threads)
+    elif method == "template":
+        found = _by_template(image, template, name)
     else:
-        raise InputError(name, f"unknown brain extraction {method}", "deepbet, mask or nonzero")
+        raise InputError(name, f"unknown brain extraction {method}", " or ".join(METHODS))
     litres = float(found.sum() * np.prod(image.spacing) * 1e-6)
     if not _LITRES[0] <= litres <= _LITRES[1]:
         problem = f"brain extraction by {method} found {litres:.2f} litres, which is no brain"
@@ -79,6 +89,16 @@ def _given(image: Volume, mask: Volume | None, name: object) -> np.ndarray:
         raise InputError(name, "has no mask", "name one, or choose another brain extraction")
     require_same_grid(mask, image, f"mask of {name}", "its T1w")
     return mask.data > 0
+
+
+def _by_template(image: Volume, template: HeadTemplate | None, name: object) -> np.ndarray:
+    from pmrpipe.preprocess.bytemplate import probability_by_template
+
+    if template is None:
+        raise InputError(
+            name, "has no head template", "name its head and its brain (head_template)"
+        )
+    return solid(probability_by_template(image, template, name=name) > 0.5)
 
 
 def _above_zero(image: Volume, name: object) -> np.ndarray:

@@ -56,8 +56,12 @@ class _BrainInputSpec(BaseInterfaceInputSpec):
     out_mask = traits.Str(mandatory=True, desc="file name of the brain mask")
     out_brain = traits.Str(mandatory=True, desc="file name of the brain")
     state = traits.Enum("head", "brain", usedefault=True, desc="what the scan holds")
-    method = traits.Enum("deepbet", "mask", "nonzero", usedefault=True, desc="brain extraction")
+    method = traits.Enum(
+        "deepbet", "template", "mask", "nonzero", usedefault=True, desc="brain extraction"
+    )
     mask = File(exists=True, desc="existing brain mask on the grid of the scan")
+    head_template = File(exists=True, desc="whole head, for the method template")
+    brain_template = File(exists=True, desc="its brain probability, mask or extracted brain")
     orientation = traits.Str(desc="directions of the voxel axes, for headers that state none")
     n4 = traits.Bool(False, usedefault=True, desc="correct the brain's intensity bias")
     threads = traits.Range(low=1, value=1, usedefault=True, desc="number of threads")

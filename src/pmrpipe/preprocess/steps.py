@@ -33,6 +33,8 @@ def brain(
     state: str = "head",
     method: str = "deepbet",
     mask: Path | None = None,
+    head_template: Path | None = None,
+    brain_template: Path | None = None,
     orientation: str | None = None,
     n4: bool = False,
     threads: int = 1,
@@ -43,21 +45,26 @@ def brain(
     ----------
     state : "head", or "brain" when the scan holds the brain alone: `nonzero` then stands for
         `deepbet`, which knows heads only
-    method : "deepbet", "mask" or "nonzero", see `extract_brain`
+    method : "deepbet", "template", "mask" or "nonzero", see `extract_brain`
     mask : file of an existing mask
+    head_template, brain_template : files of a head and its brain, for "template"
     orientation : directions of the voxel axes, for headers that state none
     n4 : correct the brain's intensity bias
     """
     from pmrpipe.preprocess.bias import without_bias
     from pmrpipe.preprocess.brain import cut_out, extract_brain
+    from pmrpipe.preprocess.bytemplate import read_head_template
     from pmrpipe.preprocess.sidecar import checksums, write_sidecar
     from pmrpipe.volume import Volume, read_image, read_mask, write_volume
 
     image = read_image(t1w, orientation)
     way = "nonzero" if (state, method) == ("brain", "deepbet") else method
     given = None if mask is None else read_mask(mask, orientation)
-    found = extract_brain(image, way, given, name=t1w, threads=threads)
-    sources = [t1w, mask if way == "mask" else None]
+    sources, template = [t1w, mask if way == "mask" else None], None
+    if way == "template" and head_template is not None and brain_template is not None:
+        template = read_head_template(head_template, brain_template)
+        sources += [head_template, brain_template]
+    found = extract_brain(image, way, given, template=template, name=t1w, threads=threads)
     how = {"Method": way, "InputState": state, **checksums(*sources)}
     write_sidecar(out_mask, sources, Type="Brain", **how)
     write_sidecar(out_brain, sources, SkullStripped=True, BiasCorrected=n4, **how)

@@ -23,6 +23,8 @@ def run(
     state: str = "head",
     method: str = "deepbet",
     mask: str | os.PathLike[str] | None = None,
+    head_template: str | os.PathLike[str] | None = None,
+    brain_template: str | os.PathLike[str] | None = None,
     labels: str | os.PathLike[str] | None = None,
     interpolation: str = "nearest",
     orientation: str | None = None,
@@ -40,7 +42,7 @@ def run(
     """
     from pmrpipe.preprocess import steps
 
-    for path in (t1w, mask, labels):
+    for path in (t1w, mask, head_template, brain_template, labels):
         if path is not None and not Path(path).is_file():
             raise InputError(path, "no such file")
     if not results.template.exists():
@@ -49,6 +51,9 @@ def run(
         flow = build(Path(folder), results, key, Path(t1w), mask, labels)
         brain = flow.get_node("brain").inputs
         brain.trait_set(state=state, method=method, n4=n4, threads=threads)
+        for name, path in (("head", head_template), ("brain", brain_template)):
+            if path is not None:
+                brain.trait_set(**{f"{name}_template": _absolute(path)})
         if orientation is not None:
             brain.orientation = orientation
         flow.get_node("affine").inputs.trait_set(seed=seed, threads=threads)

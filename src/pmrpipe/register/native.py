@@ -46,12 +46,14 @@ class PreparedScan:
     """A scan as it came, its brain on the template grid, and how the two are related.
 
     affine : (4, 4), RAS mm, points of the template to points of the scan
+    doubtful : what its quality measures say against it, as in qc.tsv
     """
 
     name: str
     scan: Volume
     preproc: Volume
     affine: np.ndarray
+    doubtful: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,13 @@ def register_native(
         Volume(warped, fixed.scan.affine),
         None if dseg is None else Volume(dseg, fixed.scan.affine),
         jacobian_determinant(forward, fixed.scan.grid),
-        {"moving": moving.name, "fixed": fixed.name, "seconds": seconds, **_quality(shown)},
+        {
+            "moving": moving.name,
+            "fixed": fixed.name,
+            "doubtful": {"moving": moving.doubtful, "fixed": fixed.doubtful},
+            "seconds": seconds,
+            **_quality(shown),
+        },
         shown,
     )
 
