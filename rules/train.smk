@@ -19,7 +19,7 @@ rule train_method:
     benchmark:
         TIMINGS / "train" / "{method}.tsv"
     # Longest, and much waits for it.
-    priority: 1
+    priority: 2
     conda:
         "../envs/pmrpipe.yaml"
     threads: STUDY.threads.training * (1 if gpus() else STUDY.devices)
