@@ -11,11 +11,11 @@ rule register_pairs:
         LOGS / "register" / "{method}" / "{batch}.log",
     benchmark:
         TIMINGS / "register" / "{method}" / "{batch}.tsv"
+    # Before scores and quality pages, which fill the cores while the last pair runs.
+    priority: 1
     conda:
         "../envs/pmrpipe.yaml"
     threads: STUDY.threads.registration
-    # Before scores and quality pages, which fill the cores while the last pair runs.
-    priority: 1
     resources:
         gpu=lambda wildcards: gpus() * int(wildcards.method in PLAN.learned),
         mem_mb=memory(4000),

@@ -118,6 +118,7 @@ def feature_norms(standardise: bool, steps: int = 60) -> tuple[float, float]:
     return sizes[0], sizes[-1]
 
 
+@pytest.mark.slow
 def test_features_collapse_unless_they_are_standardised():
     """The plain squared difference of features has its minimum at features = 0."""
     before, after = feature_norms(standardise=False)

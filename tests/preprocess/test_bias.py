@@ -21,6 +21,7 @@ def unevenness(data: np.ndarray, brain: Volume, mask: np.ndarray) -> float:
     return float(np.log(data[mask] / brain.data[mask]).std())
 
 
+@pytest.mark.slow
 def test_a_smooth_field_is_divided_out(template):
     mask = template.data > 0.3
     data, _ = biased(template)

@@ -96,6 +96,7 @@ def test_bad_configurations_end_in_one_line(
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_inputs_may_be_read_only(workflow: Workflow, brain_dataset: Path) -> None:
     before = sorted((p, p.stat().st_mtime_ns) for p in brain_dataset.rglob("*"))
     words = configured(workflow, brain_dataset, methods=["affine"], pairs={"policy": "to-template"})
