@@ -1,6 +1,7 @@
 """N4: most of a smooth multiplicative field is found and divided out."""
 
 import numpy as np
+import pytest
 
 from pmrpipe.files import read_json
 from pmrpipe.preprocess.bias import without_bias
