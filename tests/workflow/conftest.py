@@ -45,8 +45,7 @@ class Workflow:
 
     def planned(self, *words: str) -> set[str]:
         """Names of the rules that would run."""
-        text = self.run("--dry-run", "--quiet", "rules", *words)
-        text += self.run("--dry-run", *words)
+        text = self.run("--dry-run", *words)
         lines = (line.split() for line in text.splitlines())
         return {w[1].rstrip(":") for w in lines if len(w) > 1 and w[0] in ("rule", "localrule")}
 

@@ -33,19 +33,18 @@ def test_a_bad_scan_is_named_and_excluded(
 ) -> None:
     bad = brain_dataset / "sub-03" / "anat" / "sub-03_T1w.nii.gz"
     bad.write_bytes(bad.read_bytes()[:2000])
-    words = configured(workflow, brain_dataset, labels=table, methods=["affine"])
+    keys = {"labels": table, "methods": ["affine"], "subjects": ["01", "02", "03", "04"]}
+    words = configured(workflow, brain_dataset, **keys)
     text = workflow.run("--keep-going", *words, check=False)
     assert f"pmrpipe: {bad}" in text
     assert 'exclude: {sub-03: "why it is left out"}' in text
     results = workflow.folder / "results" / "mine"
     made = {path.name for path in results.glob("sub-*/anat/*_desc-preproc_T1w.nii.gz")}
-    assert len(made) == 4
-    words = configured(
-        workflow, brain_dataset, labels=table, methods=["affine"], exclude={"03": "cut short"}
-    )
+    assert len(made) == 3
+    words = configured(workflow, brain_dataset, exclude={"03": "cut short"}, **keys)
     workflow.run(*words)
     summary = read_tsv(results / "score" / "summary.tsv").set_index("region")
-    assert summary.loc["all", "pairs"] == 12
+    assert summary.loc["all", "pairs"] == 6
     assert summary.loc["all", "dice_mean"] > 0.8
     page = (results / "report" / "index.html").read_text()
     assert "cut short" in page
@@ -62,6 +61,7 @@ def test_no_labels_and_no_training_with_given_weights(
         methods=["affine", "pmr"],
         network_mm=8,
         weights={"pmr": str(kept)},
+        subjects=["01", "02", "03"],
         pairs={"policy": "to-subject", "subject": "01"},
         fields=False,
     )
@@ -71,7 +71,7 @@ def test_no_labels_and_no_training_with_given_weights(
     assert not list(results.glob("register/pmr/*_to_*/*xfm.nii.gz"))
     assert "Nothing to be done" in workflow.run(*words)
     pairs = read_tsv(results / "score" / "pmr" / "by_pair.tsv")
-    assert len(pairs) == 4
+    assert len(pairs) == 2
     assert pairs["dice"].isna().all()
     assert pairs["ncc"].notna().all()
     assert (pairs["sdlogj"] > 0).all()
