@@ -5,6 +5,7 @@
     python benchmarks/speed.py inference                    antspyx's SyN
     python benchmarks/speed.py warp                         bare grid_sample, memory bandwidth
     python benchmarks/speed.py grids                        a step at 2, 1.5 and 1 mm
+    python benchmarks/speed.py floors                       operations and bytes, and what they need
 
 Prints seconds (medians of things run in turn), peak memory where it matters, and ratios.
 """
@@ -39,6 +40,15 @@ def in_turn(repeats: int, **calls: Callable[[], object]) -> dict[str, float]:
     return {name: statistics.median(found) for name, found in seconds.items()}
 
 
+def operations(call: Callable[[], object]) -> float:
+    """Floating-point operations of the convolutions of one call."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return float(counter.get_total_flops())
+
+
 # -- training step -------------------------------------------------------------------------------
 def step(arguments: argparse.Namespace) -> None:
     """One training step of VxmPairwise's network, by voxelmorph and by our engine."""
@@ -60,7 +70,8 @@ def step(arguments: argparse.Namespace) -> None:
         print(
             f"{engine}: {run['seconds']:.2f} s, {run['gigabytes']:.2f} GB;"
             f" {run['seconds'] / peer['seconds']:.2f} x time,"
-            f" {run['gigabytes'] / peer['gigabytes']:.2f} x memory; loss {run['loss']:.6f}"
+            f" {run['gigabytes'] / peer['gigabytes']:.2f} x memory; loss {run['loss']:.6f};"
+            f" {run['operations'] / 1e9:.0f} GFLOP in convolutions"
         )
 
 
@@ -105,7 +116,8 @@ def one_step(arguments: argparse.Namespace) -> None:
     first = train()
     seconds = in_turn(3, step=train)["step"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"seconds": seconds, "gigabytes": peak, "loss": first}))
+    run = {"seconds": seconds, "gigabytes": peak, "loss": first}
+    print(json.dumps(run | {"operations": operations(train)}))
 
 
 # -- local correlation ---------------------------------------------------------------------------
@@ -230,6 +242,57 @@ def grids(arguments: argparse.Namespace) -> None:
         print(f"{mm:g} mm, {'x'.join(map(str, shape))}: {seconds:.2f} s, {seconds / first:.1f} x")
 
 
+# -- floors --------------------------------------------------------------------------------------
+def floors(arguments: argparse.Namespace) -> None:
+    """What the machine could do at best, beside what is measured; two threads, float32.
+
+    The best are a product of two large matrices and a copy of memory. Counted are the operations
+    of convolutions, and for what has none the bytes of its inputs and outputs, each moved once.
+    """
+    import torch
+
+    from pmrpipe.losses.similarity import local_correlation
+    from pmrpipe.methods.registry import build, spec
+    from pmrpipe.spatial.warp import warp
+
+    torch.set_num_threads(2)
+    square, block = torch.rand(2048, 2048), torch.rand(2**26)
+    best = in_turn(arguments.repeats, product=lambda: square @ square, copy=lambda: block.clone())
+    per_second = 2 * 2048**3 / best["product"]
+    bytes_per_second = 2 * 4 * block.numel() / best["copy"]
+    print(f"best: {per_second / 1e9:.0f} GFLOP/s, {bytes_per_second / 1e9:.1f} GB/s\n")
+    print("| what | floor | measured, s | ratio |\n|---|---|---|---|")
+    small = [torch.rand(1, 1, 80, 96, 88) for _ in range(2)]
+    network = build(spec("pmr"), 2.0)
+
+    def infer() -> None:
+        with torch.no_grad():
+            network.eval().deform(*small)
+
+    def train() -> None:
+        network.zero_grad()
+        network.objective(*small)["total"].backward()
+
+    for name, call in {"`pmr` at 2 mm, inference": infer, "the same, training step": train}.items():
+        needed, seconds = operations(call), in_turn(arguments.repeats, call=call)["call"]
+        floor = needed / per_second
+        row = f"{needed / 1e9:.0f} GFLOP: {floor:.2f} s | {seconds:.2f} | {seconds / floor:.1f}"
+        print(f"| {name} | {row} |")
+    image, displacement = torch.rand(1, 1, *SHAPE), torch.randn(1, 3, *SHAPE)
+    leaf = image.clone().requires_grad_()
+    calls = {
+        "warp, 160x192x160": (5, lambda: warp(image, displacement)),
+        "local correlation, forward and backward": (
+            3, lambda: local_correlation(leaf, displacement[:, :1], 9).backward(),
+        ),
+    }  # fmt: skip
+    for name, (passes, call) in calls.items():
+        moved, seconds = 4 * passes * image.numel(), in_turn(arguments.repeats, call=call)["call"]
+        floor = moved / bytes_per_second
+        row = f"{moved / 1e6:.0f} MB: {floor:.3f} s | {seconds:.2f} | {seconds / floor:.0f}"
+        print(f"| {name} | {row} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(required=True)
@@ -240,6 +303,7 @@ def main() -> None:
         "inference": inference,
         "warp": warping,
         "grids": grids,
+        "floors": floors,
     }.items():
         verb = verbs.add_parser(name, help=run.__doc__)
         verb.set_defaults(run=run)

@@ -36,24 +36,24 @@ def raw_labels(wildcards):
     return {"labels": scan.labels, "t1w": scan.t1w}
 
 
-def brain_options(wildcards, input):
-    scan = PLAN.scans[wildcards.key]
+def brain_options(wildcards):
+    return shown(*extraction(wildcards.key), "--threads", STUDY.threads.brain)
+
+
+def scan_options(wildcards):
+    return shown(*extraction(wildcards.key), "--threads", STUDY.threads.affine)
+
+
+def extraction(key):
+    """How the brain of a scan is extracted."""
+    scan = PLAN.scans[key]
     files = [
         word
         for name, path in extraction_files(scan).items()
         for word in (f"--{name.replace('_', '-')}", path)
     ]
-    return shown(
-        "--state",
-        scan.input_state,
-        "--method",
-        scan.brain,
-        *files,
-        *(["--n4"] if STUDY.bias_correction == "n4" else []),
-        *orientation(scan),
-        "--threads",
-        STUDY.threads.brain,
-    )
+    n4 = ["--n4"] if STUDY.bias_correction == "n4" else []
+    return ["--state", scan.input_state, "--method", scan.brain, *files, *n4, *orientation(scan)]
 
 
 def orientation(scan):

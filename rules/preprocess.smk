@@ -23,106 +23,139 @@ rule template:
         "python -m pmrpipe template {output.brain:q} {output.preproc:q} --mm {params.mm} 2> {log:q}"
 
 
-rule brain:
-    # Brain mask and brain on the scan's own grid.
-    input:
-        unpack(raw_scan),
-    output:
-        mask=P.mask("{key}", "{folder}"),
-        brain=P.brain("{key}", "{folder}"),
-    log:
-        LOGS / "brain" / "{folder}" / "{key}.log",
-    benchmark:
-        TIMINGS / "brain" / "{folder}" / "{key}.tsv"
-    conda:
-        "../envs/pmrpipe.yaml"
-    threads: STUDY.threads.brain
-    resources:
-        mem_mb=memory(5000),
-        runtime=runtime(20),
-    params:
-        options=brain_options,
-        source=PLAN.digest("pmrpipe.preprocess.steps:brain"),
-    shell:
-        "python -m pmrpipe brain {input.t1w:q} {output.mask:q} {output.brain:q}"
-        " {params.options} 2> {log:q}"
+if STUDY.preprocessing == "whole":
 
+    rule preprocess_scan:
+        # The four steps of a scan in one job: the same bytes, a quarter of the jobs.
+        input:
+            unpack(raw_scan),
+            template=P.template,
+        output:
+            mask=P.mask("{key}", "{folder}"),
+            brain=P.brain("{key}", "{folder}"),
+            resampled=P.resampled("{key}", "{folder}"),
+            mat=P.affine("{key}", "{folder}"),
+            sidecar=P.affine("{key}", "{folder}").with_suffix(".json"),
+            preproc=P.preproc("{key}", "{folder}"),
+        log:
+            LOGS / "preprocess" / "{folder}" / "{key}.log",
+        benchmark:
+            TIMINGS / "preprocess" / "{folder}" / "{key}.tsv"
+        conda:
+            "../envs/pmrpipe.yaml"
+        threads: STUDY.threads.affine
+        resources:
+            mem_mb=memory(5000),
+            runtime=runtime(30),
+        params:
+            root=P.root,
+            mm=STUDY.grid_mm,
+            seed=STUDY.seed,
+            options=scan_options,
+            source=PLAN.digest("pmrpipe.preprocess.workflow"),
+        shell:
+            "python -m pmrpipe preprocess {input.t1w:q} {params.root:q} --key {wildcards.key}"
+            " --mm {params.mm} --seed {params.seed} {params.options} 2> {log:q}"
 
-rule resample:
-    # The brain with isotropic voxels, in subject space.
-    input:
-        P.brain("{key}", "{folder}"),
-    output:
-        P.resampled("{key}", "{folder}"),
-    log:
-        LOGS / "resample" / "{folder}" / "{key}.log",
-    benchmark:
-        TIMINGS / "resample" / "{folder}" / "{key}.tsv"
-    conda:
-        "../envs/pmrpipe.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(2000),
-        runtime=runtime(10),
-    params:
-        mm=STUDY.grid_mm,
-        source=PLAN.digest("pmrpipe.preprocess.steps:resample"),
-    shell:
-        "python -m pmrpipe resample {input:q} {output:q} --mm {params.mm} 2> {log:q}"
+else:
 
+    rule brain:
+        # Brain mask and brain on the scan's own grid.
+        input:
+            unpack(raw_scan),
+        output:
+            mask=P.mask("{key}", "{folder}"),
+            brain=P.brain("{key}", "{folder}"),
+        log:
+            LOGS / "brain" / "{folder}" / "{key}.log",
+        benchmark:
+            TIMINGS / "brain" / "{folder}" / "{key}.tsv"
+        conda:
+            "../envs/pmrpipe.yaml"
+        threads: STUDY.threads.brain
+        resources:
+            mem_mb=memory(5000),
+            runtime=runtime(20),
+        params:
+            options=brain_options,
+            source=PLAN.digest("pmrpipe.preprocess.steps:brain"),
+        shell:
+            "python -m pmrpipe brain {input.t1w:q} {output.mask:q} {output.brain:q}"
+            " {params.options} 2> {log:q}"
 
-rule affine:
-    # Affine normalisation to the template, with its quality.
-    input:
-        brain=P.resampled("{key}", "{folder}"),
-        template=P.template,
-    output:
-        mat=P.affine("{key}", "{folder}"),
-        sidecar=P.affine("{key}", "{folder}").with_suffix(".json"),
-    log:
-        LOGS / "affine" / "{folder}" / "{key}.log",
-    benchmark:
-        TIMINGS / "affine" / "{folder}" / "{key}.tsv"
-    conda:
-        "../envs/pmrpipe.yaml"
-    threads: STUDY.threads.affine
-    resources:
-        mem_mb=memory(2000),
-        runtime=runtime(20),
-    params:
-        seed=STUDY.seed,
-        threads=STUDY.threads.affine,
-        source=PLAN.digest("pmrpipe.preprocess.steps:affine"),
-    shell:
-        "python -m pmrpipe affine {input.brain:q} {input.template:q} {output.mat:q}"
-        " {output.sidecar:q} --subject {wildcards.key} --seed {params.seed}"
-        " --threads {params.threads} 2> {log:q}"
+    rule resample:
+        # The brain with isotropic voxels, in subject space.
+        input:
+            P.brain("{key}", "{folder}"),
+        output:
+            P.resampled("{key}", "{folder}"),
+        log:
+            LOGS / "resample" / "{folder}" / "{key}.log",
+        benchmark:
+            TIMINGS / "resample" / "{folder}" / "{key}.tsv"
+        conda:
+            "../envs/pmrpipe.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory(2000),
+            runtime=runtime(10),
+        params:
+            mm=STUDY.grid_mm,
+            source=PLAN.digest("pmrpipe.preprocess.steps:resample"),
+        shell:
+            "python -m pmrpipe resample {input:q} {output:q} --mm {params.mm} 2> {log:q}"
 
+    rule affine:
+        # Affine normalisation to the template, with its quality.
+        input:
+            brain=P.resampled("{key}", "{folder}"),
+            template=P.template,
+        output:
+            mat=P.affine("{key}", "{folder}"),
+            sidecar=P.affine("{key}", "{folder}").with_suffix(".json"),
+        log:
+            LOGS / "affine" / "{folder}" / "{key}.log",
+        benchmark:
+            TIMINGS / "affine" / "{folder}" / "{key}.tsv"
+        conda:
+            "../envs/pmrpipe.yaml"
+        threads: STUDY.threads.affine
+        resources:
+            mem_mb=memory(2000),
+            runtime=runtime(20),
+        params:
+            seed=STUDY.seed,
+            threads=STUDY.threads.affine,
+            source=PLAN.digest("pmrpipe.preprocess.steps:affine"),
+        shell:
+            "python -m pmrpipe affine {input.brain:q} {input.template:q} {output.mat:q}"
+            " {output.sidecar:q} --subject {wildcards.key} --seed {params.seed}"
+            " --threads {params.threads} 2> {log:q}"
 
-rule whiten:
-    # T1w from native to the template grid in one resampling, z-scored into [0, 1].
-    input:
-        brain=P.brain("{key}", "{folder}"),
-        mask=P.mask("{key}", "{folder}"),
-        xfm=P.affine("{key}", "{folder}"),
-        template=P.template,
-    output:
-        P.preproc("{key}", "{folder}"),
-    log:
-        LOGS / "whiten" / "{folder}" / "{key}.log",
-    benchmark:
-        TIMINGS / "whiten" / "{folder}" / "{key}.tsv"
-    conda:
-        "../envs/pmrpipe.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(2000),
-        runtime=runtime(10),
-    params:
-        source=PLAN.digest("pmrpipe.preprocess.steps:whiten"),
-    shell:
-        "python -m pmrpipe whiten {input.brain:q} {input.mask:q} {input.xfm:q} {input.template:q}"
-        " {output:q} 2> {log:q}"
+    rule whiten:
+        # T1w from native to the template grid in one resampling, z-scored into [0, 1].
+        input:
+            brain=P.brain("{key}", "{folder}"),
+            mask=P.mask("{key}", "{folder}"),
+            xfm=P.affine("{key}", "{folder}"),
+            template=P.template,
+        output:
+            P.preproc("{key}", "{folder}"),
+        log:
+            LOGS / "whiten" / "{folder}" / "{key}.log",
+        benchmark:
+            TIMINGS / "whiten" / "{folder}" / "{key}.tsv"
+        conda:
+            "../envs/pmrpipe.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory(2000),
+            runtime=runtime(10),
+        params:
+            source=PLAN.digest("pmrpipe.preprocess.steps:whiten"),
+        shell:
+            "python -m pmrpipe whiten {input.brain:q} {input.mask:q} {input.xfm:q} {input.template:q}"
+            " {output:q} 2> {log:q}"
 
 
 rule labels:

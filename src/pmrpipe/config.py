@@ -221,6 +221,11 @@ class Study(_Section):
     )
     split: Split = Field(default_factory=Split, description="who trains and who is tested")
     pairs: Pairs = Field(default_factory=Pairs, description="which pairs are registered")
+    preprocessing: Literal["stepwise", "whole"] = Field(
+        "stepwise",
+        description="jobs of a scan: each step one, which can be rerun alone; or all of them in "
+        "one, for thousands of scans (`threads.affine` holds for it)",
+    )
     grid_mm: float = Field(1.0, gt=0, le=8, description="voxel size of the template grid, mm")
     methods: list[str] = Field(
         default_factory=lambda: ["affine", "syn", "pmr", "pmr-cc"],

@@ -106,6 +106,13 @@ def test_integration_of_a_linear_velocity_is_the_matrix_exponential():
     assert difference.abs().max() < 0.01
 
 
+def test_midpoint_steps_need_fewer_squarings():
+    velocity = smooth((24, 26, 25), 3.0)
+    best = integrate(velocity, 12)
+    euler, midpoint = (integrate(velocity, 4, midpoint=way) - best for way in (False, True))
+    assert inner(midpoint, 4).abs().max() < 0.2 * inner(euler, 4).abs().max()
+
+
 def test_integration_of_minus_v_is_the_inverse():
     velocity = smooth((24, 26, 25), 2.0)
     there, back = integrate(velocity), integrate(-velocity)
@@ -138,6 +145,14 @@ def test_inverse_undoes_and_is_undone():
     inverse = invert(field)
     assert inner(compose(field, inverse), 3).abs().max() < 1e-3
     assert inner(compose(inverse, field), 3).abs().max() < 0.1
+
+
+def test_a_map_that_is_no_contraction_is_inverted_too():
+    """It stretches by 2.6, so that undamped iteration diverges."""
+    stretch, shape = np.diag([2.6, 0.7, 1.0]), (21, 22, 20)
+    found = invert(linear_field(stretch - np.eye(3), shape))
+    expected = linear_field(np.linalg.inv(stretch) - np.eye(3), shape)
+    assert inner(found - expected, 5).abs().max() < 1e-3
 
 
 def test_jacobian_of_a_linear_map_is_its_determinant():

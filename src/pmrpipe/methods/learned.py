@@ -35,13 +35,16 @@ class LearnedMethod(nn.Module):
         return grid if self.network_mm is None else grid.rescaled(self.network_mm)
 
     def predict(self, moving: Tensor, fixed: Tensor) -> Any:
-        """What the network says, float32; its convolutions run in `precision`, if one is set."""
+        """What the network says, float32."""
+        return self.in_precision(self.network, moving, fixed)
+
+    def in_precision(self, part: Callable[..., Any], *inputs: Tensor) -> Any:
+        """What a part of the network says, float32; it runs in `precision`, if one is set."""
         if self.precision is None:
-            return self.network(moving, fixed)
-        channels_last = {"memory_format": torch.channels_last_3d}
-        moving, fixed = (image.contiguous(**channels_last) for image in (moving, fixed))
-        with torch.autocast(moving.device.type, self.precision):
-            return _float32(self.network(moving, fixed))
+            return part(*inputs)
+        inputs = tuple(x.contiguous(memory_format=torch.channels_last_3d) for x in inputs)
+        with torch.autocast(inputs[0].device.type, self.precision):
+            return _float32(part(*inputs))
 
     def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
         """Named terms; "total" is minimised, the others are logged."""

@@ -1,108 +1,164 @@
-"""Instance optimisation: from a network's answer on, the pair's own velocity is optimised.
+"""Instance optimisation: from a method's answer on, the pair's own warp is optimised.
 
-Source: the idea of Balakrishnan et al., TMI 38 (2019) (a network's answer as the start of an
-optimisation), here coarse to fine on the velocity, so that the result stays diffeomorphic.
+The idea of Balakrishnan et al., TMI 38 (2019): a network's answer is the start of an
+optimisation. The warp grows by composition with the exponentials of small smooth velocities, as
+in LDDMM's flows and in the greedy algorithms of ANTs and FireANTs (Christensen et al., TIP 5
+(1996); Avants et al., MedIA 12 (2008)): phi <- phi ∘ (id + v). That costs two warps a step,
+where the gradient through scaling and squaring costs twelve and more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pmrpipe.losses.regularity import squared_gradient
 from pmrpipe.losses.similarity import local_correlation
 from pmrpipe.methods.base import Deformation
-from pmrpipe.spatial.integrate import compose, integrate
+from pmrpipe.spatial.integrate import compose
+from pmrpipe.spatial.jacobian import gradient, jacobian_determinant
 from pmrpipe.spatial.resize import resize_displacement, resize_image
+from pmrpipe.spatial.smooth import smoothed
 from pmrpipe.spatial.warp import warp
 from pmrpipe.volume import Grid
 
-# Steps without progress after which a level ends, and the progress that counts.
-_PATIENCE, _PROGRESS = 10, 1e-4
+# Steps over which the similarity must have risen, and by how much; else a level ends.
+_PATIENCE, _PROGRESS = 8, 5e-4
+# Decay of the means of the gradient and of its square, as in Adam.
+_MOMENTUM, _MEMORY = 0.9, 0.99
+# Updates longer than this many typical ones are shortened, so that no voxel runs ahead.
+_LONGEST = 3.0
+# Rounds of smoothing after which a field that still folds is left as it is.
+_MOST_ROUNDS = 50
+
+Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Refinement:
     """How a pair is optimised.
 
-    steps : of Adam on each level
+    steps : most steps on each level
     mm : voxel size of each level, coarse to fine
-    learning_rate : voxels
+    rate : typical length of an update, voxels
     window : edge of the local correlation's cube, voxels
-    smooth : weight of the mean squared gradient of the velocity
-    squarings : of scaling and squaring
+    fluid, elastic : deviation, voxels, of the Gaussian that smooths each update, and of the one
+        that smooths the whole displacement after it: the prior
     """
 
-    steps: int = 50
-    mm: tuple[float, ...] = (6.0, 3.0)
-    learning_rate: float = 0.05
+    steps: int = 40
+    mm: tuple[float, ...] = (8.0, 4.0, 2.0)
+    rate: float = 0.3
     window: int = 5
-    smooth: float = 0.3
-    squarings: int = 6
+    fluid: float = 1.0
+    elastic: float = 0.7
 
 
 class Refined:
     """A method followed by instance optimisation."""
 
-    def __init__(self, method: Any, plan: Refinement) -> None:
-        self.method, self.plan = method, plan
+    def __init__(self, method: Any, plan: Refinement, tell: Tell | None = None) -> None:
+        self.method, self.plan, self.tell = method, plan, tell
 
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         """Register (1, 1, X, Y, Z) images; the result lies on the finest level's grid."""
-        return refine(moving, fixed, grid, self.method.register(moving, fixed, grid), self.plan)
+        start = self.method.register(moving, fixed, grid)
+        return refine(moving, fixed, grid, start, self.plan, self.tell)
 
 
+@torch.no_grad()
 def refine(
-    moving: Tensor, fixed: Tensor, grid: Grid, start: Deformation, plan: Refinement
+    moving: Tensor,
+    fixed: Tensor,
+    grid: Grid,
+    start: Deformation,
+    plan: Refinement,
+    tell: Tell | None = None,
 ) -> Deformation:
-    """Optimise the velocity of `start` level by level; on one thread the same bits every time.
+    """Optimise the displacement of `start` level by level; the same bits every time.
 
-    A start without a velocity stays as it is, and a velocity of its own is put before it. The
-    best velocity of each level is kept, so that no level ends worse than it began.
+    No level ends less similar than it began, and where the start does not fold the result does
+    not fold either. `tell` is called with the steps done and the most that there can be.
 
     Parameters
     ----------
     moving, fixed : (1, 1, X, Y, Z) on `grid`, in [0, 1]
     """
-    velocity, base = start.velocity, None if start.velocity is not None else start.displacement
-    if velocity is None:
-        velocity = torch.zeros_like(start.displacement)
-    displacement, inner = start.displacement, start.grid
-    for mm in plan.mm:
+    found, inner = start.displacement, start.grid
+    for number, mm in enumerate(plan.mm):
         inner = grid.rescaled(mm)
-        images = [resize_image(image, inner.shape) for image in (moving, fixed)]
-        first = resize_displacement(velocity, inner.shape)
-        before = None if base is None else resize_displacement(base, inner.shape)
-        velocity = _level(*images, first, before, plan)
-        displacement = _map(velocity, before, plan)
-    return Deformation(displacement, inner, velocity if base is None else None)
+        images = (resize_image(image, inner.shape) for image in (moving, fixed))
+        first = resize_displacement(found, inner.shape)
 
+        def told(step: int, before: int = number * plan.steps) -> None:
+            if tell is not None:
+                tell(before + step, plan.steps * len(plan.mm))
 
-def _map(velocity: Tensor, before: Tensor | None, plan: Refinement) -> Tensor:
-    displacement = integrate(velocity, plan.squarings)
-    return displacement if before is None else compose(before, displacement)
+        found = unfolded(_level(*images, first, plan, told), plan.elastic)
+    return Deformation(found, inner)
 
 
 def _level(
-    moving: Tensor, fixed: Tensor, first: Tensor, before: Tensor | None, plan: Refinement
+    moving: Tensor, fixed: Tensor, first: Tensor, plan: Refinement, tell: Callable[[int], None]
 ) -> Tensor:
-    velocity = first.clone().requires_grad_()
-    optimiser = torch.optim.Adam([velocity], lr=plan.learning_rate)
-    best, kept, since = float("inf"), first, 0
-    with torch.enable_grad():
-        for step in range(plan.steps + 1):
-            warped = warp(moving, _map(velocity, before, plan))
-            loss = 1 - local_correlation(fixed, warped, plan.window)
-            loss = loss + plan.smooth * squared_gradient(velocity)
-            since = 0 if float(loss.detach()) < best - _PROGRESS else since + 1
-            if float(loss.detach()) < best:
-                best, kept = float(loss.detach()), velocity.detach().clone()
-            if step == plan.steps or since >= _PATIENCE:
-                break
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+    """The displacement of the highest local correlation on the way."""
+    displacement = kept = first
+    slow, square = torch.zeros_like(first), 0.0
+    reached: list[float] = []
+    for step in range(1, plan.steps + 2):
+        warped = warp(moving, displacement)
+        similarity, slope = _ascent(fixed, warped, plan.window)
+        if similarity > max(reached, default=float("-inf")):
+            kept = displacement
+        reached.append(similarity)
+        stuck = step > _PATIENCE and similarity < reached[-1 - _PATIENCE] + _PROGRESS
+        if step > plan.steps or stuck:
+            break
+        force = smoothed(gradient(warped)[:, 0] * slope, plan.fluid)
+        slow = _MOMENTUM * slow + (1 - _MOMENTUM) * force
+        square = _MEMORY * square + (1 - _MEMORY) * float(force.square().sum(1).mean())
+        typical = (square / (1 - _MEMORY**step)) ** 0.5
+        if typical == 0:
+            break  # Nothing to align: an empty image, or a perfect match.
+        update = slow / ((1 - _MOMENTUM**step) * typical)
+        length = update.square().sum(1, keepdim=True).sqrt()
+        update = update * (plan.rate / (1 + length / _LONGEST))
+        displacement = smoothed(compose(displacement, update), plan.elastic)
+        tell(step)
     return kept
+
+
+def _ascent(fixed: Tensor, warped: Tensor, window: int) -> tuple[float, Tensor]:
+    """Local correlation and its derivative by the warped image, (B, 1, X, Y, Z)."""
+    with torch.enable_grad():
+        leaf = warped.detach().requires_grad_()
+        similarity = local_correlation(fixed, leaf, window)
+        (slope,) = torch.autograd.grad(similarity, leaf)
+    return float(similarity.detach()), slope
+
+
+def unfolded(displacement: Tensor, deviation: float) -> Tensor:
+    """Smoothed until its Jacobian determinant is positive at every voxel."""
+    for _ in range(_MOST_ROUNDS):
+        if float(jacobian_determinant(displacement).min()) > 0:
+            break
+        displacement = smoothed(displacement, deviation or 1.0)
+    return displacement
+
+
+class Greedy:
+    """Instance optimisation from the affine normalisation, with no network before it.
+
+    `seed` is there for the interface: nothing is drawn. The others are fields of `Refinement`.
+    """
+
+    def __init__(self, seed: int = 2019, **plan: Any) -> None:
+        self.plan = Refinement(**plan)
+
+    def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """Register (1, 1, X, Y, Z) images; the result lies on the finest level's grid."""
+        start = Deformation(fixed.new_zeros(1, 3, *grid.shape), grid)
+        return refine(moving, fixed, grid, start, self.plan)

@@ -1,0 +1,180 @@
+"""pmr-plus: multilayer probabilistic regularisation carried on, coarse to fine and symmetric.
+
+As in PMR (Liu et al., MICCAI 2019) every level of a feature pyramid has a probabilistic model of a
+velocity and a term of its own in the loss. Different are
+
+- the order: a level sees features that the coarser levels' velocities have aligned, and adds what
+  they left (Ranjan & Black, CVPR 2017; Mok & Chung, MICCAI 2020);
+- the symmetry: both images are warped half-way, and exchanging them inverts the result (Avants et
+  al., MedIA 12 (2008); Honkamaa & Marttinen, MELBA 2 (2024)).
+
+With a_l = exp(v_l / 2) of level l, level 1 the coarsest, moving is sampled at
+a_1 ∘ ... ∘ a_L ∘ a_L ∘ ... ∘ a_1, whose inverse has -v_l in place of v_l.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pmrpipe.losses.likelihood import Likelihood
+from pmrpipe.losses.variational import FACTORS, kullback_leibler
+from pmrpipe.methods.base import Deformation
+from pmrpipe.methods.learned import LearnedMethod, each_alone, sample
+from pmrpipe.networks.blocks import prepared
+from pmrpipe.networks.pyramid import PyramidNetwork
+from pmrpipe.spatial.integrate import compose, integrate
+from pmrpipe.spatial.resize import (
+    crop,
+    pad_to_multiple,
+    resize_displacement,
+    resize_image,
+)
+from pmrpipe.spatial.warp import warp
+from pmrpipe.volume import Grid
+
+
+@dataclass
+class Step:
+    """What one level adds; all in voxels of its grid, (B, C, x, y, z).
+
+    velocity : the draw or the mean that was used
+    features : those of moving and fixed, warped half-way by all levels up to this one
+    halfway : displacements from the middle to moving and to fixed, up to this level
+    """
+
+    mean: Tensor
+    log_variance: Tensor | None
+    velocity: Tensor
+    features: tuple[Tensor, Tensor]
+    halfway: tuple[Tensor, Tensor]
+
+
+class PMRPlus(LearnedMethod):
+    """Network and objective.
+
+    Parameters
+    ----------
+    network : arguments of `PyramidNetwork`
+    image, feature : arguments of `Likelihood` for the images and for every level's features
+    prior : lambda of the prior's precision, of each level with a head, finest first
+    feature_weight : lambda_l of Eq. 5, the same for all levels
+    window : edge of the cube (voxels, odd) within which the network's input is standardised
+    squarings : of scaling and squaring of each level's half velocity
+    """
+
+    probabilistic = True
+
+    def __init__(
+        self,
+        network: dict[str, Any] | None = None,
+        image: dict[str, Any] | None = None,
+        feature: dict[str, Any] | None = None,
+        prior: Sequence[float] = (150.0, 150.0, 150.0, 150.0),
+        feature_weight: float = 0.1,
+        window: int = 5,
+        factors: str = "implemented",
+        squarings: int = 4,
+        network_mm: float | None = None,
+    ) -> None:
+        super().__init__(network_mm)
+        self.network = PyramidNetwork(**(network or {}))
+        self.image = Likelihood(**(image or {}), factors=factors)
+        self.feature = Likelihood(**(feature or {}), factors=factors)
+        if len(prior) != len(self.network.heads):
+            raise ValueError(f"{len(prior)} priors for {len(self.network.heads)} heads")
+        self.prior, self.factors = tuple(prior), FACTORS[factors]
+        self.feature_weight, self.window, self.squarings = feature_weight, window, squarings
+
+    # -- the levels ---------------------------------------------------------------------------
+    def steps(
+        self, moving: Tensor, fixed: Tensor, draw: Callable[[Tensor, Tensor], Tensor] | None = None
+    ) -> list[Step]:
+        """All levels, coarsest first, for padded images; `draw` samples, None takes the mean."""
+        images = prepared(torch.cat([moving, fixed]), self.window, self.network.multiple)
+        features = [f.chunk(2) for f in self.in_precision(self.network.pyramid, images)]
+        there: Tensor | None = None
+        back: Tensor | None = None
+        found = []
+        for head, (m, f) in reversed(
+            list(zip(self.network.heads, features[self.network.finest :], strict=True))
+        ):
+            if there is not None and back is not None:
+                there, back = (resize_displacement(u, m.shape[2:]) for u in (there, back))
+                aligned = warp(m, there), warp(f, back)
+            else:
+                aligned = m, f
+            mean, log_variance = self.in_precision(head, *aligned)
+            velocity = mean if draw is None or log_variance is None else draw(mean, log_variance)
+            forth, hence = (
+                integrate(v, self.squarings, midpoint=True) for v in (velocity / 2, -velocity / 2)
+            )
+            there = forth if there is None else compose(there, forth)
+            back = hence if back is None else compose(back, hence)
+            found.append(Step(mean, log_variance, velocity, (m, f), (there, back)))
+        return found
+
+    def whole(self, velocities: Sequence[Tensor], image: Tensor) -> Tensor:
+        """Displacement on the grid of `image` of the levels' velocities, coarsest first."""
+        shape = [-(-n // self.network.multiple) * self.network.multiple for n in image.shape[2:]]
+        finest = velocities[-1].shape[2:]
+        halves = [resize_displacement(integrate(v / 2, self.squarings), finest) for v in velocities]
+        total = halves[0]
+        for half in [*halves[1:], *reversed(halves)]:
+            total = compose(half, total)
+        return crop(resize_displacement(total, shape), image.shape[2:])
+
+    # -- inference ----------------------------------------------------------------------------
+    def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, None]:
+        """Displacement of the posterior means, on the images' grid."""
+        return self.whole([step.mean for step in self.steps(moving, fixed)], moving), None
+
+    @torch.no_grad()
+    def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """Both directions from one pass."""
+        inner = self.grid(grid)
+        images = [resize_image(image, inner.shape) for image in (moving, fixed)]
+        means = [step.mean for step in self.steps(*images)]
+        backward = self.whole([-mean for mean in means], images[0])
+        return Deformation(self.whole(means, images[0]), inner, backward=backward)
+
+    def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
+        """Draws level by level: each sees what the coarser draws aligned."""
+
+        def draw(generator: torch.Generator) -> Tensor:
+            steps = self.steps(moving, fixed, lambda mean, var: sample(mean, var, generator))
+            return self.whole([step.velocity for step in steps], moving)
+
+        return draw
+
+    def contributions(self, moving: Tensor, fixed: Tensor) -> list[Tensor]:
+        """Displacement on the images' grid that each level's mean alone gives, finest first."""
+        means = [step.mean for step in self.steps(moving, fixed)]
+        return [self.whole(alone, moving) for alone in each_alone(means)][::-1]
+
+    # -- training -----------------------------------------------------------------------------
+    def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
+        """Eq. 5 of PMR with images and features compared half-way."""
+        terms: dict[str, Tensor] = {}
+        total = moving.new_zeros(())
+        steps = self.steps(moving, fixed, sample)
+        for step, prior in zip(reversed(steps), self.prior, strict=True):
+            number = len(terms) // 2 + self.network.finest + 1
+            divergence = sum(
+                kullback_leibler(step.mean, step.log_variance, prior, self.factors).values()
+            )
+            m, f = (warp(x, u) for x, u in zip(step.features, step.halfway, strict=True))
+            likelihood = self.feature(f, m)
+            terms |= {f"feature_{number}": likelihood, f"kl_{number}": divergence}  # type: ignore[dict-item]
+            total = total + self.feature_weight * likelihood + divergence
+        images = [pad_to_multiple(image, self.network.multiple) for image in (moving, fixed)]
+        warped = [
+            warp(image, resize_displacement(u, image.shape[2:]))
+            for image, u in zip(images, steps[-1].halfway, strict=True)
+        ]
+        terms["image"] = self.image(warped[1], warped[0])
+        return terms | {"total": total + terms["image"]}

@@ -1,0 +1,135 @@
+"""pmr-plus: symmetric by construction, and its levels add up."""
+
+import numpy as np
+import pytest
+import torch
+
+from pmrpipe.methods.pmr_plus import PMRPlus
+from pmrpipe.networks.pyramid import Pyramid, SymmetricHead, neighbour_correlation
+from pmrpipe.spatial.integrate import compose, integrate
+from pmrpipe.spatial.resize import resize_displacement
+from pmrpipe.volume import Grid
+
+GRID = Grid((29, 34, 27), np.eye(4))
+SMALL = {"channels": [4, 8, 8], "heads": [4, 8, 8], "reach": [0, 1, 1]}
+
+
+def method(**network) -> PMRPlus:
+    """With flows of a voxel or so, smaller on finer levels, as after a training."""
+    torch.manual_seed(0)
+    made = PMRPlus(network=SMALL | network, prior=[10.0] * (3 - network.get("finest", 0)))
+    for head, deviation in zip(reversed(made.network.heads), (0.03, 0.01, 0.001), strict=False):
+        torch.nn.init.normal_(head.mean.weight, std=deviation)
+    return made.eval()
+
+
+@pytest.fixture
+def pair() -> tuple[torch.Tensor, torch.Tensor]:
+    noise = torch.rand(2, 1, *GRID.shape, generator=torch.Generator().manual_seed(1))
+    smooth = torch.nn.functional.avg_pool3d(noise, 5, 1, 2)
+    return smooth[:1], smooth[1:]
+
+
+@pytest.mark.parametrize("finest", [0, 1])
+def test_exchanging_the_images_inverts_the_result(pair, finest):
+    made = method(finest=finest)
+    one, other = (made.register(*images, GRID) for images in (pair, pair[::-1]))
+    assert one.displacement.shape == (1, 3, *GRID.shape)
+    assert one.displacement.abs().max() > 0.3
+    assert torch.allclose(one.backward, other.displacement, atol=1e-5)
+    assert torch.allclose(one.displacement, other.backward, atol=1e-5)
+
+
+def test_minus_the_velocities_give_the_inverse(pair):
+    """Velocities as smooth as a prior leaves them; a network of random weights has none such."""
+    shapes, generator = ((8, 9, 7), (16, 18, 14), (32, 36, 28)), torch.Generator().manual_seed(0)
+    velocities = [
+        resize_displacement(torch.randn(1, 3, 4, 4, 4, generator=generator), shape, rescale=False)
+        for shape in shapes
+    ]
+    made = method()
+    there, back = (made.whole([s * v for v in velocities], pair[0]) for s in (0.25, -0.25))
+    missed = compose(back, there)[..., 6:-6, 6:-6, 6:-6]
+    assert there.abs().max() > 2
+    assert missed.square().sum(1).sqrt().mean() < 0.03
+
+
+def test_equal_images_stay_where_they_are(pair):
+    found = method().register(pair[0], pair[0], GRID)
+    assert found.displacement.abs().max() < 1e-5
+
+
+def test_one_level_alone_is_its_exponential(pair):
+    made = method()
+    mean = made.steps(*pair)[1].mean
+    zero = [torch.zeros_like(step.mean) for step in made.steps(*pair)]
+    alone = made.whole([zero[0], mean, zero[2]], pair[0])
+    expected = integrate(resize_displacement(mean, zero[2].shape[2:]))[..., :29, :34, :27]
+    assert (alone - expected).abs().mean() < 0.05 * expected.abs().mean()
+    parts = made.contributions(*pair)
+    assert len(parts) == 3
+    assert torch.allclose(parts[1], alone, atol=1e-6)
+
+
+def test_head_is_antisymmetric_and_its_variance_symmetric():
+    torch.manual_seed(0)
+    head = SymmetricHead(6, 8, reach=1)
+    torch.nn.init.normal_(head.log_variance.weight, std=0.1)
+    torch.nn.init.normal_(head.mean.weight, std=0.1)
+    one, other = torch.randn(2, 1, 6, 7, 5, 6)
+    (mean, variance), (back, again) = head(one, other), head(other, one)
+    assert mean.abs().max() > 0.01
+    assert torch.allclose(mean, -back, atol=1e-6)
+    assert torch.allclose(variance, again, atol=1e-6)
+
+
+def test_correlation_of_neighbours_by_hand():
+    one, other = torch.randn(2, 1, 4, 5, 6, 7, generator=torch.Generator().manual_seed(0))
+    found = neighbour_correlation(one, other, 1)
+    assert found.shape == (1, 27, 5, 6, 7)
+    # Offset (1, 0, -1) is number 2 * 9 + 1 * 3 + 0.
+    expected = (one[0, :, 2, 3, 4] * other[0, :, 3, 3, 3]).mean()
+    assert torch.allclose(found[0, 21, 2, 3, 4], expected)
+    assert found[0, 0, 0, 0, 0] == 0
+
+
+def test_pyramid_halves_without_a_shift():
+    """A mirrored image has mirrored features, but for the kernels: sizes and centres agree."""
+    features = Pyramid([4, 8, 8])(torch.rand(1, 1, 16, 24, 8))
+    assert [tuple(f.shape[1:]) for f in features] == [(4, 16, 24, 8), (8, 8, 12, 4), (8, 4, 6, 2)]
+    layer = Pyramid([4, 8]).next[0][0][0]
+    assert layer.kernel_size == (2, 2, 2)
+    assert layer.padding == (0, 0, 0)
+
+
+def test_objective_reaches_every_parameter(pair):
+    made = method().train()
+    terms = made.objective(*pair)
+    assert {"image", "total", "feature_1", "kl_1", "feature_3", "kl_3"} <= set(terms)
+    terms["total"].backward()
+    for name, parameter in made.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    assert float(terms["total"].detach()) == pytest.approx(
+        float(
+            terms["image"] + sum(terms[f"kl_{n}"] + 0.1 * terms[f"feature_{n}"] for n in (1, 2, 3))
+        )
+    )
+
+
+def test_draws_repeat_with_their_seed_and_spread(pair):
+    made = method()
+    for head in made.network.heads:
+        torch.nn.init.constant_(head.log_variance.bias, -2.0)
+    with torch.no_grad():
+        draw = made.sampler(*pair)
+        first, again, other = (draw(torch.Generator().manual_seed(n)) for n in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert (first - other).abs().mean() > 0.05
+    deviation = made.posterior(*pair, GRID).deviation(4, 0)
+    assert (deviation > 0).all()
+
+
+def test_as_many_priors_as_heads():
+    with pytest.raises(ValueError, match="2 priors for 3 heads"):
+        PMRPlus(network=SMALL, prior=[1.0, 1.0])
