@@ -255,8 +255,8 @@ class Study(_Section):
     )
     refine: dict[str, int] = Field(
         default_factory=dict,
-        description="learned method: steps of instance optimisation; a row of its own, with the "
-        "method's weights",
+        description="learned method: most steps of instance optimisation on each of its levels; a "
+        "row of its own, with the method's weights",
     )
     fields: bool = Field(
         True,

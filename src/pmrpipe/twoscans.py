@@ -85,7 +85,7 @@ def register(
     moving, fixed : files, or a `Scan` where more is known
     method : name or YAML; by default the one that `weights` are of, else `syn`
     weights : folder with weights.safetensors and model.json, for a network
-    refine : steps of instance optimisation after a network
+    refine : most steps of instance optimisation after a network, on each of its levels
     labels : label map of the moving scan
     n4 : correct the bias of both brains before they are registered
     mm : voxel size of the template grid on which they are registered
@@ -101,7 +101,7 @@ def register(
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
     scans = [s if isinstance(s, Scan) else Scan(Path(s)) for s in (moving, fixed)]
     out = None if output is None else Path(output)
-    found, name, facts = _method(method, weights, refine, seed, _device(device), threads)
+    found, name, facts = _method(method, weights, refine, seed, _device(device), threads, say)
     native = None if labels is None else _labels(Path(labels), scans[0])
     with tempfile.TemporaryDirectory(prefix="pmrpipe-register-") as space:
         kept = Path(space) if cache is None else Path(cache)
@@ -169,7 +169,13 @@ def _device(device: str) -> str:
 
 
 def _method(
-    name: str | None, weights: Any, refine: int, seed: int, device: str, threads: int
+    name: str | None,
+    weights: Any,
+    refine: int,
+    seed: int,
+    device: str,
+    threads: int,
+    say: Callable[[str], None],
 ) -> tuple[Any, str, dict[str, Any]]:
     """The method, its name, and what register.json says of it."""
     import torch
@@ -197,7 +203,11 @@ def _method(
             raise InputError(name, "is no network", "--refine is for learned methods")
         from pmrpipe.methods.refine import Refined, Refinement
 
-        method, facts["refine"] = Refined(method, Refinement(steps=refine)), refine
+        def tell(step: int, most: int) -> None:
+            if step % max(1, most // 4) == 0:
+                say(f"refining: {step} of at most {most} steps")
+
+        method, facts["refine"] = Refined(method, Refinement(steps=refine), tell), refine
     return method, found.name, {"method": found.name, "citation": found.citation, **facts}
 
 

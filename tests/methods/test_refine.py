@@ -7,7 +7,8 @@ import torch
 from pmrpipe.losses.similarity import local_correlation
 from pmrpipe.methods.base import Deformation
 from pmrpipe.methods.classical import AffineOnly
-from pmrpipe.methods.refine import Refined, Refinement, refine, unfolded
+from pmrpipe.methods.refine import Greedy, Refined, Refinement, refine, unfolded
+from pmrpipe.methods.registry import build, spec
 from pmrpipe.spatial.integrate import compose, integrate
 from pmrpipe.spatial.jacobian import jacobian_determinant
 from pmrpipe.spatial.warp import warp
@@ -102,3 +103,12 @@ def test_folds_are_smoothed_away():
     assert jacobian_determinant(found).min() > 0
     assert found.abs().max() > 0.1
     assert torch.equal(unfolded(found, 0.7), found)
+
+
+def test_the_method_is_the_optimisation_of_the_identity(pair):
+    moving, fixed, _ = pair
+    found = Greedy(steps=10, mm=[2, 1]).register(moving, fixed, GRID)
+    start = AffineOnly().register(moving, fixed, GRID)
+    expected = refine(moving, fixed, GRID, start, Refinement(steps=10, mm=(2.0, 1.0)))
+    assert torch.equal(found.displacement, expected.displacement)
+    assert isinstance(build(spec("greedy")), Greedy)

@@ -16,7 +16,7 @@ def add_register(parser: ArgumentParser) -> None:
     path_argument(parser, "--output", required=True, help="folder for the results")
     parser.add_argument("--method", help="name or YAML; default: that of --weights, else syn")
     path_argument(parser, "--weights", help="folder with weights.safetensors and model.json")
-    parser.add_argument("--refine", type=int, default=0, help="steps of instance optimisation")
+    parser.add_argument("--refine", type=int, default=0, help="optimise each pair: steps a level")
     path_argument(parser, "--labels", help="label map of the moving scan, brought along")
     parser.add_argument("--interpolation", choices=["nearest", "genericLabel"], default="nearest")
     parser.add_argument(

@@ -15,7 +15,7 @@ def add_register_pairs(parser: ArgumentParser) -> None:
     path_argument(parser, "results", help="result folder of the cohort")
     path_argument(parser, "out", help="list of the registered pairs, TSV")
     parser.add_argument("--method", required=True, help="name or YAML file of the method")
-    parser.add_argument("--refine", type=int, default=0, help="steps of instance optimisation")
+    parser.add_argument("--refine", type=int, default=0, help="optimise each pair: steps a level")
     parser.add_argument(
         "--uncertainty",
         type=int,
