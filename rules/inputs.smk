@@ -107,7 +107,15 @@ def training_minutes():
     return 1.5 * (STUDY.training.max_minutes or 120) + 10
 
 
+def training_inputs(wildcards):
+    """The arrays, and the weights that training begins with, if any."""
+    init = PLAN.init(wildcards.method)
+    begun = {"init": init / "weights.safetensors"} if init else {}
+    return {"arrays": P.arrays} | begun
+
+
 def training_options(wildcards):
+    init = PLAN.init(wildcards.method)
     train, validation = (
         [scan.key for scan in PLAN.cohort.of(split)] for split in ("train", "validation")
     )
@@ -129,6 +137,7 @@ def training_options(wildcards):
         STUDY.devices,
         *network_mm(),
         *schedule,
+        *(["--init", init] if init else []),
         "--train",
         *train,
         "--validation",

@@ -4,7 +4,7 @@
 rule train_method:
     # Resumes from its last checkpoint; writes weights, model.json and history.tsv at its end.
     input:
-        P.arrays,
+        unpack(training_inputs),
     output:
         weights=P.training("{method}") / "weights.safetensors",
         model=P.training("{method}") / "model.json",
@@ -32,5 +32,5 @@ rule train_method:
         options=training_options,
         source=lambda wildcards: PLAN.method_digest(wildcards.method, "pmrpipe.train"),
     shell:
-        "python -m pmrpipe train {input:q} {params.folder:q} {params.options} "
+        "python -m pmrpipe train {input.arrays:q} {params.folder:q} {params.options} "
         "--memory-mb {resources.mem_mb} 2> {log:q}"

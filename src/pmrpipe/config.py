@@ -244,7 +244,13 @@ class Study(_Section):
         1, ge=1, description="GPUs that train one network together; on a CPU, processes"
     )
     weights: dict[str, str] = Field(
-        default_factory=dict, description="method: folder with trained weights; never retrained"
+        default_factory=dict,
+        description="method: folder with trained weights, or `shipped`; never retrained",
+    )
+    init: dict[str, str] = Field(
+        default_factory=dict,
+        description="learned method: folder with weights, or `shipped`, with which its training "
+        "begins",
     )
     pairs_per_job: int = Field(
         20, ge=1, description="pairs that a job registers with one loaded network"

@@ -20,7 +20,7 @@ from pmrpipe.cohort.pairs import Pair, batches, select
 from pmrpipe.cohort.scans import Cohort, Scan
 from pmrpipe.config import Study, parse
 from pmrpipe.errors import InputError
-from pmrpipe.methods.registry import MethodSpec, spec, spec_path
+from pmrpipe.methods.registry import MethodSpec, spec, spec_path, weights_folder
 from pmrpipe.paths import SEED_MARK, TEMPLATE_KEY, Results
 from pmrpipe.sources import digest
 
@@ -69,7 +69,7 @@ class Plan:
     def _check(self) -> None:
         if self.study.labels is not None:
             label_table_path(self.study.labels)
-        for key in ("seeds", "refine"):
+        for key in ("seeds", "refine", "init"):
             for name in getattr(self.study, key):
                 if name not in self.specs or not self.specs[name].learned:
                     problem = f"`{name}` is no learned method of this study"
@@ -158,7 +158,12 @@ class Plan:
         """Folder of a learned method's weights, given or trained here."""
         owner = self._runs[method].weights
         given = self.study.weights.get(owner)
-        return Path(given).expanduser() if given else self.results.training(owner)
+        return weights_folder(given, owner) if given else self.results.training(owner)
+
+    def init(self, method: str) -> Path | None:
+        """Folder of the weights with which a method's training begins, if any are named."""
+        given = self.study.init.get(self.specs[method].name.partition(SEED_MARK)[0])
+        return weights_folder(given, self._runs[method].given) if given else None
 
     # -- pairs --------------------------------------------------------------------------------
     @cached_property

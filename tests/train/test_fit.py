@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from packs import KEYS, write_pack
+from safetensors.torch import load_file
 
 from pmrpipe.errors import InputError, WorkError
 from pmrpipe.files import read_json, read_tsv
-from pmrpipe.methods.registry import build
+from pmrpipe.methods.registry import build, spec, weights_folder
 from pmrpipe.methods.weights import load_weights
 from pmrpipe.train.fit import choose_precision, fit
 from pmrpipe.train.module import Fit
@@ -105,6 +106,22 @@ def test_a_broken_checkpoint_starts_anew(small, pack, tmp_path):
     last = tmp_path / "fit" / "checkpoints" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:500])
     assert outputs(run(small, pack, tmp_path / "fit")) == expected
+
+
+def test_training_begins_with_given_weights(small, pack, tmp_path):
+    before = run(small, pack, tmp_path / "before")
+    still = small.schedule.model_copy(update={"learning_rate": 1e-12, "max_steps": 2})
+    gentle = small.model_copy(update={"schedule": still})
+    after = run(gentle, pack, tmp_path / "after", init=before)
+    weights = [load_file(folder / "weights.safetensors") for folder in (before, after)]
+    for name, value in weights[0].items():
+        assert torch.allclose(value, weights[1][name], atol=1e-6), name
+    assert len(read_json(after / "model.json")["init_sha256"]) == 64
+    assert read_json(before / "model.json")["init_sha256"] is None
+    with pytest.raises(InputError, match="holds weights of `pmr`, not of `faim`"):
+        run(spec("faim"), pack, tmp_path / "other", init=before)
+    with pytest.raises(InputError, match="faim: has no shipped weights"):
+        weights_folder("shipped", "faim")
 
 
 def test_minutes_stop_it(small, pack, tmp_path):

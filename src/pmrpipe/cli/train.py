@@ -13,6 +13,7 @@ def add_train(parser: ArgumentParser) -> None:
     path_argument(parser, "arrays", help="packed arrays")
     path_argument(parser, "out", help="folder for weights.safetensors, model.json, history.tsv")
     parser.add_argument("--method", required=True, help="name or YAML file of the method")
+    path_argument(parser, "--init", help="folder with weights with which training begins")
     parser.add_argument("--train", nargs="+", required=True, metavar="KEY")
     parser.add_argument("--validation", nargs="*", default=[], metavar="KEY")
     parser.add_argument("--network-mm", type=float, help="voxel size inside the network")
@@ -43,6 +44,7 @@ def run_train(options: Namespace) -> None:
         options.out,
         train=options.train,
         validation=options.validation,
+        init=options.init,
         seed=options.seed,
         network_mm=options.network_mm,
         threads=options.threads,

@@ -84,6 +84,16 @@ def spec_path(name: str) -> Path:
     return path
 
 
+def weights_folder(given: str, name: str) -> Path:
+    """The folder that a study names, or that of the package for `shipped`."""
+    if given != "shipped":
+        return Path(given).expanduser()
+    folder = Path(str(package_files("pmrpipe") / "data" / "weights" / name))
+    if not (folder / "weights.safetensors").exists():
+        raise InputError(name, "has no shipped weights", "train it, or name a folder")
+    return folder
+
+
 def spec(name: str) -> MethodSpec:
     """Read and check a method's specification."""
     path = spec_path(name)

@@ -22,9 +22,9 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from pmrpipe.errors import InputError, WorkError
-from pmrpipe.files import atomic, write_json, write_text
+from pmrpipe.files import atomic, sha256, write_json, write_text
 from pmrpipe.methods.registry import MethodSpec, build
-from pmrpipe.methods.weights import MODEL, save_weights
+from pmrpipe.methods.weights import MODEL, WEIGHTS, load_weights, save_weights
 from pmrpipe.train.arrays import Arrays, open_arrays
 from pmrpipe.train.module import Fit
 
@@ -47,6 +47,7 @@ def fit(
     *,
     train: Sequence[str],
     validation: Sequence[str] = (),
+    init: Path | None = None,
     seed: int = 2019,
     network_mm: float | None = None,
     threads: int = 1,
@@ -61,7 +62,8 @@ def fit(
 
     Weights are those of the best validation, or the last ones without validation scans. The
     same seed on the same kind of CPU and number of threads gives the same weights and history,
-    interrupted or not, unless the schedule is limited by minutes. `facts` goes into model.json.
+    interrupted or not, unless the schedule is limited by minutes. `init` is a folder with weights
+    of the same network, with which training begins. `facts` goes into model.json.
 
     With several `devices` (GPUs, or processes on the CPU) each takes a pair of its own in every
     step and gradients are averaged (DDP). Images may take half of `memory_mb` (by default of
@@ -69,7 +71,7 @@ def fit(
 
     Raises
     ------
-    InputError : the arrays are missing, broken or lack a scan
+    InputError : the arrays are missing, broken or lack a scan; `init` fits another network
     WorkError : the objective is not finite, memory runs out, or SIGTERM ended the run (its
         state is saved first)
     """
@@ -80,11 +82,16 @@ def fit(
     torch.set_num_threads(threads)
     _quiet()
     method = build(spec, network_mm, seed)
+    begun = None
+    if init is not None:
+        load_weights(method, spec, init)
+        begun = sha256(init / WEIGHTS)
     if int(os.environ.get("LOCAL_RANK", "0")):
         say, bar = _silent, False  # The first of several processes speaks for all.
     budget = memory_mb * 2**20 // 2 if memory_mb else None
     module = Fit(method, arrays, spec.schedule, train, validation, seed, budget)
-    keeper = Keeper(module, out, spec.schedule.max_minutes, say, _identity(spec, arrays, module))
+    identity = _identity(spec, arrays, module, begun)
+    keeper = Keeper(module, out, spec.schedule.max_minutes, say, identity)
     trainer = _trainer(module, keeper, device, devices, bar)
     method.precision = choose_precision(trainer.strategy.root_device.type)
     try:
@@ -98,7 +105,7 @@ def fit(
         remedy = "raise network_mm, or narrow the network in the method's YAML"
         raise WorkError(spec.name, "training ran out of memory", remedy) from None
     if trainer.is_global_zero:
-        facts = {"devices": devices, **(facts or {})}
+        facts = {"devices": devices, "init_sha256": begun, **(facts or {})}
         keeper.finish(spec, train, validation, seed, threads, facts)
 
 
@@ -279,7 +286,7 @@ def _loaders(module: Fit) -> tuple[DataLoader, DataLoader | None]:
     return train, DataLoader(range(pairs), batch_size=1) if pairs else None
 
 
-def _identity(spec: MethodSpec, arrays: Arrays, module: Fit) -> str:
+def _identity(spec: MethodSpec, arrays: Arrays, module: Fit, begun: str | None) -> str:
     """What a checkpoint must share with a run that resumes it.
 
     A run may be longer than the one it continues, unless the length shapes its learning rate.
@@ -290,6 +297,7 @@ def _identity(spec: MethodSpec, arrays: Arrays, module: Fit) -> str:
     with open(arrays.path, "rb") as handle:
         content = hashlib.file_digest(handle, "sha256").hexdigest()
     shown = (kept, content, module.train_keys, module.validation_pairs, module.seed)
+    shown = shown if begun is None else (*shown, begun)
     return hashlib.sha256(repr(shown).encode()).hexdigest()
 
 

@@ -1,0 +1,203 @@
+"""pmrpipe's methods against their peers: the same brains, the same labels, one run.
+
+    python benchmarks/peers.py config/malf.yaml ROOT --out rows.tsv \\
+        --methods affine greedy pmr-plus syn convexadam fireants --peer-python PYTHON [--pairs 10]
+
+The study must be preprocessed (target `preprocess`). Of its test pairs a fixed subset is taken,
+evenly spread. `convexadam` and `fireants` run in PYTHON, an environment of their own with
+torch, convexAdam 0.2.0 and fireants 1.5.0; every other name is a method of pmrpipe, networks with
+the weights of the study or those named by --weights METHOD=FOLDER. Seconds are the registration
+alone, images in memory, all with the same number of threads. Rows are appended as they come: run
+again, the command goes on. At the end it prints the means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PEERS = ("convexadam", "fireants")
+COLUMNS = ("method", "moving", "fixed", "dice", "folding_percent", "sdlogj", "seconds")
+
+
+# -- in the peers' environment -------------------------------------------------------------------
+def peer(name: str, moving: Path, fixed: Path, out: Path, threads: int) -> None:
+    """Register by one peer, write its field and print the seconds; knows nothing of pmrpipe."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if name == "fireants":
+        from fireants.io import BatchedImages, Image
+        from fireants.registration import GreedyRegistration
+
+        images = [
+            BatchedImages([Image.load_file(str(path), device="cpu")]) for path in (fixed, moving)
+        ]
+        began = time.perf_counter()
+        found = GreedyRegistration(
+            scales=[4, 2, 1],
+            iterations=[200, 100, 50],
+            fixed_images=images[0],
+            moving_images=images[1],
+            cc_kernel_size=5,
+            progress_bar=False,
+        )
+        found.optimize()
+        seconds = time.perf_counter() - began
+        found.save_as_ants_transforms(str(out))
+    else:
+        import nibabel as nib
+        import numpy as np
+        from convexAdam.convex_adam_MIND import convex_adam_pt
+
+        loaded = [nib.load(path) for path in (fixed, moving)]
+        arrays = [torch.from_numpy(image.get_fdata(dtype=np.float32)) for image in loaded]
+        began = time.perf_counter()
+        # Half precision, its default, does not exist on a CPU.
+        voxels = convex_adam_pt(*arrays, dtype=torch.float32, device=torch.device("cpu"))
+        seconds = time.perf_counter() - began
+        # To ITK's convention: mm, LPS.
+        field = voxels @ loaded[0].affine[:3, :3].T * np.array([-1, -1, 1])
+        image = nib.Nifti1Image(field[:, :, :, None].astype(np.float32), loaded[0].affine)
+        image.header.set_intent("vector")
+        nib.save(image, out)
+    print(json.dumps({"seconds": seconds}))
+
+
+# -- in pmrpipe's --------------------------------------------------------------------------------
+class Study:
+    """The preprocessed study, its pairs, and how a field is judged."""
+
+    def __init__(self, path: Path, root: str, threads: int, weights: dict[str, Path]) -> None:
+        import yaml
+
+        from pmrpipe.cohort.labels import scored_labels
+        from pmrpipe.plan import Plan
+
+        keys = yaml.safe_load(path.read_text(encoding="utf-8")) | {"root": root}
+        self.plan = Plan.of(keys)
+        self.results, self.threads, self.weights = self.plan.results, threads, weights
+        self.labels = scored_labels(self.plan.study.labels)
+
+    def register(self, name: str, moving: str, fixed: str, python: str) -> dict[str, float]:
+        """Dice, regularity and seconds of one pair."""
+        paths = [self.results.preproc(key) for key in (moving, fixed)]
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "field.nii.gz"
+            if name in PEERS:
+                seconds = self._by_peer(name, *paths, out, python)
+            else:
+                seconds = self._by_us(name, *paths, out)
+            return {**self._judge(out, moving, fixed), "seconds": round(seconds, 2)}
+
+    def _by_peer(self, name: str, moving: Path, fixed: Path, out: Path, python: str) -> float:
+        words = [python, __file__, "--peer", name, str(moving), str(fixed), str(out)]
+        words += ["--threads", str(self.threads)]
+        count = str(self.threads)
+        environment = {**os.environ, "OMP_NUM_THREADS": count}
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{name}: {done.stderr[-2000:]}")
+        return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+
+    def _by_us(self, name: str, moving: Path, fixed: Path, out: Path) -> float:
+        import torch
+
+        from pmrpipe.register.pairs import millimetres
+        from pmrpipe.transforms import write_field
+        from pmrpipe.volume import read_image
+
+        torch.set_num_threads(self.threads)
+        volumes = [read_image(path) for path in (moving, fixed)]
+        images = [torch.from_numpy(volume.data)[None, None] for volume in volumes]
+        method = self._method(name)
+        began = time.perf_counter()
+        found = method.register(*images, volumes[1].grid)
+        seconds = time.perf_counter() - began
+        write_field(out, millimetres(found.displacement, found.grid), found.grid)
+        return seconds
+
+    def _method(self, name: str) -> object:
+        from pmrpipe.methods.refine import Refined, Refinement
+        from pmrpipe.methods.registry import load_method, spec
+
+        name, _, steps = name.partition("+refine-")
+        weights = None
+        if spec(name).learned:
+            weights = self.weights.get(name, self.results.training(name))
+        _, method = load_method(name, weights=weights, network_mm=self.plan.study.network_mm)
+        return Refined(method, Refinement(steps=int(steps))) if steps else method
+
+    def _judge(self, path: Path, moving: str, fixed: str) -> dict[str, float]:
+        import numpy as np
+
+        from pmrpipe.score.deformation import deformation_statistics
+        from pmrpipe.score.overlap import label_overlap
+        from pmrpipe.transforms import read_field, resample, sample_displacement, sample_points
+        from pmrpipe.volume import read_image, read_labels
+
+        target = read_labels(self.results.dseg(fixed))
+        field = sample_displacement(read_field(path), target.grid)
+        points = sample_points(target.grid, field=(field, target.grid))
+        warped = resample(read_labels(self.results.dseg(moving)), points, "nearest")
+        brain = read_image(self.results.preproc(fixed)).data > 0
+        regular = deformation_statistics(field, target.grid, brain)
+        dice = label_overlap(target.data, warped).only(np.array(self.labels)).dice.mean()
+        return {
+            "dice": round(float(dice), 5),
+            "folding_percent": round(regular.folding_percent, 5),
+            "sdlogj": round(regular.sdlogj, 4),
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", nargs="?", type=Path)
+    parser.add_argument("root", nargs="?")
+    parser.add_argument("--out", type=Path, default=Path("peers.tsv"))
+    parser.add_argument("--methods", nargs="+", default=["affine", "greedy", "syn", *PEERS])
+    parser.add_argument("--weights", nargs="*", default=[], metavar="METHOD=FOLDER")
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--split", default="test", choices=["test", "validation"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peer-python", default=sys.executable)
+    parser.add_argument("--peer", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peer:
+        name, *paths = options.peer
+        peer(name, *map(Path, paths), options.threads)
+        return
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(options.threads)
+    import pandas as pd
+
+    given = {name: Path(f) for name, f in (word.split("=", 1) for word in options.weights)}
+    study = Study(options.study, options.root, options.threads, given)
+    keys = [scan.key for scan in study.plan.cohort.of(options.split)]
+    pairs = [(m, f) for m in keys for f in keys if m != f]
+    pairs = pairs[:: max(1, -(-len(pairs) // options.pairs))]
+    done = set()
+    if options.out.exists():
+        rows = pd.read_csv(options.out, sep="\t")
+        done = set(rows[["method", "moving", "fixed"]].itertuples(index=False, name=None))
+    else:
+        options.out.write_text("\t".join(COLUMNS) + "\n", encoding="utf-8")
+    for moving, fixed in pairs:
+        for name in options.methods:
+            if (name, moving, fixed) not in done:
+                found = study.register(name, moving, fixed, options.peer_python)
+                row = [name, moving, fixed, *(found[column] for column in COLUMNS[3:])]
+                with options.out.open("a", encoding="utf-8") as handle:
+                    handle.write("\t".join(map(str, row)) + "\n")
+                print(*row, sep="\t", flush=True)
+    rows = pd.read_csv(options.out, sep="\t").groupby("method")[list(COLUMNS[3:])]
+    print(rows.mean().round(4).to_string())
+
+
+if __name__ == "__main__":
+    main()
