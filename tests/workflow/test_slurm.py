@@ -76,9 +76,15 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     key.chmod(0o600)
     for name, text in FILES.items():
         (folder / name).write_text(text)
+    # A job's own srun is started without SLURM_CONF: clusters have theirs in /etc/slurm.
+    (folder / "bin").mkdir()
+    srun = folder / "bin" / "srun"
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
+    srun.chmod(0o755)
     port = 20000 + os.getpid() % 20000
     (folder / "slurm.conf").write_text(SLURM.format(folder=folder, port=port, other=port + 1))
-    environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+    path = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
+    environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
     own = [f"--{what}-file={folder}/munge/{what}" for what in ("pid", "log", "seed", "key")]
     commands = [
         ["munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *own],
@@ -165,3 +171,5 @@ def test_a_job_without_enough_memory_is_reported(slurm: dict[str, str], tmp_path
     assert process.returncode != 0
     assert "Error in rule template" in said
     assert "logs/template" in said
+    log = next((workflow.folder / "logs" / "slurm" / "rule_template").glob("*.log")).read_text()
+    assert "exceeded memory limit" in log, log
