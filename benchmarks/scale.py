@@ -52,7 +52,8 @@ def measure(subjects: int, preprocessing: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_cohort(folder / "raw", subjects)
-        text, seconds, memory = snakemake(folder, preprocessing, "--dry-run")
+        _, seconds, memory = snakemake(folder, preprocessing, "--dry-run", "--quiet")
+        text, _, _ = snakemake(folder, preprocessing, "--dry-run")  # names all outputs
         jobs = re.search(r"^total +(\d+)$", text, re.MULTILINE)
         outputs = re.findall(r"^    output: (.*)$", text, re.MULTILINE)
         for line in outputs:
