@@ -12,7 +12,14 @@ from pmrpipe.files import read_tsv
 
 from .conftest import Workflow
 
-QUICK = {"cohort": "mine", "reader": "bids", "input_state": "brain", "grid_mm": 4}
+# One job a scan: a quarter of the starts.
+QUICK = {
+    "cohort": "mine",
+    "reader": "bids",
+    "input_state": "brain",
+    "grid_mm": 4,
+    "preprocessing": "whole",
+}
 
 
 def configured(workflow: Workflow, root: Path, **keys: object) -> tuple[str, str]:

@@ -15,7 +15,8 @@ from pmrpipe.files import read_tsv
 from .conftest import Workflow
 
 SMALL = {
-    "grid_mm": 4, "network_mm": 8, "methods": ["affine", "pmr"], "device": "cpu",
+    "grid_mm": 4, "network_mm": 8, "preprocessing": "whole", "device": "cpu",
+    "methods": ["affine", "pmr"],
     "training": {"max_steps": 4, "validate_every": 2}, "seeds": {"pmr": [1]}, "refine": {"pmr": 2},
 }  # fmt: skip
 
