@@ -17,8 +17,7 @@ demo: $(VENV)/.demo ## run the whole chain on the embedded cohort and check its 
 	python -m pmrpipe check-demo config/config.yaml
 
 test: $(VENV)/.test ## run the tests
-	python -m pytest -m "not slow and not slurm and not real_data" -n $(CORES) --dist loadfile \
-		--no-loadscope-reorder
+	python -m pytest -m "not slow and not slurm and not real_data" -n $(CORES) --dist loadfile
 
 test-all: $(VENV)/.test ## run all tests, also slow ones, on real data and on Slurm
 	python -m pytest -n 1

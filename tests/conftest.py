@@ -14,11 +14,6 @@ os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
 REPO = Path(__file__).resolve().parents[1]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that run Snakemake first: they are the longest, and short ones fill up the end."""
-    items.sort(key=lambda item: "workflow" not in item.path.parts)
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data; skips where it is missing."""

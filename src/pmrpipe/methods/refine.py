@@ -80,8 +80,8 @@ def refine(
 ) -> Deformation:
     """Optimise the displacement of `start` level by level; the same bits every time.
 
-    No level ends less similar than it began, and where the start does not fold the result does
-    not fold either. `tell` is called with the steps done and the most that there can be.
+    No level ends less similar than it began, unless it folds: then it is smoothed until it does
+    not, at most fifty times. `tell` is called with the steps done and the most that there can be.
 
     Parameters
     ----------
