@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pmrpipe.register.native import NativeRegistration, PreparedScan
 
 PAGE = "qc.html"
+_DEFAULT = "pmr-plus"
 _FILES = {
     "from-moving_to-fixed_mode-image_xfm.nii.gz": "resamples images of the moving scan onto the "
     "fixed scan; all parts in one ITK displacement field",
@@ -67,7 +68,7 @@ def register(
     *,
     method: str | None = None,
     weights: str | os.PathLike[str] | None = None,
-    refine: int = 0,
+    refine: int | None = None,
     labels: str | os.PathLike[str] | None = None,
     interpolation: Literal["nearest", "genericLabel"] = "nearest",
     n4: bool = False,
@@ -83,9 +84,11 @@ def register(
     Parameters
     ----------
     moving, fixed : files, or a `Scan` where more is known
-    method : name or YAML; by default the one that `weights` are of, else `syn`
-    weights : folder with weights.safetensors and model.json, for a network
-    refine : most steps of instance optimisation after a network, on each of its levels
+    method : name or YAML; by default the one that `weights` are of, else `pmr-plus`
+    weights : folder with weights.safetensors and model.json, for a network; by default those
+        that come with pmrpipe
+    refine : most steps of instance optimisation after a network, on each of its levels; by
+        default what the method's YAML says
     labels : label map of the moving scan
     n4 : correct the bias of both brains before they are registered
     mm : voxel size of the template grid on which they are registered
@@ -171,7 +174,7 @@ def _device(device: str) -> str:
 def _method(
     name: str | None,
     weights: Any,
-    refine: int,
+    refine: int | None,
     seed: int,
     device: str,
     threads: int,
@@ -180,15 +183,17 @@ def _method(
     """The method, its name, and what register.json says of it."""
     import torch
 
-    from pmrpipe.methods.registry import load_method
+    from pmrpipe.methods.registry import load_method, shipped_weights
     from pmrpipe.methods.weights import MODEL, WEIGHTS
 
     torch.set_num_threads(threads)
     mm, facts = None, {}
+    if weights is None:
+        name = name or _DEFAULT
+        weights = shipped_weights(name)
     if weights is not None:
         model = read_json(Path(weights) / MODEL)
         name, mm = name or model.get("method"), model.get("network_mm")
-    name = name or "syn"
     found, method = load_method(
         name,
         weights=None if weights is None else Path(weights),
@@ -198,6 +203,7 @@ def _method(
     )
     if weights is not None:
         facts = {"weights_sha256": sha256(Path(weights) / WEIGHTS), "network_mm": mm}
+    refine = found.refine if refine is None else refine
     if refine:
         if not found.learned:
             raise InputError(name, "is no network", "--refine is for learned methods")

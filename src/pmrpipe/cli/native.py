@@ -14,9 +14,14 @@ def add_register(parser: ArgumentParser) -> None:
     path_argument(parser, "moving", help="T1w scan that is moved")
     path_argument(parser, "fixed", help="T1w scan that it is brought to")
     path_argument(parser, "--output", required=True, help="folder for the results")
-    parser.add_argument("--method", help="name or YAML; default: that of --weights, else syn")
-    path_argument(parser, "--weights", help="folder with weights.safetensors and model.json")
-    parser.add_argument("--refine", type=int, default=0, help="optimise each pair: steps a level")
+    parser.add_argument("--method", help="name or YAML; default: that of --weights, else pmr-plus")
+    path_argument(parser, "--weights", help="trained weights; default: those in the package")
+    parser.add_argument(
+        "--refine",
+        type=int,
+        metavar="N",
+        help="most steps a level of instance optimisation; 0: none; default: the method's own",
+    )
     path_argument(parser, "--labels", help="label map of the moving scan, brought along")
     parser.add_argument("--interpolation", choices=["nearest", "genericLabel"], default="nearest")
     parser.add_argument(

@@ -43,15 +43,15 @@ class Step:
     """What one level adds; all in voxels of its grid, (B, C, x, y, z).
 
     velocity : the draw or the mean that was used
-    features : those of moving and fixed, warped half-way by all levels up to this one
-    halfway : displacements from the middle to moving and to fixed, up to this level
+    features : those of moving, then those of fixed, (2 B, C, x, y, z)
+    halfway : displacements from the middle to moving, then to fixed, of all levels up to this one
     """
 
     mean: Tensor
     log_variance: Tensor | None
     velocity: Tensor
-    features: tuple[Tensor, Tensor]
-    halfway: tuple[Tensor, Tensor]
+    features: Tensor
+    halfway: Tensor
 
 
 class PMRPlus(LearnedMethod):
@@ -96,26 +96,21 @@ class PMRPlus(LearnedMethod):
     ) -> list[Step]:
         """All levels, coarsest first, for padded images; `draw` samples, None takes the mean."""
         images = prepared(torch.cat([moving, fixed]), self.window, self.network.multiple)
-        features = [f.chunk(2) for f in self.in_precision(self.network.pyramid, images)]
-        there: Tensor | None = None
-        back: Tensor | None = None
+        features = self.in_precision(self.network.pyramid, images)[self.network.finest :]
+        # Moving and fixed stay one batch throughout: two threads work on it, one on each.
+        halfway: Tensor | None = None
         found = []
-        for head, (m, f) in reversed(
-            list(zip(self.network.heads, features[self.network.finest :], strict=True))
-        ):
-            if there is not None and back is not None:
-                there, back = (resize_displacement(u, m.shape[2:]) for u in (there, back))
-                aligned = warp(m, there), warp(f, back)
-            else:
-                aligned = m, f
-            mean, log_variance = self.in_precision(head, *aligned)
+        for head, both in reversed(list(zip(self.network.heads, features, strict=True))):
+            aligned = both
+            if halfway is not None:
+                halfway = resize_displacement(halfway, both.shape[2:])
+                aligned = warp(both, halfway)
+            mean, log_variance = self.in_precision(head, *aligned.chunk(2))
             velocity = mean if draw is None or log_variance is None else draw(mean, log_variance)
-            forth, hence = (
-                integrate(v, self.squarings, midpoint=True) for v in (velocity / 2, -velocity / 2)
-            )
-            there = forth if there is None else compose(there, forth)
-            back = hence if back is None else compose(back, hence)
-            found.append(Step(mean, log_variance, velocity, (m, f), (there, back)))
+            added = torch.cat([velocity, -velocity]) / 2
+            added = integrate(added, self.squarings, midpoint=True)
+            halfway = added if halfway is None else compose(added, halfway)
+            found.append(Step(mean, log_variance, velocity, both, halfway))
         return found
 
     def whole(self, velocities: Sequence[Tensor], image: Tensor) -> Tensor:
@@ -167,14 +162,11 @@ class PMRPlus(LearnedMethod):
             divergence = sum(
                 kullback_leibler(step.mean, step.log_variance, prior, self.factors).values()
             )
-            m, f = (warp(x, u) for x, u in zip(step.features, step.halfway, strict=True))
+            m, f = warp(step.features, step.halfway).chunk(2)
             likelihood = self.feature(f, m)
             terms |= {f"feature_{number}": likelihood, f"kl_{number}": divergence}  # type: ignore[dict-item]
             total = total + self.feature_weight * likelihood + divergence
-        images = [pad_to_multiple(image, self.network.multiple) for image in (moving, fixed)]
-        warped = [
-            warp(image, resize_displacement(u, image.shape[2:]))
-            for image, u in zip(images, steps[-1].halfway, strict=True)
-        ]
-        terms["image"] = self.image(warped[1], warped[0])
+        images = pad_to_multiple(torch.cat([moving, fixed]), self.network.multiple)
+        m, f = warp(images, resize_displacement(steps[-1].halfway, images.shape[2:])).chunk(2)
+        terms["image"] = self.image(f, m)
         return terms | {"total": total + terms["image"]}

@@ -54,6 +54,9 @@ class MethodSpec(BaseModel):
     component: str = Field(description="module:class that is built")
     parameters: dict[str, Any] = Field(default_factory=dict, description="arguments of the class")
     network_mm: float | None = Field(None, gt=0, description="voxel size inside the network")
+    refine: int = Field(
+        0, ge=0, description="steps a level of instance optimisation that `pmrpipe register` adds"
+    )
     schedule: Schedule = Field(default_factory=Schedule)
 
     @property
@@ -88,10 +91,16 @@ def weights_folder(given: str, name: str) -> Path:
     """The folder that a study names, or that of the package for `shipped`."""
     if given != "shipped":
         return Path(given).expanduser()
-    folder = Path(str(package_files("pmrpipe") / "data" / "weights" / name))
-    if not (folder / "weights.safetensors").exists():
+    folder = shipped_weights(name)
+    if folder is None:
         raise InputError(name, "has no shipped weights", "train it, or name a folder")
     return folder
+
+
+def shipped_weights(name: str) -> Path | None:
+    """The folder of the weights that come with the package, for a method that has some."""
+    folder = Path(str(package_files("pmrpipe") / "data" / "weights" / name))
+    return folder if (folder / "weights.safetensors").exists() else None
 
 
 def spec(name: str) -> MethodSpec:

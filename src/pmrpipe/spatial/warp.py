@@ -34,7 +34,27 @@ def warp(
     )  # fmt: skip
     # grid_sample wants the last array axis first, in [-1, 1].
     unit = torch.addcmul(base, displacement.permute(0, 2, 3, 4, 1).flip(-1), scale)
-    return F.grid_sample(image, unit, mode=mode, padding_mode=padding, align_corners=True)
+    parts = _parts(image, unit)
+    if parts == 1:
+        return F.grid_sample(image, unit, mode=mode, padding_mode=padding, align_corners=True)
+    shared = image.expand(parts, -1, -1, -1, -1)
+    points = unit.view(parts, -1, 1, 1, 3)
+    found = F.grid_sample(shared, points, mode=mode, padding_mode=padding, align_corners=True)
+    return found.movedim(1, 0).reshape(1, -1, *displacement.shape[2:])
+
+
+def _parts(image: Tensor, unit: Tensor) -> int:
+    """Pieces of the points that are sampled side by side.
+
+    On a CPU torch spreads the batch alone over its threads: a single volume keeps one busy. The
+    gradient of an image is made once for each piece and added up, so there the pieces are few.
+    """
+    batch, threads = unit.shape[0], torch.get_num_threads()
+    if unit.is_cuda or batch > 1 or threads == 1:
+        return 1
+    points = unit.shape[1:-1].numel()
+    wanted = min(threads, 4) if image.requires_grad else threads
+    return next((k for k in range(wanted, 4 * wanted) if points % k == 0), 1)
 
 
 @lru_cache(maxsize=32)
