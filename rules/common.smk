@@ -1,9 +1,14 @@
 # The plan of the study, shared by the rules of all stages.
+import gc
 import os
 import shlex
 import sys
 import time
 from pathlib import Path
+
+# Planning makes millions of objects that all stay: looking for garbage among them again and
+# again takes a quarter of the time (benchmarks/scale.py).
+gc.set_threshold(1_000_000)
 
 SOURCE = next(
     folder / "src"

@@ -11,13 +11,13 @@ from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.volume import Grid
 
 GRID = Grid((29, 34, 27), np.eye(4))
-SMALL = {"channels": [4, 8, 8], "heads": [4, 8, 8], "reach": [0, 1, 1]}
+SMALL = {"channels": [4, 8, 8], "heads": [4, 8, 8], "reach": [0, 1, 1], "finest": 0}
 
 
 def method(**network) -> PMRPlus:
     """With flows of a voxel or so, smaller on finer levels, as after a training."""
     torch.manual_seed(0)
-    made = PMRPlus(network=SMALL | network, prior=[10.0] * (3 - network.get("finest", 0)))
+    made = PMRPlus(network=SMALL | network, prior=[10.0] * 3)
     for head, deviation in zip(reversed(made.network.heads), (0.03, 0.01, 0.001), strict=False):
         torch.nn.init.normal_(head.mean.weight, std=deviation)
     return made.eval()

@@ -61,7 +61,7 @@ class PMRPlus(LearnedMethod):
     ----------
     network : arguments of `PyramidNetwork`
     image, feature : arguments of `Likelihood` for the images and for every level's features
-    prior : lambda of the prior's precision, of each level with a head, finest first
+    prior : lambda of the prior's precision, of each level, finest first
     feature_weight : lambda_l of Eq. 5, the same for all levels
     window : edge of the cube (voxels, odd) within which the network's input is standardised
     squarings : of scaling and squaring of each level's half velocity
@@ -74,7 +74,7 @@ class PMRPlus(LearnedMethod):
         network: dict[str, Any] | None = None,
         image: dict[str, Any] | None = None,
         feature: dict[str, Any] | None = None,
-        prior: Sequence[float] = (150.0, 150.0, 150.0, 150.0),
+        prior: Sequence[float] = (150.0, 150.0, 150.0),
         feature_weight: float = 0.1,
         window: int = 5,
         factors: str = "implemented",
@@ -96,7 +96,7 @@ class PMRPlus(LearnedMethod):
     ) -> list[Step]:
         """All levels, coarsest first, for padded images; `draw` samples, None takes the mean."""
         images = prepared(torch.cat([moving, fixed]), self.window, self.network.multiple)
-        features = self.in_precision(self.network.pyramid, images)[self.network.finest :]
+        features = self.in_precision(self.network.pyramid, images)
         # Moving and fixed stay one batch throughout: two threads work on it, one on each.
         halfway: Tensor | None = None
         found = []

@@ -12,19 +12,24 @@ from pmrpipe.networks.blocks import SLOPE, Block, Standardise, convolution, flow
 
 
 class Pyramid(nn.Module):
-    """Features of one image at every level, finest first.
+    """Features of one image, finest first: level l has 1/2^(finest + l) of the image's size.
 
-    Level l has 1/2^l of the image's size. Convolutions of 2^3 voxels with stride 2 halve it, so
-    that a coarse voxel covers exactly eight finer ones and fields can be enlarged without a shift.
+    Convolutions of 2^3 voxels with stride 2 halve it, so that a coarse voxel covers exactly eight
+    finer ones and fields can be enlarged without a shift. Down to the finest level nothing else
+    happens: most of a network's time would go into features of the image's own size.
 
     Parameters
     ----------
     channels : features of each level, finest first
+    finest : halvings of the image before the first level
     """
 
-    def __init__(self, channels: Sequence[int]) -> None:
+    def __init__(self, channels: Sequence[int], finest: int = 0) -> None:
         super().__init__()
-        self.first = Block(1, channels[0], normalise=True)
+        width = channels[0]
+        halvings = [_halve(width if n else 1, width) for n in range(finest)]
+        block = Block(width if finest else 1, width, normalise=True)
+        self.first = nn.Sequential(*halvings, block)
         self.next = nn.ModuleList(
             nn.Sequential(_halve(before, after), Block(after, after, normalise=True))
             for before, after in pairwise(channels)
@@ -98,23 +103,23 @@ class PyramidNetwork(nn.Module):
     ----------
     channels : features of each level, finest first
     heads : features inside the head of each level
-    finest : the finest level with a head, 0 the image's own grid
+    finest : halvings of the image before the finest level
     reach : of each level's correlation of neighbours, voxels; 0: none
     probabilistic : whether the heads say how sure they are
     """
 
     def __init__(
         self,
-        channels: Sequence[int] = (8, 16, 32, 32),
-        heads: Sequence[int] = (8, 16, 32, 32),
-        finest: int = 0,
-        reach: Sequence[int] = (0, 1, 1, 1),
+        channels: Sequence[int] = (16, 32, 48),
+        heads: Sequence[int] = (16, 32, 48),
+        finest: int = 1,
+        reach: Sequence[int] = (0, 1, 1),
         probabilistic: bool = True,
     ) -> None:
         super().__init__()
-        self.pyramid = Pyramid(channels)
-        self.finest, self.multiple = finest, 2 ** (len(channels) - 1)
+        self.pyramid = Pyramid(channels, finest)
+        self.finest, self.multiple = finest, 2 ** (finest + len(channels) - 1)
         self.heads = nn.ModuleList(
-            SymmetricHead(channels[n], heads[n], reach[n], probabilistic)
-            for n in range(finest, len(channels))
+            SymmetricHead(*sizes, probabilistic)
+            for sizes in zip(channels, heads, reach, strict=True)
         )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
 def standardised(features: Tensor) -> Tensor:
     """Channels of (B, C, X, Y, Z) with mean 0 and deviation 1 over the grid."""
-    dims = (2, 3, 4)
-    centred = features - features.mean(dims, keepdim=True)
-    return centred / (centred.square().mean(dims, keepdim=True) + 1e-12).sqrt()
+    if features.shape[2:].numel() == 1:
+        return features - features  # Rounding, divided by next to nothing, would not be 0.
+    return torch.instance_norm(
+        features, None, None, None, None, use_input_stats=True, momentum=0, eps=1e-12,
+        cudnn_enabled=False,
+    )  # fmt: skip
 
 
 def locally_standardised(image: Tensor, window: int, floor: float = 1e-3) -> Tensor:

@@ -320,7 +320,7 @@ def _write_history(path: Path, rows: list[dict[str, float]]) -> None:
 def _quiet() -> None:
     """Silence Lightning's hints: what matters is said by `say`."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     os.environ.setdefault("PL_DISABLE_FORK", "1")
