@@ -34,7 +34,7 @@ def peer(name: str, moving: Path, fixed: Path, out: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     if name == "fireants":
         from fireants.io import BatchedImages, Image
-        from fireants.registration import GreedyRegistration
+        from fireants.registration.greedy import GreedyRegistration
 
         images = [
             BatchedImages([Image.load_file(str(path), device="cpu")]) for path in (fixed, moving)

@@ -135,7 +135,7 @@ def training_options(wildcards):
         STUDY.device,
         "--devices",
         STUDY.devices,
-        *network_mm(),
+        *network_mm(wildcards.method),
         *schedule,
         *(["--init", init] if init else []),
         "--train",
@@ -145,8 +145,9 @@ def training_options(wildcards):
     )
 
 
-def network_mm():
-    return ["--network-mm", STUDY.network_mm] if STUDY.network_mm else []
+def network_mm(method):
+    mm = PLAN.network_mm(method)
+    return ["--network-mm", mm] if mm else []
 
 
 def registration_inputs(wildcards):
@@ -191,7 +192,7 @@ def registration_options(wildcards):
         "--threads",
         STUDY.threads.registration,
         *learned,
-        *network_mm(),
+        *network_mm(wildcards.method),
         "--labels",
         *labels,
         "--orientations",
@@ -228,7 +229,7 @@ def level_options(wildcards):
         STUDY.grid_mm,
         "--weights",
         PLAN.weights(wildcards.method),
-        *network_mm(),
+        *network_mm(wildcards.method),
         *(["--name", wildcards.method] if SEED_MARK in wildcards.method else []),
         "--threads",
         STUDY.threads.registration,

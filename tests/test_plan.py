@@ -33,3 +33,18 @@ def test_a_name_that_is_no_network_ends_in_one_line(key):
     value = {"init": "folder", "refine": 5, "seeds": [1]}[key]
     with pytest.raises(InputError, match="`syn` is no learned method"):
         plan(**{key: {"syn": value}})
+
+
+def test_keys_of_a_shipped_method_outlive_its_place_in_the_list():
+    found = plan(weights={"pmr-plus": "shipped"}, refine={"pmr-plus": 5})
+    assert found.methods == ["affine", "syn", "pmr", "pmr-cc"]
+    with pytest.raises(InputError, match="`pmr-pluss` is not among the methods"):
+        plan(weights={"pmr-pluss": "shipped"})
+
+
+def test_shipped_weights_keep_their_voxel_size():
+    shipped = {"weights": {"pmr-plus": "shipped"}, "refine": {"pmr-plus": 5}}
+    found = plan(methods=["affine", "pmr", "pmr-plus"], network_mm=6, **shipped)
+    assert found.network_mm("pmr") == 6
+    assert found.network_mm("pmr-plus") is found.network_mm("pmr-plus_refine-5") is None
+    assert plan(weights={"pmr": "/weights"}, network_mm=6).network_mm("pmr") == 6

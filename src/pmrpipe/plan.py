@@ -20,7 +20,7 @@ from pmrpipe.cohort.pairs import Pair, batches, select
 from pmrpipe.cohort.scans import Cohort, Scan
 from pmrpipe.config import Study, parse
 from pmrpipe.errors import InputError
-from pmrpipe.methods.registry import MethodSpec, spec, spec_path, weights_folder
+from pmrpipe.methods.registry import MethodSpec, names, spec, spec_path, weights_folder
 from pmrpipe.paths import SEED_MARK, TEMPLATE_KEY, Results
 from pmrpipe.sources import digest
 
@@ -69,12 +69,14 @@ class Plan:
     def _check(self) -> None:
         if self.study.labels is not None:
             label_table_path(self.study.labels)
+        # A shipped method that this study leaves out may keep its keys.
+        absent = set(names()) - set(self.methods)
         for key in ("seeds", "refine", "init"):
-            for name in getattr(self.study, key):
+            for name in set(getattr(self.study, key)) - absent:
                 if name not in self.specs or not self.specs[name].learned:
                     problem = f"`{name}` is no learned method of this study"
                     raise InputError(key, problem, "see the key `methods`")
-        for name in self.study.weights:
+        for name in set(self.study.weights) - absent:
             if name not in self.methods:
                 problem = f"`{name}` is not among the methods {', '.join(self.methods)}"
                 raise InputError("weights", problem, "correct the name")
@@ -159,6 +161,11 @@ class Plan:
         owner = self._runs[method].weights
         given = self.study.weights.get(owner)
         return weights_folder(given, owner) if given else self.results.training(owner)
+
+    def network_mm(self, method: str) -> float | None:
+        """Voxel size inside a network, None for the method's own, which shipped weights keep."""
+        given = self.study.weights.get(self._runs[method].weights)
+        return None if given == "shipped" else self.study.network_mm
 
     def init(self, method: str) -> Path | None:
         """Folder of the weights with which a method's training begins, if any are named."""

@@ -72,6 +72,8 @@ def register(
     labels: str | os.PathLike[str] | None = None,
     interpolation: Literal["nearest", "genericLabel"] = "nearest",
     n4: bool = False,
+    head_template: str | os.PathLike[str] | None = None,
+    brain_template: str | os.PathLike[str] | None = None,
     mm: float = 1.0,
     cache: str | os.PathLike[str] | None = None,
     seed: int = 2019,
@@ -91,6 +93,8 @@ def register(
         default what the method's YAML says
     labels : label map of the moving scan
     n4 : correct the bias of both brains before they are registered
+    head_template, brain_template : a whole head and its brain (cut out, mask or probability), with
+        which brains are extracted by ANTs in place of the network deepbet
     mm : voxel size of the template grid on which they are registered
     cache : folder where preprocessed scans are kept by content; None keeps nothing
     threads : by default all cores; only 1 gives the same bytes on every run for `syn`
@@ -106,9 +110,13 @@ def register(
     out = None if output is None else Path(output)
     found, name, facts = _method(method, weights, refine, seed, _device(device), threads, say)
     native = None if labels is None else _labels(Path(labels), scans[0])
+    if (head_template is None) != (brain_template is None):
+        raise InputError("head_template", "goes with brain_template", "give both, or none")
+    templates = [Path(path) for path in (head_template, brain_template) if path is not None]
+    options = {"n4": n4, "seed": seed}
     with tempfile.TemporaryDirectory(prefix="pmrpipe-register-") as space:
         kept = Path(space) if cache is None else Path(cache)
-        prepared = _prepared(scans, kept, Path(space), mm, {"n4": n4, "seed": seed}, say)
+        prepared = _prepared(scans, kept, Path(space), mm, options, templates, say)
     from pmrpipe.register.native import register_native
 
     say(f"registering by {name}")
@@ -233,6 +241,7 @@ def _prepared(
     space: Path,
     mm: float,
     options: Mapping[str, Any],
+    templates: Sequence[Path],
     say: Callable[[str], None],
 ) -> list[PreparedScan]:
     """The scans with their preprocessed brains, from the cache where they have been there before.
@@ -246,14 +255,15 @@ def _prepared(
     from pmrpipe.volume import read_image
 
     images = [read_image(scan.path, scan.orientation) for scan in scans]
-    places = [_place(scan, cache, mm, options) for scan in scans]
+    used = [templates if scan.state == "head" and scan.mask is None else () for scan in scans]
+    places = [_place(*both, cache, mm, options) for both in zip(scans, used, strict=True)]
     running = {}
-    for scan, (results, key) in zip(scans, places, strict=True):
+    for scan, shown, (results, key) in zip(scans, used, places, strict=True):
         if results.preproc(key).exists():
             say(f"{scan.path}: preprocessed before")
         elif key not in running:
             say(f"{scan.path}: preprocessing")
-            running[key] = _start(scan, results, key, space, options)
+            running[key] = _start(scan, shown, results, key, space, options)
     try:
         for process in running.values():
             told = process.communicate()[1]
@@ -292,13 +302,21 @@ def _doubtful(scan: Scan, results: Results, key: str, say: Callable[[str], None]
 
 
 def _start(
-    scan: Scan, results: Results, key: str, space: Path, options: Mapping[str, Any]
+    scan: Scan,
+    templates: Sequence[Path],
+    results: Results,
+    key: str,
+    space: Path,
+    options: Mapping[str, Any],
 ) -> subprocess.Popen[str]:
     """`pmrpipe preprocess` of one scan."""
     words = ["--key", key, "--state", scan.state, "--mm", results.mm]
     words += ["--seed", options["seed"], *(["--n4"] if options["n4"] else [])]
     if scan.mask is not None:
         words += ["--method", "mask", "--mask", scan.mask]
+    elif templates:
+        head, brain = templates
+        words += ["--method", "template", "--head-template", head, "--brain-template", brain]
     if scan.orientation is not None:
         words += ["--orientation", scan.orientation]
     command = [sys.executable, "-m", "pmrpipe", "preprocess", scan.path, results.root, *words]
@@ -314,7 +332,9 @@ def _start(
     )
 
 
-def _place(scan: Scan, cache: Path, mm: float, options: Mapping[str, Any]) -> tuple[Results, str]:
+def _place(
+    scan: Scan, templates: Sequence[Path], cache: Path, mm: float, options: Mapping[str, Any]
+) -> tuple[Results, str]:
     """Where the scan's files lie: named by its content, what is done to it, and by which code."""
     from pmrpipe.paths import Results
     from pmrpipe.sources import digest
@@ -322,7 +342,7 @@ def _place(scan: Scan, cache: Path, mm: float, options: Mapping[str, Any]) -> tu
     said = {
         "state": scan.state,
         "orientation": scan.orientation,
-        "files": [sha256(path) for path in _files(scan)],
+        "files": [sha256(path) for path in (*_files(scan), *templates)],
         **options,
     }
     content = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -11,6 +11,7 @@ from pmrpipe.methods.refine import Greedy, Refined, Refinement, refine, unfolded
 from pmrpipe.methods.registry import build, spec
 from pmrpipe.spatial.integrate import compose, integrate
 from pmrpipe.spatial.jacobian import jacobian_determinant
+from pmrpipe.spatial.resize import resize_image
 from pmrpipe.spatial.warp import warp
 from pmrpipe.volume import Grid
 
@@ -47,6 +48,18 @@ def test_it_finds_most_of_a_smooth_warp(pair):
     assert found.grid == GRID
     again = Refined(AffineOnly(), QUICK).register(moving, fixed, GRID)
     assert torch.equal(found.displacement, again.displacement)
+
+
+def test_levels_finer_than_the_images_are_left_out(pair):
+    moving, fixed, _ = pair
+    start = AffineOnly().register(moving, fixed, GRID)
+    plans = [Refinement(steps=3, mm=mm) for mm in ((2.0, 1.0, 0.5), (2.0, 1.0))]
+    one, other = (refine(moving, fixed, GRID, start, plan) for plan in plans)
+    assert torch.equal(one.displacement, other.displacement)
+    coarse = GRID.rescaled(2.0)
+    images = [resize_image(image, coarse.shape) for image in (moving, fixed)]
+    start = AffineOnly().register(*images, coarse)
+    assert refine(*images, coarse, start, Refinement(steps=3, mm=(1.0,))).grid == coarse
 
 
 def test_a_start_is_carried_on_and_can_be_inverted(pair):

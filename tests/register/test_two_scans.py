@@ -13,7 +13,9 @@ import pmrpipe
 from pmrpipe.cli import main
 from pmrpipe.cohort.embedded.dataset import simulate_subject
 from pmrpipe.errors import InputError, WorkError, retold
-from pmrpipe.files import read_json
+from pmrpipe.files import read_json, sha256
+from pmrpipe.methods.registry import shipped_weights, spec
+from pmrpipe.methods.weights import WEIGHTS
 from pmrpipe.score.overlap import label_overlap
 from pmrpipe.transforms import moved_points, read_field, read_transform, resample, sample_points
 from pmrpipe.twoscans import Scan
@@ -56,6 +58,7 @@ def done(heads, tmp_path_factory):
     out = tmp_path_factory.mktemp("done") / "with space ü"
     cache = out.parent / "cache"
     given = arguments(heads, out, "--labels", heads[0]["labels"], "--cache", cache)
+    given += ["--method", "syn"]
     assert main(given) == 0
     return out
 
@@ -130,7 +133,7 @@ def test_from_python_the_same_and_from_the_cache(done, heads):
     said = []
     scans = [Scan(head["t1w"], mask=head["mask"]) for head in heads]
     found = pmrpipe.register(
-        *scans, mm=4.0, threads=1, cache=done.parent / "cache", say=said.append
+        *scans, method="syn", mm=4.0, threads=1, cache=done.parent / "cache", say=said.append
     )
     assert sum("preprocessed before" in line for line in said) == 2
     stored, grid = read_field(done / FORWARD)
@@ -138,6 +141,36 @@ def test_from_python_the_same_and_from_the_cache(done, heads):
     np.testing.assert_allclose(found.forward, stored, rtol=0, atol=1 / 2048)
     assert found.labels is None
     assert callable(pmrpipe.register)
+
+
+def test_without_a_method_it_is_the_shipped_network_refined(done, heads):
+    scans = [Scan(head["t1w"], mask=head["mask"]) for head in heads]
+    options = {"mm": 4.0, "threads": 1, "cache": done.parent / "cache"}
+    found, network = (pmrpipe.register(*scans, refine=n, **options) for n in (None, 0))
+    assert found.facts["method"] == "pmr-plus"
+    assert found.facts["refine"] == spec("pmr-plus").refine > 0
+    assert found.facts["weights_sha256"] == sha256(shipped_weights("pmr-plus") / WEIGHTS)
+    assert "refine" not in network.facts
+    assert found.facts["ncc"] > network.facts["ncc"] > network.facts["ncc_affine"]
+    assert found.facts["folding_percent"] == 0
+
+
+@pytest.mark.slow
+def test_brains_are_extracted_by_a_head_template(heads, tmp_path):
+    """The fixed head serves as its own template: its brain is the known one."""
+    cache = tmp_path / "cache"
+    words = [heads[0]["t1w"], heads[1]["t1w"], "--output", tmp_path / "out", "--mm", 4]
+    words += ["--head-template", heads[1]["t1w"], "--brain-template", heads[1]["mask"]]
+    words += ["--method", "affine", "--threads", 1, "--cache", cache]
+    assert main(["register", *map(str, words)]) == 0
+    found = sorted(cache.rglob("*_desc-brain_mask.nii.gz"))
+    truth = {read_image(head["mask"]).shape: read_image(head["mask"]).data > 0 for head in heads}
+    assert len(found) == len(truth) == 2
+    for path in found:
+        mask = read_image(path).data > 0
+        known = truth[mask.shape]
+        assert 2 * (mask & known).sum() / (mask.sum() + known.sum()) > 0.9
+        assert read_json(path.with_name(path.name.split(".")[0] + ".json"))["Method"] == "template"
 
 
 def test_the_page_needs_nothing_else(done):
@@ -154,7 +187,8 @@ def test_the_page_needs_nothing_else(done):
         ({"labels": "mask.nii.gz"}, 2, "mask.nii.gz: no such file"),
         ({"method": "pmr"}, 2, "pmr: needs weights"),
         ({"method": "nothing"}, 2, "nothing: is neither a method"),
-        ({"refine": "5"}, 2, "syn: is no network"),
+        ({"method": "syn", "refine": "5"}, 2, "syn: is no network"),
+        ({"head-template": "zero.nii.gz"}, 2, "goes with brain_template"),
         ({"moving-mask": "zero.nii.gz"}, 2, "zero.nii.gz: is an empty mask"),
     ],
 )

@@ -43,6 +43,26 @@ def test_no_displacement_changes_nothing(mode):
     assert torch.allclose(warp(image, torch.zeros(2, 3, *ODD), mode), image, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(8, 9, 10), ODD, (17, 19, 23)])
+def test_threads_share_a_volume_and_change_nothing(shape):
+    """The last has no pieces of equal size for four threads."""
+    threads = torch.get_num_threads()
+    image, field = random(1, 3, *shape), 2 * random(1, 3, *shape, seed=1)
+    found, slopes = [], []
+    try:
+        for count in (1, 2, 4):
+            torch.set_num_threads(count)
+            found.append(warp(image, field))
+            leaves = [image.clone().requires_grad_(), field.clone().requires_grad_()]
+            slopes.append(torch.autograd.grad(warp(*leaves).square().sum(), leaves))
+    finally:
+        torch.set_num_threads(threads)
+    for count in (1, 2):
+        assert torch.equal(found[0], found[count])
+        for one, other in zip(slopes[0], slopes[count], strict=True):
+            assert torch.allclose(one, other, atol=1e-4)
+
+
 def test_identity_grid_is_the_index():
     grid = identity_grid(ODD, *FLOAT)
     assert grid.shape == (1, 3, *ODD)

@@ -30,6 +30,7 @@ VERBS = {
     "qc-table": ("qc", "gather the measures of all scans, outliers marked"),
     "pack": ("preprocess", "pack preprocessed scans into arrays for training"),
     "train": ("train", "train a learned method"),
+    "ship": ("train", "put trained weights into the package, as its shipped ones"),
     "register": ("native", "register two T1w scans as they come, on the fixed scan's own grid"),
     "register-pairs": ("register", "register pairs of preprocessed scans"),
     "register-levels": ("levels", "what each level of a network contributes, of the pairs shown"),

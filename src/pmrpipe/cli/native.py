@@ -32,6 +32,8 @@ def add_register(parser: ArgumentParser) -> None:
         parser.add_argument(
             f"--{which}-orientation", metavar="CODE", help="where its header states none"
         )
+    path_argument(parser, "--head-template", help="whole head: brains are extracted by ANTs")
+    path_argument(parser, "--brain-template", help="its brain: probability, mask or cut out")
     parser.add_argument("--n4", action="store_true", help="correct both brains' intensity bias")
     parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
     path_argument(
@@ -60,6 +62,8 @@ def run_register(options: Namespace) -> None:
         labels=options.labels,
         interpolation=options.interpolation,
         n4=options.n4,
+        head_template=options.head_template,
+        brain_template=options.brain_template,
         mm=options.mm,
         cache=None if options.no_cache else options.cache or default_cache(),
         seed=options.seed,

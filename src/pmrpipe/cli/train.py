@@ -1,4 +1,4 @@
-"""Verb `train`."""
+"""Verbs `train` and `ship`."""
 
 from __future__ import annotations
 
@@ -55,3 +55,14 @@ def run_train(options: Namespace) -> None:
         bar=sys.stderr.isatty(),
         facts={"commit": commit(Path(__file__).resolve().parents[3])},
     )
+
+
+def add_ship(parser: ArgumentParser) -> None:
+    path_argument(parser, "trained", help="folder with weights.safetensors and model.json")
+    path_argument(parser, "dataset", help="BIDS folder that it was trained on, for its licence")
+
+
+def run_ship(options: Namespace) -> None:
+    from pmrpipe.train.ship import ship
+
+    say(f"written to {ship(options.trained, options.dataset)}")

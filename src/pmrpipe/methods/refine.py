@@ -42,7 +42,7 @@ class Refinement:
     """How a pair is optimised.
 
     steps : most steps on each level
-    mm : voxel size of each level, coarse to fine
+    mm : voxel size of each level, coarse to fine; those finer than the images are left out
     rate : typical length of an update, voxels
     window : edge of the local correlation's cube, voxels
     fluid, elastic : deviation, voxels, of the Gaussian that smooths each update, and of the one
@@ -88,14 +88,16 @@ def refine(
     moving, fixed : (1, 1, X, Y, Z) on `grid`, in [0, 1]
     """
     found, inner = start.displacement, start.grid
-    for number, mm in enumerate(plan.mm):
+    finest = min(grid.spacing)
+    levels = [mm for mm in plan.mm if mm > 0.99 * finest] or [finest]
+    for number, mm in enumerate(levels):
         inner = grid.rescaled(mm)
         images = (resize_image(image, inner.shape) for image in (moving, fixed))
         first = resize_displacement(found, inner.shape)
 
         def told(step: int, before: int = number * plan.steps) -> None:
             if tell is not None:
-                tell(before + step, plan.steps * len(plan.mm))
+                tell(before + step, plan.steps * len(levels))
 
         found = unfolded(_level(*images, first, plan, told), plan.elastic)
     return Deformation(found, inner)

@@ -97,9 +97,14 @@ def weights_folder(given: str, name: str) -> Path:
     return folder
 
 
+def shipped_folder(name: str) -> Path:
+    """Where weights that come with the package lie, if it has some for that method."""
+    return Path(str(package_files("pmrpipe") / "data" / "weights" / name))
+
+
 def shipped_weights(name: str) -> Path | None:
-    """The folder of the weights that come with the package, for a method that has some."""
-    folder = Path(str(package_files("pmrpipe") / "data" / "weights" / name))
+    """The same folder for a method that has some, else None."""
+    folder = shipped_folder(name)
     return folder if (folder / "weights.safetensors").exists() else None
 
 

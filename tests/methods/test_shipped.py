@@ -1,0 +1,131 @@
+"""The weights in the package: whose data they saw, and what they do on brains they never saw."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pmrpipe.errors import InputError
+from pmrpipe.files import read_json, write_json
+from pmrpipe.losses.similarity import local_correlation
+from pmrpipe.methods.base import Deformation
+from pmrpipe.methods.refine import Refined, Refinement
+from pmrpipe.methods.registry import load_method, names, shipped_weights, spec
+from pmrpipe.methods.weights import MODEL, WEIGHTS
+from pmrpipe.spatial.integrate import integrate
+from pmrpipe.spatial.resize import resize_displacement
+from pmrpipe.spatial.warp import warp
+from pmrpipe.template import template_brain
+from pmrpipe.train import ship as shipping
+
+SHIPPED = [name for name in names() if shipped_weights(name)]
+
+
+@pytest.fixture(scope="module")
+def brain():
+    """The template's brain at 2 mm, which is in no training cohort, and its grid."""
+    volume = template_brain(2.0)
+    return torch.from_numpy(volume.data)[None, None], volume.grid
+
+
+@pytest.fixture(scope="module")
+def method():
+    return load_method("pmr-plus", weights=shipped_weights("pmr-plus"))[1]
+
+
+def missed(found: Deformation, truth: torch.Tensor, image: torch.Tensor) -> float:
+    """Mean distance in mm over the brain, on a grid of 2 mm."""
+    return float(2 * (found.displacement - truth).square().sum(1).sqrt()[image[0] > 0].mean())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_network_says_where_it_comes_from(name):
+    folder = shipped_weights(name)
+    assert (folder / WEIGHTS).stat().st_size < 10_000_000
+    model = read_json(folder / MODEL)
+    assert model["data"]["License"] == "CC0"
+    assert model["data"]["DatasetDOI"]
+    assert len(model["train"]) >= 20
+    assert model["hours"] > 0.5
+    assert "dirty" not in model["commit"]
+    assert model["network_mm"] == spec(name).network_mm
+    assert model["specification"]["parameters"] == spec(name).parameters
+
+
+def test_pmr_plus_is_shipped():
+    assert "pmr-plus" in SHIPPED
+
+
+def test_the_same_brain_stays_where_it_is(method, brain):
+    image, grid = brain
+    refined = Refined(method, Refinement(steps=5))
+    for way in (method, refined):
+        assert missed(way.register(image, image, grid), torch.zeros(1), image) < 0.01
+
+
+def test_a_known_warp_is_mostly_found_and_more_so_when_refined(method, brain):
+    image, grid = brain
+    generator = torch.Generator().manual_seed(0)
+    knots = 0.3 * torch.randn(1, 3, 8, 10, 8, generator=generator)
+    velocity = resize_displacement(knots, grid.shape)
+    moving, truth = warp(image, integrate(velocity)), integrate(-velocity)
+    before = missed(Deformation(torch.zeros_like(truth), grid), truth, image)
+    network, refined = (
+        missed(way.register(moving, image, grid), truth, image)
+        for way in (method, Refined(method, Refinement(steps=20)))
+    )
+    assert before > 3
+    assert network < 0.6 * before
+    assert refined < 0.4 * before
+
+
+def test_both_directions_undo_each_other(method, brain):
+    image, grid = brain
+    other = image.flip(2)
+    found = method.register(image, other, grid)
+    assert found.inverse_consistency(image[0, 0] > 0) < 0.3
+    assert float(found.jacobian().min()) > 0
+    before, after = (
+        float(local_correlation(other, moved, 5)) for moved in (image, found.apply(image))
+    )
+    assert after > before + 0.1
+
+
+def trained(tmp_path, **changes):
+    folder = shipped_weights("pmr-plus")
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "trained" / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
+    write_json(tmp_path / "trained" / MODEL, read_json(folder / MODEL) | changes)
+    return tmp_path / "trained"
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Another place than the package's own."""
+    monkeypatch.setattr(shipping, "shipped_folder", lambda name: tmp_path / "package" / name)
+    return tmp_path / "package"
+
+
+def test_ship_copies_weights_and_names_their_data(tmp_path, package):
+    about = {"Name": "study", "License": "CC0", "DatasetDOI": "10.1/x", "Authors": []}
+    write_json(tmp_path / "dataset_description.json", about)
+    source = trained(tmp_path, hours=7)
+    assert shipping.ship(source, tmp_path) == package / "pmr-plus"
+    assert (package / "pmr-plus" / WEIGHTS).read_bytes() == (source / WEIGHTS).read_bytes()
+    model = read_json(package / "pmr-plus" / MODEL)
+    assert model["hours"] == 7
+    assert model["data"] == {"Name": "study", "License": "CC0", "DatasetDOI": "10.1/x"}
+
+
+@pytest.mark.parametrize(
+    ("licence", "changes", "said"),
+    [
+        (None, {}, "states no License"),
+        ("CC0", {"method": "pmr"}, "does not fit the network of pmr"),
+    ],
+)
+def test_ship_refuses_unlicensed_data_and_unfit_weights(tmp_path, package, licence, changes, said):
+    write_json(tmp_path / "dataset_description.json", {"Name": "study", "License": licence})
+    with pytest.raises(InputError, match=said):
+        shipping.ship(trained(tmp_path, **changes), tmp_path)
+    assert not package.exists()
