@@ -1,6 +1,6 @@
 """Errors in millimetres where the truth is known: the same brain, and a brain warped by a field.
 
-    python benchmarks/known.py ARRAYS SCAN SCAN ... [--method pmr-plus] [--refine 40]
+    python benchmarks/known.py ARRAYS SCAN SCAN ... [--method pmr-plus] [--refine 20]
 
 ARRAYS is the pack of a study (results/COHORT/train/arrays_res-1.safetensors). Every scan is
 registered to itself, and to itself after a smooth random warp and noise of 2 % of the range. Means
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("arrays", type=Path)
     parser.add_argument("scans", nargs="+")
     parser.add_argument("--method", default="pmr-plus")
-    parser.add_argument("--refine", type=int, default=40)
+    parser.add_argument("--refine", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
