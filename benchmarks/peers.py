@@ -1,14 +1,14 @@
 """pmrpipe's methods against their peers: the same brains, the same labels, one run.
 
-    python benchmarks/peers.py config/malf.yaml ROOT --out rows.tsv \\
-        --methods affine greedy pmr-plus syn convexadam fireants --peer-python PYTHON [--pairs 10]
+    python benchmarks/peers.py config/malf.yaml ROOT --out rows.tsv --peer-python PYTHON \\
+        --methods affine greedy pmr-plus+refine-20 syn convexadam fireants [--pairs 10]
 
 The study must be preprocessed (target `preprocess`). Of its test pairs a fixed subset is taken,
 evenly spread. `convexadam` and `fireants` run in PYTHON, an environment of their own with
 torch, convexAdam 0.2.0 and fireants 1.5.0; every other name is a method of pmrpipe, networks with
-the weights of the study or those named by --weights METHOD=FOLDER. Seconds are the registration
-alone, images in memory, all with the same number of threads. Rows are appended as they come: run
-again, the command goes on. At the end it prints the means.
+the weights named by --weights METHOD=FOLDER, shipped ones, or those of the study. Seconds are the
+registration alone, images in memory, all with the same number of threads. Rows are appended as
+they come: run again, the command goes on. At the end it prints the means.
 """
 
 from __future__ import annotations
@@ -125,12 +125,13 @@ class Study:
 
     def _method(self, name: str) -> object:
         from pmrpipe.methods.refine import Refined, Refinement
-        from pmrpipe.methods.registry import load_method, spec
+        from pmrpipe.methods.registry import load_method, shipped_weights, spec
 
         name, _, steps = name.partition("+refine-")
         weights = None
         if spec(name).learned:
-            weights = self.weights.get(name, self.results.training(name))
+            weights = self.weights.get(name) or shipped_weights(name)
+            weights = weights or self.results.training(name)
         _, method = load_method(name, weights=weights, network_mm=self.plan.study.network_mm)
         return Refined(method, Refinement(steps=int(steps))) if steps else method
 
