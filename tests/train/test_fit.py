@@ -339,6 +339,7 @@ def test_precision_follows_the_processor(monkeypatch):
     assert choose_precision("cuda") is torch.bfloat16
 
 
+@pytest.mark.slow
 def test_two_processes_train_together(small, pack, tmp_path):
     """DDP over gloo: twice the pairs a step, one set of files, weights of their own."""
     spec = tmp_path / "spec.yaml"

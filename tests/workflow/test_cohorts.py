@@ -57,6 +57,7 @@ def test_a_bad_scan_is_named_and_excluded(
     assert "cut short" in page
 
 
+@pytest.mark.slow
 def test_no_labels_and_no_training_with_given_weights(
     workflow: Workflow, tiny: Workflow, brain_dataset: Path
 ) -> None:

@@ -61,6 +61,7 @@ def configured(workflow: Workflow, name: str, root: Path, **changes: object) -> 
     return ["--configfile", "config/miniature.yaml"]
 
 
+@pytest.mark.slow
 def test_lpba40_to_table_1(workflow: Workflow, tiny: Workflow, tmp_path: Path) -> None:
     root = tmp_path / "LPBA40"
     for number, brain, dseg in brains(tiny, "lpba40"):
