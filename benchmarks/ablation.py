@@ -1,11 +1,11 @@
 """Variants of a network, each trained for the same steps and measured on validation pairs.
 
     python benchmarks/ablation.py METHOD TRAINING_ARRAYS ARRAYS SCAN SCAN ... --steps 300 \\
-        [--network-mm 4] [--variant PARAMETER=VALUE,PARAMETER=VALUE] ...
+        [--network-mm 3] [--variant 'PARAMETER=VALUE;PARAMETER=VALUE'] ...
 
 Trains on all scans of TRAINING_ARRAYS (results/COHORT/train/arrays_res-1.safetensors), measures on
 the ordered pairs of the named scans of ARRAYS, another pack or the same. A variant changes
-parameters of the method's YAML (`network.finest=1`, `prior=[60,60,60]`; `;` separates them).
+parameters of the method's YAML (`network.finest=1;prior=[60,60,60]`).
 Prints means: Dice of all labels, SDlogJ and folding in the fixed brain, seconds of a step.
 """
 
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--network-mm", type=float)
     parser.add_argument("--variant", action="append", default=[])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=2019)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     arrays, training = open_arrays(options.arrays), open_arrays(options.training).keys
@@ -66,6 +67,7 @@ def main() -> None:
                 options.training,
                 out,
                 train=training,
+                seed=options.seed,
                 network_mm=options.network_mm,
                 threads=options.threads,
                 device="cpu",

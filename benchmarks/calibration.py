@@ -1,18 +1,19 @@
 """How well networks know what they do not know: their uncertainty against the true warps.
 
-    python benchmarks/calibration.py config/config.yaml [--every 3] [--out calibration.tsv]
+    python benchmarks/calibration.py config/config.yaml [--scans sub-01 sub-02] [--out table.tsv]
 
 The study is of the embedded cohort, registered with `uncertainty: K`. A voxel counts as within
 k sd when the written displacement misses the true one by at most k times the map's value, the root
 of the summed variances of three components; for a normal error alike in all directions that is so
 in 60.8 % (k = 1) and 99.3 % (k = 2) of the voxels. `factor` is what the maps would have to be
-multiplied by so that their mean square is that of the error.
+multiplied by so that their mean square is that of the error. `--scans` leaves out pairs of others;
+`--factor` multiplies the maps before they are judged.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any
 
@@ -55,22 +56,24 @@ def true_displacement(
     return transform_points(np.linalg.inv(moving[1]), there) - points
 
 
-def errors(plan: Plan, method: str, every: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def errors(
+    plan: Plan, method: str, every: int, scans: Collection[str] = ()
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Error and uncertainty, (N,) mm each, over the fixed brain of each pair that has a map.
 
-    `every` takes each n-th voxel along each axis.
+    `every` takes each n-th voxel along each axis, `scans` only pairs among these.
     """
     results, embedded = plan.results, plan.study.embedded
     for moving, fixed in plan.pairs:
         path = results.uncertainty(method, moving, fixed)
-        if not path.exists():
+        if not path.exists() or (scans and not {moving, fixed} <= set(scans)):
             continue
         image = read_image(results.preproc(fixed))
         thin = np.zeros(image.shape, bool)
         thin[::every, ::every, ::every] = True
         index = np.argwhere(thin & (image.data > 0)).T
         points = transform_points(image.affine, index.astype(np.float32))
-        scans = [
+        truths = [
             (
                 true_shape(embedded.seed, int(key.removeprefix("sub-")), embedded.mm),
                 read_affine(results.affine(key)),
@@ -78,7 +81,7 @@ def errors(plan: Plan, method: str, every: int) -> Iterator[tuple[np.ndarray, np
             for key in (moving, fixed)
         ]
         field = sample_displacement(read_field(results.field(method, moving, fixed)), image.grid)
-        missed = field[tuple(index)].T - true_displacement(points, *scans)
+        missed = field[tuple(index)].T - true_displacement(points, *truths)
         deviation = open_image(path).read(np.float32)[tuple(index)]
         yield np.linalg.norm(missed, axis=0), deviation
 
@@ -94,14 +97,16 @@ def coverage(error: np.ndarray, deviation: np.ndarray) -> dict[str, float]:
     }
 
 
-def table(plan: Plan, every: int) -> pd.DataFrame:
+def table(plan: Plan, every: int, scans: Collection[str] = (), factor: float = 1) -> pd.DataFrame:
     """A row for each method with maps, and the nominal one."""
     rows: list[dict[str, Any]] = []
     for method in plan.methods:
-        found = list(errors(plan, method, every)) if plan.specs[method].posterior else []
+        found = list(errors(plan, method, every, scans)) if plan.specs[method].posterior else []
         if found:
             error, deviation = (np.concatenate(part) for part in zip(*found, strict=True))
-            rows.append({"method": method, "pairs": len(found), **coverage(error, deviation)})
+            rows.append(
+                {"method": method, "pairs": len(found), **coverage(error, factor * deviation)}
+            )
     rows.append({"method": "nominal"} | {f"within_{k}sd": share for k, share in NOMINAL.items()})
     return pd.DataFrame(rows)
 
@@ -110,9 +115,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", help="configuration of an embedded cohort that was registered")
     parser.add_argument("--every", type=int, default=3, help="each n-th voxel of an axis")
+    parser.add_argument("--scans", nargs="*", default=[], help="only pairs among these")
+    parser.add_argument("--factor", type=float, default=1.0, help="multiplies the maps")
     parser.add_argument("--out", help="the table as TSV")
     options = parser.parse_args()
-    made = table(Plan(load(options.study)), options.every)
+    made = table(Plan(load(options.study)), options.every, options.scans, options.factor)
     print(made.to_string(index=False, float_format="%.3f", na_rep=""))
     if options.out:
         write_tsv(options.out, made)

@@ -6,8 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-# Planning makes millions of objects that all stay: looking for garbage among them again and
-# again takes a quarter of the time (benchmarks/scale.py).
+# Planning makes millions of objects that all stay: looking for garbage among them is in vain.
 gc.set_threshold(1_000_000)
 
 SOURCE = next(

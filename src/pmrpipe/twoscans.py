@@ -22,8 +22,13 @@ from pmrpipe.errors import InputError, retold
 from pmrpipe.files import read_json, sha256
 
 if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from pmrpipe.methods.registry import MethodSpec
     from pmrpipe.paths import Results
     from pmrpipe.register.native import NativeRegistration, PreparedScan
+    from pmrpipe.volume import Grid
 
 PAGE = "qc.html"
 _DEFAULT = "pmr-plus"
@@ -35,6 +40,8 @@ _FILES = {
     "space-fixed_desc-moving_dseg.nii.gz": "the moving scan's labels there",
     "space-fixed_desc-jacobian_map.nii.gz": "Jacobian determinant from fixed to moving, affine "
     "included: above 1 where the moving brain is larger",
+    "space-fixed_desc-uncertainty_map.nii.gz": "standard deviation, mm, of where the network puts "
+    "each point in the moving scan",
     "register.json": "what was done, and the numbers above",
 }
 
@@ -69,6 +76,7 @@ def register(
     method: str | None = None,
     weights: str | os.PathLike[str] | None = None,
     refine: int | None = None,
+    uncertainty: int = 0,
     labels: str | os.PathLike[str] | None = None,
     interpolation: Literal["nearest", "genericLabel"] = "nearest",
     n4: bool = False,
@@ -91,6 +99,8 @@ def register(
         that come with pmrpipe
     refine : most steps of instance optimisation after a network, on each of its levels; by
         default what the method's YAML says
+    uncertainty : samples of a network's posterior for a map of its standard deviation; 0: no map.
+        Instance optimisation has no posterior: it goes with `refine=0`
     labels : label map of the moving scan
     n4 : correct the bias of both brains before they are registered
     head_template, brain_template : a whole head and its brain (cut out, mask or probability), with
@@ -108,7 +118,8 @@ def register(
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
     scans = [s if isinstance(s, Scan) else Scan(Path(s)) for s in (moving, fixed)]
     out = None if output is None else Path(output)
-    found, name, facts = _method(method, weights, refine, seed, _device(device), threads, say)
+    found, spec, facts = _method(method, weights, refine, seed, _device(device), threads, say)
+    uncertain = _uncertain(found, spec, facts, uncertainty, seed) if uncertainty else None
     native = None if labels is None else _labels(Path(labels), scans[0])
     if (head_template is None) != (brain_template is None):
         raise InputError("head_template", "goes with brain_template", "give both, or none")
@@ -119,9 +130,14 @@ def register(
         prepared = _prepared(scans, kept, Path(space), mm, options, templates, say)
     from pmrpipe.register.native import register_native
 
-    say(f"registering by {name}")
+    say(f"registering by {spec.name}")
     result = register_native(
-        *prepared, found, labels=native, interpolation=interpolation, device=_device(device)
+        *prepared,
+        found,
+        labels=native,
+        interpolation=interpolation,
+        uncertain=uncertain,
+        device=_device(device),
     )
     result.facts.update(facts, mm=mm, n4=n4, threads=threads)
     if out is not None:
@@ -187,8 +203,8 @@ def _method(
     device: str,
     threads: int,
     say: Callable[[str], None],
-) -> tuple[Any, str, dict[str, Any]]:
-    """The method, its name, and what register.json says of it."""
+) -> tuple[Any, MethodSpec, dict[str, Any]]:
+    """The method, its specification, and what register.json says of it."""
     import torch
 
     from pmrpipe.methods.registry import load_method, shipped_weights
@@ -222,7 +238,23 @@ def _method(
                 say(f"refining: {step} of at most {most} steps")
 
         method, facts["refine"] = Refined(method, Refinement(steps=refine), tell), refine
-    return method, found.name, {"method": found.name, "citation": found.citation, **facts}
+    return method, found, {"method": found.name, "citation": found.citation, **facts}
+
+
+def _uncertain(
+    method: Any, spec: MethodSpec, facts: dict[str, Any], samples: int, seed: int
+) -> Callable[[Sequence[Tensor], Grid], np.ndarray]:
+    """What maps the uncertainty of a pair; `facts` learn of it."""
+    from pmrpipe.register.uncertainty import deviation_map
+
+    if samples < 2:
+        raise InputError("uncertainty", "one sample has no deviation", "give at least 2")
+    if not getattr(method, "probabilistic", False):
+        problem = "has no posterior" + (" when refined" if "refine" in facts else "")
+        raise InputError(spec.name, problem, "take a network with --refine 0")
+    factor = spec.uncertainty_factor
+    facts.update(uncertainty_samples=samples, uncertainty_factor=factor)
+    return lambda images, grid: factor * deviation_map(method, images, grid, samples, seed)
 
 
 def _labels(path: Path, scan: Scan) -> Any:

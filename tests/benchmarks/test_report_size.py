@@ -27,6 +27,7 @@ def test_forty_subjects_and_six_methods():
     assert found["page_mb"] < 15
 
 
+@pytest.mark.slow
 def test_the_measurement_runs_on_a_small_study():
     found = measured("--subjects", "4", "--methods", "2", "--mm", "8")
     assert found["pairs"] == 12

@@ -63,6 +63,7 @@ def test_the_same_again_from_python(masked, heads):
     np.testing.assert_array_equal(again.data, read_mask(masked / "mask.nii.gz").data)
 
 
+@pytest.mark.slow
 def test_a_head_that_lies_upside_down(heads):
     """The header need not be right."""
     head, truth = read_image(heads[1][0]), read_mask(heads[1][1]).data

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from pmrpipe.cli import main
 from pmrpipe.files import read_tsv, write_json, write_tsv
@@ -73,6 +74,21 @@ def test_a_map_does_not_depend_on_the_pairs_before_it(results, weights, tmp_path
     first = path.read_bytes()
     with_uncertainty(results, weights, tmp_path / "one.tsv", pairs=PAIRS[1:2])
     assert path.read_bytes() == first
+
+
+def test_the_method_s_factor_scales_the_map(results, weights, tmp_path):
+    words = ("--weights", weights, "--network-mm", MM, "--uncertainty", 3)
+    maps = []
+    for factor in (1, 4):
+        text = yaml.safe_dump({**spec("pmr").model_dump(), "uncertainty_factor": factor})
+        (tmp_path / "mine.yaml").write_text(text)
+        found = register(results, tmp_path / "mine.yaml", tmp_path / "list.tsv", *words)
+        assert found == 0
+        path = results.uncertainty("pmr", *PAIRS[0])
+        about = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+        assert about["CalibrationFactor"] == factor
+        maps.append(read_image(path).data)
+    np.testing.assert_allclose(maps[1], 4 * maps[0], atol=5 / 2048)  # both are rounded
 
 
 def test_a_method_without_a_posterior_writes_none_and_says_so(results, tmp_path, capsys):

@@ -230,3 +230,25 @@ def test_it_starts_fast_enough_to_ask_for_help():
     where = str(Path(pmrpipe.__file__).parents[1])
     done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": where})
     assert "fixed scan" in done.stdout
+
+
+def test_the_uncertainty_lies_on_the_fixed_scan(heads, done, tmp_path):
+    given = arguments(heads, tmp_path, "--refine", 0, "--uncertainty", 3)
+    assert main([*given, "--cache", str(done.parent / "cache")]) == 0
+    found = read_image(tmp_path / "space-fixed_desc-uncertainty_map.nii.gz")
+    assert found.grid == read_image(heads[1]["t1w"]).grid
+    brain = read_image(heads[1]["mask"]).data > 0
+    assert np.mean(found.data[brain] > 0) > 0.95
+    assert np.mean(found.data[~brain] > 0) < 0.2  # at its edge voxels are shared
+    facts = read_json(tmp_path / "register.json")
+    assert facts["uncertainty_samples"] == 3
+    assert facts["uncertainty_factor"] == spec("pmr-plus").uncertainty_factor
+
+
+def test_what_has_no_posterior_has_no_uncertainty(heads, tmp_path, capsys):
+    for words in (["--uncertainty", "3"], ["--uncertainty", "3", "--method", "affine"]):
+        assert main([*arguments(heads, tmp_path / "out"), *words]) == 2
+        assert "has no posterior" in capsys.readouterr().err
+    assert main([*arguments(heads, tmp_path / "out"), "--refine", "0", "--uncertainty", "1"]) == 2
+    assert "give at least 2" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

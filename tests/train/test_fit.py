@@ -196,7 +196,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(small, pack, tmp_path):
     """SIGKILL once a checkpoint is there; the second run ends as an unbroken one does."""
     script = _KILLED.format(
         tests=os.path.dirname(__file__),
-        found=longer(small, 40).model_dump_json(),
+        found=longer(small, 20).model_dump_json(),
         pack=str(pack),
         out=str(tmp_path / "killed"),
     )
@@ -209,8 +209,8 @@ def test_a_killed_run_resumes_to_the_same_bytes(small, pack, tmp_path):
     assert child.wait() == -signal.SIGKILL
     child.stdout.close()
     assert not (tmp_path / "killed" / "weights.safetensors").exists()
-    run(longer(small, 40), pack, tmp_path / "killed")
-    run(longer(small, 40), pack, tmp_path / "whole")
+    run(longer(small, 20), pack, tmp_path / "killed")
+    run(longer(small, 20), pack, tmp_path / "whole")
     assert outputs(tmp_path / "killed") == outputs(tmp_path / "whole")
 
 
@@ -266,7 +266,7 @@ def test_an_annealed_run_resumes_to_the_byte_and_only_at_its_own_length(small, p
 
 def test_a_cluster_s_time_limit_saves_first(small, pack, tmp_path):
     """SIGTERM in mid-epoch: one line, exit, and the next run continues at that very step."""
-    plan = {"max_steps": 40, "validate_every": 20}
+    plan = {"max_steps": 20, "validate_every": 10}
     spec = small.model_copy(update={"schedule": small.schedule.model_copy(update=plan)})
     script = _KILLED.format(
         tests=os.path.dirname(__file__),
@@ -277,14 +277,14 @@ def test_a_cluster_s_time_limit_saves_first(small, pack, tmp_path):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     child = subprocess.Popen([sys.executable, "-c", script], text=True, **pipes)
     for line in child.stdout:
-        if line.startswith("step 25:"):
+        if line.startswith("step 12:"):
             child.send_signal(signal.SIGTERM)
             break
     _, errors = child.communicate()
     assert child.returncode != 0
     assert "stopped by SIGTERM at step" in errors
     step = int(errors.rsplit("at step ", 1)[1].split(";")[0])
-    assert 25 <= step < 40
+    assert 12 <= step < 20
     said = []
     run(spec, pack, tmp_path / "cut", say=said.append)
     assert f"resuming at step {step}" in said[0]

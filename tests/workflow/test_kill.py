@@ -29,8 +29,10 @@ BEGINNINGS = {
     "data": ("",),
     "preprocess": ("sub-03", "train", "register", "score", "report"),
     "train": ("train", "register/pmr", "register/pmr-cc", "score", "report"),
+    "one network": ("train/pmr", "register/pmr", "score/pmr", "report"),
     "register": ("register", "score", "report"),
 }
+# Those that random trials draw, and the seconds within which the kill comes.
 LONGEST = {"data": 45, "preprocess": 30, "train": 20, "register": 20}
 TRIALS = 30
 
@@ -141,9 +143,15 @@ def finish(workflow: Workflow, tiny: Workflow) -> None:
     assert not list(root.rglob(".tmp-*"))
 
 
-@pytest.mark.parametrize("kill", [kill_group, pytest.param(kill_training, marks=pytest.mark.slow)])
-def test_a_killed_run_goes_on(tiny: Workflow, tmp_path: Path, kill) -> None:
-    workflow = beginning(tiny, tmp_path / "clone", "train")
+@pytest.mark.parametrize(
+    ("kill", "name"),
+    [
+        (kill_group, "one network"),
+        pytest.param(kill_training, "train", marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_run_goes_on(tiny: Workflow, tmp_path: Path, kill, name: str) -> None:
+    workflow = beginning(tiny, tmp_path / "clone", name)
     process = start(workflow)
     assert until(lambda: workers(process.pid, "train"), process, 60)
     kill(process, random.Random(0))
@@ -156,7 +164,7 @@ def test_a_killed_run_goes_on(tiny: Workflow, tmp_path: Path, kill) -> None:
 @pytest.mark.parametrize("trial", range(TRIALS * 5 // 6))
 def test_killed_at_a_random_moment(tiny: Workflow, tmp_path: Path, trial: int) -> None:
     chance = random.Random(trial)
-    name = chance.choice(sorted(BEGINNINGS))
+    name = chance.choice(sorted(LONGEST))
     workflow = beginning(tiny, tmp_path / "clone", name)
     process = start(workflow)
     kill = KILLS[trial % len(KILLS)]
@@ -187,7 +195,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Callable[[], None]]:
 @pytest.mark.parametrize("trial", range(TRIALS // 6))
 def test_a_full_disk(tiny: Workflow, tmp_path: Path, trial: int) -> None:
     chance = random.Random(trial)
-    name = sorted(BEGINNINGS)[trial % len(BEGINNINGS)]
+    name = sorted(LONGEST)[trial % len(LONGEST)]
     workflow = beginning(tiny, tmp_path / "clone", name)
     size = {f: used(f) for f in (workflow.folder, tiny.folder)}
     # At most nine tenths of what the run will write, so that the disk does become full.

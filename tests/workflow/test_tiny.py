@@ -68,6 +68,19 @@ def test_the_bids_validator_finds_no_error(results: Results) -> None:
     assert json.loads(done.stdout)["summary"]["subjects"]
 
 
+def test_ancpbids_finds_the_files_by_their_entities(results: Results) -> None:
+    layout = pytest.importorskip("ancpbids").BIDSLayout(str(results.root))
+    assert layout.get_subjects() == ["01", "02", "03", "04"]
+
+    def found(**entities: str) -> set[str]:
+        paths = layout.get(subject="03", extension=".nii.gz", return_type="filename", **entities)
+        return {str(path) for path in paths}
+
+    assert found(suffix="T1w", desc="preproc") == {str(results.preproc("sub-03"))}
+    assert found(suffix="dseg") == {str(results.dseg("sub-03"))}
+    assert str(results.mask("sub-03")) in found(suffix="mask")
+
+
 def test_provenance_tells_how_it_came_about(tiny: Workflow, results: Results) -> None:
     content = json.loads((results.root / "provenance.json").read_text(encoding="utf-8"))
     assert "config/tiny.yaml" in content["runs"][0]["command"]

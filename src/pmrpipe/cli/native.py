@@ -22,6 +22,13 @@ def add_register(parser: ArgumentParser) -> None:
         metavar="N",
         help="most steps a level of instance optimisation; 0: none; default: the method's own",
     )
+    parser.add_argument(
+        "--uncertainty",
+        type=int,
+        default=0,
+        metavar="K",
+        help="map of the standard deviation over K samples of a network's posterior",
+    )
     path_argument(parser, "--labels", help="label map of the moving scan, brought along")
     parser.add_argument("--interpolation", choices=["nearest", "genericLabel"], default="nearest")
     parser.add_argument(
@@ -59,6 +66,7 @@ def run_register(options: Namespace) -> None:
         method=options.method,
         weights=options.weights,
         refine=options.refine,
+        uncertainty=options.uncertainty,
         labels=options.labels,
         interpolation=options.interpolation,
         n4=options.n4,

@@ -65,7 +65,9 @@ def run_register_pairs(options: Namespace) -> None:
         method = Refined(method, Refinement(steps=options.refine))
     results, name = Results(options.results, options.mm), options.name or found.name
     rows: list[dict[str, Any]] = []
-    also = _uncertainty(options, method, results, name, rows) if options.uncertainty else None
+    also = None
+    if options.uncertainty:
+        also = _uncertainty(options, found.uncertainty_factor, method, results, name, rows)
     codes = _pairs_of(options.orientations)
     labels = {k: NativeLabels(v, codes.get(k)) for k, v in _pairs_of(options.labels).items()}
     job = PairRegistration(method, name, results, labels, options.interpolation, device, also)
@@ -81,7 +83,12 @@ def run_register_pairs(options: Namespace) -> None:
 
 
 def _uncertainty(
-    options: Namespace, method: Any, results: Any, name: str, rows: list[dict[str, Any]]
+    options: Namespace,
+    factor: float,
+    method: Any,
+    results: Any,
+    name: str,
+    rows: list[dict[str, Any]],
 ) -> Callable[..., None] | None:
     """What writes a pair's map and keeps its row; None for a method that has no posterior."""
     from pmrpipe.register.uncertainty import UncertaintyMaps
@@ -91,7 +98,7 @@ def _uncertainty(
     if not getattr(method, "probabilistic", False):
         say(f"{name} has no posterior: no uncertainty is written")
         return None
-    maps = UncertaintyMaps(method, name, results, options.uncertainty, options.seed)
+    maps = UncertaintyMaps(method, name, results, options.uncertainty, options.seed, factor)
     return lambda *pair: rows.append(maps.write(*pair))
 
 

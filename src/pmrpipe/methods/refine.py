@@ -27,8 +27,6 @@ from pmrpipe.volume import Grid
 
 # Steps over which the similarity must have risen, and by how much; else a level ends.
 _PATIENCE, _PROGRESS = 8, 5e-4
-# What the similarity must rise by for a warp to be taken: rounding moves a perfect match, too.
-_LEAST = 1e-4
 # Decay of the means of the gradient and of its square, as in Adam.
 _MOMENTUM, _MEMORY = 0.9, 0.99
 # Updates longer than this many typical ones are shortened, so that no voxel runs ahead.
@@ -116,7 +114,7 @@ def _level(
     for step in range(1, plan.steps + 2):
         warped = warp(moving, displacement)
         similarity, slope = _ascent(fixed, warped, plan.window)
-        if similarity > best + _LEAST:
+        if similarity > best:
             kept, best = displacement, similarity
         reached.append(similarity)
         stuck = step > _PATIENCE and similarity < reached[-1 - _PATIENCE] + _PROGRESS

@@ -57,6 +57,9 @@ class MethodSpec(BaseModel):
     refine: int = Field(
         0, ge=0, description="steps a level of instance optimisation that `pmrpipe register` adds"
     )
+    uncertainty_factor: float = Field(
+        1.0, gt=0, description="by which its uncertainty is multiplied: measured on known warps"
+    )
     schedule: Schedule = Field(default_factory=Schedule)
 
     @property

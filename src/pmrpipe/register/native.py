@@ -9,6 +9,7 @@ other file is needed to apply them.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ from pmrpipe.transforms import (
 from pmrpipe.volume import Grid, Volume, write_volume
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pmrpipe.methods.base import Method
 
 FORWARD = "from-moving_to-fixed_mode-image_xfm.nii.gz"
@@ -38,6 +41,7 @@ INVERSE = "from-fixed_to-moving_mode-image_xfm.nii.gz"
 WARPED = "space-fixed_desc-moving_T1w.nii.gz"
 WARPED_DSEG = "space-fixed_desc-moving_dseg.nii.gz"
 JACOBIAN = "space-fixed_desc-jacobian_map.nii.gz"
+UNCERTAINTY = "space-fixed_desc-uncertainty_map.nii.gz"
 FACTS = "register.json"
 
 
@@ -76,6 +80,7 @@ class NativeRegistration:
     warped : the moving scan on the fixed scan's grid
     labels : the moving scan's labels there, or None
     jacobian : (X, Y, Z) determinant of the forward map, its affine part included
+    uncertainty : (X, Y, Z) standard deviation of the forward map, mm, or None
     facts : method, seconds, similarity and regularity
     """
 
@@ -86,6 +91,7 @@ class NativeRegistration:
     warped: Volume
     labels: Volume | None
     jacobian: np.ndarray
+    uncertainty: np.ndarray | None
     facts: dict[str, Any]
     on_template: OnTemplate = field(repr=False)
 
@@ -104,6 +110,9 @@ class NativeRegistration:
         if self.labels is not None:
             write_volume(folder / WARPED_DSEG, self.labels.data, affine)
             written.append(WARPED_DSEG)
+        if self.uncertainty is not None:
+            write_volume(folder / UNCERTAINTY, self.uncertainty, affine, np.float32)
+            written.append(UNCERTAINTY)
         write_json(folder / FACTS, self.facts)
         return [folder / name for name in (*written, FACTS)]
 
@@ -126,6 +135,7 @@ def register_native(
     *,
     labels: Volume | None = None,
     interpolation: Interpolation = "nearest",
+    uncertain: Callable[[Sequence[Tensor], Grid], np.ndarray] | None = None,
     device: str = "cpu",
 ) -> NativeRegistration:
     """Register `moving` to `fixed` and compose both directions between the scans as they came.
@@ -133,6 +143,7 @@ def register_native(
     Parameters
     ----------
     labels : label map of the moving scan, on any grid of its space
+    uncertain : gives the displacement's standard deviation, mm, (X, Y, Z) on the template grid
     """
     import torch
 
@@ -160,6 +171,7 @@ def register_native(
         Volume(warped, fixed.scan.affine),
         None if dseg is None else Volume(dseg, fixed.scan.affine),
         jacobian_determinant(forward, fixed.scan.grid),
+        None if uncertain is None else _on_scan(uncertain(images, grid), moving, fixed),
         {
             "moving": moving.name,
             "fixed": fixed.name,
@@ -169,6 +181,14 @@ def register_native(
         },
         shown,
     )
+
+
+def _on_scan(deviation: np.ndarray, moving: PreparedScan, fixed: PreparedScan) -> np.ndarray:
+    """From the template grid to the fixed scan's, in mm of the moving scan; 0 outside the brain."""
+    inside = np.where(fixed.preproc.data > 0, deviation, 0)
+    scale = abs(np.linalg.det(moving.affine[:3, :3])) ** (1 / 3)
+    points = sample_points(fixed.scan.grid, np.linalg.inv(fixed.affine))
+    return scale * resample(Volume(inside, fixed.preproc.affine), points, "linear")
 
 
 def _quality(shown: OnTemplate) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
 _STEPS_PER_MM = 1024
 
 
+def deviation_map(
+    method: LearnedMethod, images: Sequence[Tensor], grid: Grid, samples: int, seed: int
+) -> np.ndarray:
+    """Deviation, mm, of the displacement over draws of the posterior, (X, Y, Z) on `grid`.
+
+    Parameters
+    ----------
+    method : a network that is `probabilistic`
+    images : moving and fixed, (1, 1, X, Y, Z) in [0, 1] on `grid`
+    """
+    from pmrpipe.spatial.resize import resize_image
+
+    found = method.posterior(*images, grid).deviation(samples, seed)
+    return resize_image(found[None, None], grid.shape)[0, 0].cpu().numpy()
+
+
 @dataclass(frozen=True)
 class UncertaintyMaps:
     """Writes the uncertainty of pairs of one method.
@@ -30,6 +47,7 @@ class UncertaintyMaps:
     name : name of the method's result folder
     samples : draws from the posterior of each pair, at least 2
     seed : with the pair's name it seeds the draws, so that they do not depend on other pairs
+    factor : by which the posterior's deviation is multiplied
     """
 
     method: LearnedMethod
@@ -37,6 +55,7 @@ class UncertaintyMaps:
     results: Results
     samples: int
     seed: int
+    factor: float = 1.0
 
     def write(
         self, moving: str, fixed: str, images: tuple[Tensor, Tensor], grid: Grid
@@ -48,12 +67,9 @@ class UncertaintyMaps:
         moving, fixed, samples, and over the fixed brain the mean (`sd_mean_mm`) and the 95th
         percentile (`sd_p95_mm`) of the standard deviation
         """
-        from pmrpipe.spatial.resize import resize_image
-
-        posterior = self.method.posterior(*images, grid)
-        found = posterior.deviation(self.samples, _seed(self.seed, moving, fixed))
+        seed = _seed(self.seed, moving, fixed)
+        deviation = self.factor * deviation_map(self.method, images, grid, self.samples, seed)
         brain = images[1][0, 0].cpu().numpy() > 0
-        deviation = resize_image(found[None, None], grid.shape)[0, 0].cpu().numpy()
         # As fields are: half a micrometre at most, and a far smaller file.
         rounded = np.rint(np.where(brain, deviation, 0) * _STEPS_PER_MM) / _STEPS_PER_MM
         path = self.results.uncertainty(self.name, moving, fixed)
@@ -74,6 +90,7 @@ class UncertaintyMaps:
             "Moving": moving,
             "Fixed": fixed,
             "Samples": self.samples,
+            "CalibrationFactor": self.factor,
             "RandomSeed": self.seed,
         }
 
