@@ -1,6 +1,6 @@
 """Errors in millimetres where the truth is known: the same brain, and a brain warped by a field.
 
-    python benchmarks/known.py ARRAYS SCAN SCAN ... [--method pmr-plus] [--refine 20]
+    python benchmarks/known.py ARRAYS SCAN ... [--method pmr-plus] [--refine 20] [--refine-mm 2 1]
 
 ARRAYS is the pack of a study (results/COHORT/train/arrays_res-1.safetensors). Every scan is
 registered to itself, and to itself after a smooth random warp and noise of 2 % of the range. Means
@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pmrpipe.memory import keep_freed_memory
 from pmrpipe.methods.base import Deformation, Method
 from pmrpipe.methods.refine import Refined, Refinement
 from pmrpipe.methods.registry import load_method, shipped_weights, spec
@@ -54,16 +55,22 @@ def main() -> None:
     parser.add_argument("scans", nargs="+")
     parser.add_argument("--method", default="pmr-plus")
     parser.add_argument("--refine", type=int, default=20)
+    parser.add_argument(
+        "--refine-mm", type=float, nargs="+", default=[2.0, 1.0], help="finest level"
+    )
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(options.threads)
     arrays = open_arrays(options.arrays)
     grid, name = arrays.grid, options.method
     weights = shipped_weights(name) if spec(name).learned else None
     methods: dict[str, Method] = {name: load_method(name, weights=weights)[1]}
     if options.refine and weights:
-        refined = Refined(methods[name], Refinement(steps=options.refine))
-        methods[f"{name}, refined"] = refined
+        plan = Refinement(steps=options.refine)
+        for mm in options.refine_mm:
+            label = f"{name}, refined down to {mm:g} mm"
+            methods[label] = Refined(methods[name], plan.down_to(mm))
     rows: dict[str, list[tuple[float, float]]] = {"before": []} | {m: [] for m in methods}
     for seed, key in enumerate(options.scans):
         fixed = arrays.image(key, grid.shape)

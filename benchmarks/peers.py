@@ -5,10 +5,11 @@
 
 The study must be preprocessed (target `preprocess`). Of its test pairs a fixed subset is taken,
 evenly spread. `convexadam` and `fireants` run in PYTHON, an environment of their own with
-torch, convexAdam 0.2.0 and fireants 1.5.0; every other name is a method of pmrpipe, networks with
-the weights named by --weights METHOD=FOLDER, shipped ones, or those of the study. Seconds are the
-registration alone, images in memory, all with the same number of threads. Rows are appended as
-they come: run again, the command goes on. At the end it prints the means.
+torch, convexAdam 0.2.0 and fireants 1.5.0; every other name is a method of pmrpipe, refined after
+`+refine-20` (`+refine-20-2mm`: no finer than 2 mm), networks with the weights named by --weights
+METHOD=FOLDER, shipped ones, or those of the study. Seconds are the registration alone, images in
+memory, all with the same number of threads. Rows are appended as they come: run again, the
+command goes on. At the end it prints the means.
 """
 
 from __future__ import annotations
@@ -127,13 +128,16 @@ class Study:
         from pmrpipe.methods.refine import Refined, Refinement
         from pmrpipe.methods.registry import load_method, shipped_weights, spec
 
-        name, _, steps = name.partition("+refine-")
+        name, _, refinement = name.partition("+refine-")
         weights = None
         if spec(name).learned:
             weights = self.weights.get(name) or shipped_weights(name)
             weights = weights or self.results.training(name)
         _, method = load_method(name, weights=weights, network_mm=self.plan.study.network_mm)
-        return Refined(method, Refinement(steps=int(steps))) if steps else method
+        if not refinement:
+            return method
+        steps, _, finest = refinement.removesuffix("mm").partition("-")
+        return Refined(method, Refinement(steps=int(steps)).down_to(float(finest or 1)))
 
     def _judge(self, path: Path, moving: str, fixed: str) -> dict[str, float]:
         import numpy as np
@@ -177,6 +181,9 @@ def main() -> None:
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(options.threads)
     import pandas as pd
 
+    from pmrpipe.memory import keep_freed_memory
+
+    keep_freed_memory()  # as `pmrpipe register` does
     given = {name: Path(f) for name, f in (word.split("=", 1) for word in options.weights)}
     study = Study(options.study, options.root, options.threads, given)
     keys = [scan.key for scan in study.plan.cohort.of(options.split)]

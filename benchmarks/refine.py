@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from pmrpipe.files import read_json
+from pmrpipe.memory import keep_freed_memory
 from pmrpipe.methods.base import Method
 from pmrpipe.methods.classical import AffineOnly
 from pmrpipe.methods.refine import Refined, Refinement
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, help="of the pairs")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(options.threads)
     arrays, start = open_arrays(options.arrays), AffineOnly()
     if options.weights:

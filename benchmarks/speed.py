@@ -80,6 +80,7 @@ def one_step(arguments: argparse.Namespace) -> None:
     import torch
     import voxelmorph as vxm
 
+    from pmrpipe.memory import keep_freed_memory
     from pmrpipe.spatial.integrate import integrate
     from pmrpipe.spatial.warp import warp
 
@@ -89,6 +90,7 @@ def one_step(arguments: argparse.Namespace) -> None:
     images = [torch.rand(1, 1, *SHAPE) for _ in range(2)]
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
     if arguments.engine != "voxelmorph":
+        keep_freed_memory(40)  # as `pmrpipe train` does
         model = model.to(memory_format=torch.channels_last_3d)
         for part in model.modules():
             if isinstance(part, torch.nn.ReLU):
@@ -165,10 +167,12 @@ def inference(arguments: argparse.Namespace) -> None:
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "2"
     import torch
 
+    from pmrpipe.memory import keep_freed_memory
     from pmrpipe.methods.registry import build, spec
     from pmrpipe.preprocess.steps import template
     from pmrpipe.volume import read_image
 
+    keep_freed_memory()  # as the verb that registers does, SyN too
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:
         template(Path(folder) / "brain.nii.gz", Path(folder) / "white.nii.gz", mm=1.0)

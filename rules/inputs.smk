@@ -242,7 +242,8 @@ def renamed(method):
     """The name of a row that is not the method's own, and its instance optimisation."""
     steps = PLAN.refinement(method)
     name = ["--name", method] if steps or SEED_MARK in method else []
-    return [*name, *(["--refine", steps] if steps else [])]
+    refine = ["--refine", steps, "--refine-mm", STUDY.refine_mm] if steps else []
+    return [*name, *refine]
 
 
 def kept(path):

@@ -264,6 +264,12 @@ class Study(_Section):
         description="learned method: most steps of instance optimisation on each of its levels; a "
         "row of its own, with the method's weights",
     )
+    refine_mm: float = Field(
+        1.0,
+        gt=0,
+        description="finest level of instance optimisation: 2 is faster and smoother, 1 more "
+        "accurate; levels finer than 2 mm take a quarter of the steps",
+    )
     fields: bool = Field(
         True,
         description="keep the pairs' displacement fields; false removes them once scored, which "

@@ -76,6 +76,7 @@ def register(
     method: str | None = None,
     weights: str | os.PathLike[str] | None = None,
     refine: int | None = None,
+    refine_mm: float = 1.0,
     uncertainty: int = 0,
     labels: str | os.PathLike[str] | None = None,
     interpolation: Literal["nearest", "genericLabel"] = "nearest",
@@ -99,6 +100,7 @@ def register(
         that come with pmrpipe
     refine : most steps of instance optimisation after a network, on each of its levels; by
         default what the method's YAML says
+    refine_mm : voxel size of the finest of these levels: 2 is faster and smoother, 1 more accurate
     uncertainty : samples of a network's posterior for a map of its standard deviation; 0: no map.
         Instance optimisation has no posterior: it goes with `refine=0`
     labels : label map of the moving scan
@@ -118,7 +120,8 @@ def register(
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
     scans = [s if isinstance(s, Scan) else Scan(Path(s)) for s in (moving, fixed)]
     out = None if output is None else Path(output)
-    found, spec, facts = _method(method, weights, refine, seed, _device(device), threads, say)
+    steps = {"refine": refine, "refine_mm": refine_mm}
+    found, spec, facts = _method(method, weights, steps, seed, _device(device), threads, say)
     uncertain = _uncertain(found, spec, facts, uncertainty, seed) if uncertainty else None
     native = None if labels is None else _labels(Path(labels), scans[0])
     if (head_template is None) != (brain_template is None):
@@ -198,7 +201,7 @@ def _device(device: str) -> str:
 def _method(
     name: str | None,
     weights: Any,
-    refine: int | None,
+    steps: dict[str, Any],
     seed: int,
     device: str,
     threads: int,
@@ -227,7 +230,7 @@ def _method(
     )
     if weights is not None:
         facts = {"weights_sha256": sha256(Path(weights) / WEIGHTS), "network_mm": mm}
-    refine = found.refine if refine is None else refine
+    refine = found.refine if steps["refine"] is None else steps["refine"]
     if refine:
         if not found.learned:
             raise InputError(name, "is no network", "--refine is for learned methods")
@@ -237,7 +240,8 @@ def _method(
             if step % max(1, most // 4) == 0:
                 say(f"refining: {step} of at most {most} steps")
 
-        method, facts["refine"] = Refined(method, Refinement(steps=refine), tell), refine
+        plan = Refinement(steps=refine).down_to(steps["refine_mm"])
+        method, facts = Refined(method, plan, tell), facts | steps | {"refine": refine}
     return method, found, {"method": found.name, "citation": found.citation, **facts}
 
 

@@ -62,6 +62,14 @@ def test_levels_finer_than_the_images_are_left_out(pair):
     assert refine(*images, coarse, start, Refinement(steps=3, mm=(1.0,))).grid == coarse
 
 
+def test_how_fine_it_goes_and_in_how_many_steps():
+    plan = Refinement(steps=10)
+    assert plan.down_to(2).mm == (8.0, 4.0, 2.0)
+    assert plan.down_to(1) == plan.down_to(0.5) == plan
+    assert plan.down_to(30).mm == (8.0,)
+    assert [plan.steps_at(mm) for mm in plan.mm] == [10, 10, 10, 3]
+
+
 def test_a_start_is_carried_on_and_can_be_inverted(pair):
     moving, fixed, velocity = pair
     start = Deformation(integrate(0.7 * velocity), GRID, 0.7 * velocity)
@@ -85,7 +93,7 @@ def test_it_never_ends_worse_and_says_how_far_it_is(pair):
     """A rate far too high: the start is kept."""
     moving, fixed, velocity = pair
     start = Deformation(integrate(velocity), GRID, velocity)
-    wild = Refinement(steps=5, mm=(1.0,), rate=20.0)
+    wild = Refinement(steps=20, mm=(1.0,), rate=20.0)  # a quarter of them below 2 mm
     told = []
     found = refine(moving, fixed, GRID, start, wild, lambda *step: told.append(step))
     assert torch.equal(found.displacement, start.displacement)

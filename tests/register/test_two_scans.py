@@ -150,6 +150,7 @@ def test_without_a_method_it_is_the_shipped_network_refined(done, heads):
     assert found.facts["method"] == "pmr-plus"
     assert found.facts["refine"] == spec("pmr-plus").refine > 0
     assert found.facts["weights_sha256"] == sha256(shipped_weights("pmr-plus") / WEIGHTS)
+    assert found.facts["refine_mm"] == 1.0
     assert "refine" not in network.facts
     assert found.facts["ncc"] > network.facts["ncc"] > network.facts["ncc_affine"]
     assert found.facts["folding_percent"] == 0

@@ -43,6 +43,7 @@ def test_a_job_is_told_of_samples_only_where_its_method_has_a_posterior(workflow
     told = {re.search(r"register/([^/]+)/batches", call)[1]: call for call in calls}
     listed = {name for name, call in told.items() if "--uncertainty 4" in call}
     assert listed == {"pmr", "pmr-cc"}
+    assert "--refine 3 --refine-mm 1.0" in text
     assert set(told) == {"affine", "syn", "pmr", "pmr-cc", "pmr_refine-3"}
 
 

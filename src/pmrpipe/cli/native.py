@@ -23,6 +23,13 @@ def add_register(parser: ArgumentParser) -> None:
         help="most steps a level of instance optimisation; 0: none; default: the method's own",
     )
     parser.add_argument(
+        "--refine-mm",
+        type=float,
+        default=1.0,
+        metavar="MM",
+        help="its finest level: 2 is faster and smoother, 1 more accurate (default)",
+    )
+    parser.add_argument(
         "--uncertainty",
         type=int,
         default=0,
@@ -55,8 +62,10 @@ def add_register(parser: ArgumentParser) -> None:
 
 
 def run_register(options: Namespace) -> None:
+    from pmrpipe.memory import keep_freed_memory
     from pmrpipe.twoscans import Scan, default_cache, register
 
+    keep_freed_memory()
     _require_writable(options.output)
     state = "brain" if options.brain_extracted else "head"
     result = register(
@@ -66,6 +75,7 @@ def run_register(options: Namespace) -> None:
         method=options.method,
         weights=options.weights,
         refine=options.refine,
+        refine_mm=options.refine_mm,
         uncertainty=options.uncertainty,
         labels=options.labels,
         interpolation=options.interpolation,

@@ -16,6 +16,7 @@ def add_register_pairs(parser: ArgumentParser) -> None:
     path_argument(parser, "out", help="list of the registered pairs, TSV")
     parser.add_argument("--method", required=True, help="name or YAML file of the method")
     parser.add_argument("--refine", type=int, default=0, help="optimise each pair: steps a level")
+    parser.add_argument("--refine-mm", type=float, default=1.0, help="finest of these levels")
     parser.add_argument(
         "--uncertainty",
         type=int,
@@ -44,10 +45,12 @@ def run_register_pairs(options: Namespace) -> None:
     import torch
 
     from pmrpipe.files import write_tsv
+    from pmrpipe.memory import keep_freed_memory
     from pmrpipe.methods.registry import load_method
     from pmrpipe.paths import Results
     from pmrpipe.register.pairs import NativeLabels, PairRegistration
 
+    keep_freed_memory()
     torch.set_num_threads(options.threads)
     device = options.device
     if device == "auto":
@@ -62,7 +65,7 @@ def run_register_pairs(options: Namespace) -> None:
     if options.refine:
         from pmrpipe.methods.refine import Refined, Refinement
 
-        method = Refined(method, Refinement(steps=options.refine))
+        method = Refined(method, Refinement(steps=options.refine).down_to(options.refine_mm))
     results, name = Results(options.results, options.mm), options.name or found.name
     rows: list[dict[str, Any]] = []
     also = None

@@ -10,7 +10,7 @@ where the gradient through scaling and squaring costs twelve and more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -31,6 +31,8 @@ _PATIENCE, _PROGRESS = 8, 5e-4
 _MOMENTUM, _MEMORY = 0.9, 0.99
 # Updates longer than this many typical ones are shortened, so that no voxel runs ahead.
 _LONGEST = 3.0
+# Levels finer than this take fewer steps.
+_COSTLY_MM = 1.9
 # Rounds of smoothing after which a field that still folds is left as it is.
 _MOST_ROUNDS = 50
 
@@ -41,7 +43,8 @@ Tell = Callable[[int, int], None]
 class Refinement:
     """How a pair is optimised.
 
-    steps : most steps on each level
+    steps : most steps on each level; a quarter of them on levels finer than 2 mm, which cost
+        eight times as much and have little left to do
     mm : voxel size of each level, coarse to fine; those finer than the images are left out
     rate : typical length of an update, voxels
     window : edge of the local correlation's cube, voxels
@@ -50,11 +53,19 @@ class Refinement:
     """
 
     steps: int = 40
-    mm: tuple[float, ...] = (8.0, 4.0, 2.0)
+    mm: tuple[float, ...] = (8.0, 4.0, 2.0, 1.0)
     rate: float = 0.3
     window: int = 5
     fluid: float = 1.0
     elastic: float = 0.7
+
+    def down_to(self, finest: float) -> Refinement:
+        """The same without levels finer than `finest` mm; the coarsest one stays."""
+        return replace(self, mm=tuple(mm for mm in self.mm if mm >= finest) or self.mm[:1])
+
+    def steps_at(self, mm: float) -> int:
+        """Most steps on a level of so many mm."""
+        return self.steps if mm > _COSTLY_MM else -(-self.steps // 4)
 
 
 class Refined:
@@ -90,16 +101,19 @@ def refine(
     found, inner = start.displacement, start.grid
     finest = min(grid.spacing)
     levels = [mm for mm in plan.mm if mm > 0.99 * finest] or [finest]
-    for number, mm in enumerate(levels):
+    most, before = sum(map(plan.steps_at, levels)), 0
+    for mm in levels:
         inner = grid.rescaled(mm)
         images = (resize_image(image, inner.shape) for image in (moving, fixed))
         first = resize_displacement(found, inner.shape)
 
-        def told(step: int, before: int = number * plan.steps) -> None:
+        def told(step: int, before: int = before) -> None:
             if tell is not None:
-                tell(before + step, plan.steps * len(levels))
+                tell(before + step, most)
 
-        found = unfolded(_level(*images, first, plan, told), plan.elastic)
+        level = replace(plan, steps=plan.steps_at(mm))
+        found = unfolded(_level(*images, first, level, told), plan.elastic)
+        before += level.steps
     return Deformation(found, inner)
 
 
