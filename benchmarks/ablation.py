@@ -5,41 +5,54 @@
 
 Trains on all scans of TRAINING_ARRAYS (results/COHORT/train/arrays_res-1.safetensors), measures on
 the ordered pairs of the named scans of ARRAYS, another pack or the same. A variant changes
-parameters of the method's YAML (`network.finest=1;prior=[60,60,60]`).
+parameters of the method's YAML (`network.finest=1;prior=[60,60,60]`), what its schedule augments
+(`augmentation={flip: false, warp_mm: 0}`), or takes pmr-plus's symmetry away (`one-way`).
 Prints means: Dice of all labels, SDlogJ and folding in the fixed brain, seconds of a step.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import tempfile
 from itertools import permutations
 from pathlib import Path
+from unittest import mock
 
 import torch
 import yaml
 from refine import measure
+from torch import Tensor
 
 from pmrpipe.files import read_json
+from pmrpipe.memory import keep_freed_memory
 from pmrpipe.methods.registry import MethodSpec, build, spec
 from pmrpipe.methods.weights import MODEL, load_weights
+from pmrpipe.networks import pyramid
 from pmrpipe.train.arrays import open_arrays
 from pmrpipe.train.fit import fit
 
 
 def variant(found: MethodSpec, words: str, steps: int) -> MethodSpec:
     """The method with parameters from `network.finest=1;prior=[60,60,60]`, and its steps."""
-    parameters = copy.deepcopy(found.parameters)
+    changed = found.model_dump()
+    changed["schedule"] |= {"max_steps": steps, "max_minutes": None}
     for word in filter(None, words.split(";")):
         name, _, value = word.partition("=")
         *path, last = name.split(".")
-        place = parameters
+        place = changed["schedule" if name == "augmentation" else "parameters"]
         for part in path:
             place = place[part]
         place[last] = yaml.safe_load(value)
-    schedule = found.schedule.model_copy(update={"max_steps": steps, "max_minutes": None})
-    return found.model_copy(update={"parameters": parameters, "schedule": schedule})
+    return MethodSpec.model_validate(changed)
+
+
+def one_way(self: pyramid.SymmetricHead, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor]:
+    """A head that never sees the images exchanged."""
+    seen = [moving + fixed, fixed - moving]
+    if self.reach:
+        seen.append(pyramid.neighbour_correlation(moving, fixed, self.reach))
+    features = self.body(torch.cat(seen, 1))
+    return self.mean(features), self.log_variance(features)
 
 
 def main() -> None:
@@ -54,13 +67,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=2019)
     options = parser.parse_args()
+    keep_freed_memory(48)
     torch.set_num_threads(options.threads)
     arrays, training = open_arrays(options.arrays), open_arrays(options.training).keys
     pairs = list(permutations(options.scans, 2))
     print("| variant | Dice | SDlogJ | folding, % | seconds a step |\n|---|---|---|---|---|")
     for words in options.variant or [""]:
-        changed = variant(spec(options.method), words, options.steps)
-        with tempfile.TemporaryDirectory() as folder:
+        changed = variant(spec(options.method), words.replace("one-way", ""), options.steps)
+        forward = one_way if "one-way" in words else pyramid.SymmetricHead.forward
+        with (
+            mock.patch.object(pyramid.SymmetricHead, "forward", forward),
+            tempfile.TemporaryDirectory() as folder,
+        ):
             out = Path(folder)
             fit(
                 changed,
@@ -75,7 +93,7 @@ def main() -> None:
             method = build(changed, options.network_mm)
             load_weights(method, changed, out)
             seconds = 3600 * read_json(out / MODEL)["hours"] / options.steps
-        row = measure(method.eval(), arrays, pairs)
+            row = measure(method.eval(), arrays, pairs)
         print(
             f"| {words or 'as shipped'} | {row['dice']:.4f} | {row['sdlogj']:.3f}"
             f" | {row['folding_percent']:.4f} | {seconds:.2f} |",

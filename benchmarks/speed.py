@@ -90,7 +90,7 @@ def one_step(arguments: argparse.Namespace) -> None:
     images = [torch.rand(1, 1, *SHAPE) for _ in range(2)]
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
     if arguments.engine != "voxelmorph":
-        keep_freed_memory(40)  # as `pmrpipe train` does
+        keep_freed_memory(48)  # as `pmrpipe train` does
         model = model.to(memory_format=torch.channels_last_3d)
         for part in model.modules():
             if isinstance(part, torch.nn.ReLU):

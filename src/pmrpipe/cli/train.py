@@ -34,7 +34,7 @@ def run_train(options: Namespace) -> None:
     from pmrpipe.train.fit import fit
 
     # Features of 16 channels at 2 mm and all below; at 1 mm more would raise the peak by half.
-    keep_freed_memory(40)
+    keep_freed_memory(48)
     found = spec(options.method)
     names = ("max_steps", "max_minutes", "validate_every")
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
