@@ -91,14 +91,15 @@ rule report:
 
 
 onsuccess:
-    from pmrpipe.files import remove_unfinished
-    from pmrpipe.record import write_provenance
+    from pmrpipe.base.files import remove_unfinished
+    from pmrpipe.workflow.provenance import write_provenance
 
     write_provenance(PLAN, sys.argv)
     remove_unfinished(P.root, before=STARTED)
 
 
 onerror:
-    from pmrpipe.cli.failures import explain
+    from pmrpipe.workflow.failures import explanations
 
-    explain(P.root / "logs", STARTED)
+    for line in explanations(P.root / "logs", STARTED):
+        print(line, file=sys.stderr)

@@ -23,13 +23,13 @@ import yaml
 from refine import measure
 from torch import Tensor
 
-from pmrpipe.files import read_json
-from pmrpipe.memory import keep_freed_memory
-from pmrpipe.methods.registry import MethodSpec, build, spec
+from pmrpipe.base.files import read_json
+from pmrpipe.base.malloc import keep_freed_memory
+from pmrpipe.methods.spec import MethodSpec, build, spec
 from pmrpipe.methods.weights import MODEL, load_weights
 from pmrpipe.networks import pyramid
-from pmrpipe.train.arrays import open_arrays
-from pmrpipe.train.fit import fit
+from pmrpipe.stages.train.fit import fit
+from pmrpipe.study.pack import open_arrays
 
 
 def variant(found: MethodSpec, words: str, steps: int) -> MethodSpec:

@@ -34,14 +34,14 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.transform import Rotation
 
-from pmrpipe.errors import PmrpipeError
-from pmrpipe.preprocess.affine import normalise
-from pmrpipe.preprocess.brain import cut_out, extract_brain
-from pmrpipe.preprocess.resample import to_isotropic
-from pmrpipe.qc.measures import judged, measure
-from pmrpipe.template import template_brain
-from pmrpipe.transforms import sample_points
-from pmrpipe.volume import Volume, read_image
+from pmrpipe.base.errors import PmrpipeError
+from pmrpipe.images.resampling import sample_points
+from pmrpipe.images.volume import Volume, read_image
+from pmrpipe.stages.preprocess.affine import normalise
+from pmrpipe.stages.preprocess.brain import cut_out, extract_brain
+from pmrpipe.stages.preprocess.resample import to_isotropic
+from pmrpipe.stages.qc.measures import judged, measure
+from pmrpipe.study.space import template_brain
 
 KINDS = ("rotation", "shift", "rotation", "flip", "half")
 COLUMNS = (

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import yaml
 
-from pmrpipe.paths import Results, pair_name
-from pmrpipe.plan import Plan
+from pmrpipe.study.paths import Results, pair_name
+from pmrpipe.workflow.plan import Plan
 
 
 def timed(*words: object) -> float:

@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pmrpipe.methods.registry import build, spec
-from pmrpipe.paths import Results
+from pmrpipe.images.volume import Volume, read_image, read_labels, write_volume
+from pmrpipe.methods.spec import build, spec
 from pmrpipe.spatial.resize import resize_image
-from pmrpipe.train.validation import mean_dice
-from pmrpipe.volume import Volume, read_image, read_labels, write_volume
+from pmrpipe.stages.train.validation import mean_dice
+from pmrpipe.study.paths import Results
 
 GREY_WHITE = torch.tensor([2, 3])
 

@@ -20,14 +20,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pmrpipe.cohort.embedded.anatomy import anatomy
-from pmrpipe.cohort.embedded.deformation import Deformation, random_deformation, transform_points
-from pmrpipe.config import load
-from pmrpipe.files import write_tsv
-from pmrpipe.imagefile import open_image
-from pmrpipe.plan import Plan
-from pmrpipe.transforms import read_affine, read_field, sample_displacement
-from pmrpipe.volume import read_image
+from pmrpipe.base.files import write_tsv
+from pmrpipe.images.open import open_image
+from pmrpipe.images.resampling import sample_displacement
+from pmrpipe.images.transforms import read_affine, read_field
+from pmrpipe.images.volume import read_image
+from pmrpipe.stages.cohort.embedded.anatomy import anatomy
+from pmrpipe.stages.cohort.embedded.deformation import (
+    Deformation,
+    random_deformation,
+    transform_points,
+)
+from pmrpipe.study.config import load
+from pmrpipe.workflow.plan import Plan
 
 # Chi-squared of three degrees of freedom at 3 k^2.
 NOMINAL = {1: 0.6084, 2: 0.9926}

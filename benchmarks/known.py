@@ -17,16 +17,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pmrpipe.memory import keep_freed_memory
-from pmrpipe.methods.base import Deformation, Method
+from pmrpipe.base.malloc import keep_freed_memory
+from pmrpipe.images.volume import Grid
+from pmrpipe.methods.deformation import Deformation, Method
 from pmrpipe.methods.refine import Refined, Refinement
-from pmrpipe.methods.registry import load_method, shipped_weights, spec
+from pmrpipe.methods.spec import load_method, shipped_weights, spec
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.jacobian import jacobian_determinant
 from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp
-from pmrpipe.train.arrays import open_arrays
-from pmrpipe.volume import Grid
+from pmrpipe.study.pack import open_arrays
 
 # Deviation of the velocity, mm, on a grid of knots this far apart.
 _SIZE_MM, _KNOTS_MM = 5.0, 20.0

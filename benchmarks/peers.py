@@ -78,8 +78,8 @@ class Study:
     def __init__(self, path: Path, root: str, threads: int, weights: dict[str, Path]) -> None:
         import yaml
 
-        from pmrpipe.cohort.labels import scored_labels
-        from pmrpipe.plan import Plan
+        from pmrpipe.study.labels import scored_labels
+        from pmrpipe.workflow.plan import Plan
 
         keys = yaml.safe_load(path.read_text(encoding="utf-8")) | {"root": root}
         self.plan = Plan.of(keys)
@@ -110,9 +110,9 @@ class Study:
     def _by_us(self, name: str, moving: Path, fixed: Path, out: Path) -> float:
         import torch
 
-        from pmrpipe.register.pairs import millimetres
-        from pmrpipe.transforms import write_field
-        from pmrpipe.volume import read_image
+        from pmrpipe.images.transforms import write_field
+        from pmrpipe.images.volume import read_image
+        from pmrpipe.stages.register.pairs import millimetres
 
         torch.set_num_threads(self.threads)
         volumes = [read_image(path) for path in (moving, fixed)]
@@ -126,7 +126,7 @@ class Study:
 
     def _method(self, name: str) -> object:
         from pmrpipe.methods.refine import Refined, Refinement
-        from pmrpipe.methods.registry import load_method, shipped_weights, spec
+        from pmrpipe.methods.spec import load_method, shipped_weights, spec
 
         name, _, refinement = name.partition("+refine-")
         weights = None
@@ -142,10 +142,11 @@ class Study:
     def _judge(self, path: Path, moving: str, fixed: str) -> dict[str, float]:
         import numpy as np
 
-        from pmrpipe.score.deformation import deformation_statistics
-        from pmrpipe.score.overlap import label_overlap
-        from pmrpipe.transforms import read_field, resample, sample_displacement, sample_points
-        from pmrpipe.volume import read_image, read_labels
+        from pmrpipe.images.resampling import resample, sample_displacement, sample_points
+        from pmrpipe.images.transforms import read_field
+        from pmrpipe.images.volume import read_image, read_labels
+        from pmrpipe.metrics.deformation import deformation_statistics
+        from pmrpipe.metrics.overlap import label_overlap
 
         target = read_labels(self.results.dseg(fixed))
         field = sample_displacement(read_field(path), target.grid)
@@ -181,7 +182,7 @@ def main() -> None:
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(options.threads)
     import pandas as pd
 
-    from pmrpipe.memory import keep_freed_memory
+    from pmrpipe.base.malloc import keep_freed_memory
 
     keep_freed_memory()  # as `pmrpipe register` does
     given = {name: Path(f) for name, f in (word.split("=", 1) for word in options.weights)}

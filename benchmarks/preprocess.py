@@ -24,7 +24,7 @@ SOURCES = Path(__file__).resolve().parents[1] / "src"
 
 def make_head(folder: Path) -> tuple[Path, Path]:
     """A simulated whole head and its label map, of about 1 mm."""
-    from pmrpipe.cohort.embedded.dataset import simulate_subject, write_dataset
+    from pmrpipe.stages.cohort.embedded.dataset import simulate_subject, write_dataset
 
     write_dataset(folder)
     simulate_subject(folder, 1)
@@ -41,7 +41,7 @@ def bare(t1w: Path, dseg: Path, template: Path, out: Path, threads: int) -> None
     import torch
     from deepbet.bet import BrainExtraction
 
-    from pmrpipe.preprocess.brain import deepbet_weights
+    from pmrpipe.stages.preprocess.brain import deepbet_weights
 
     torch.set_num_threads(threads)
     models = deepbet_weights()
@@ -91,8 +91,8 @@ def main() -> None:
     if options.bare:
         bare(*options.bare, options.threads)
         return
-    from pmrpipe.paths import TEMPLATE_KEY, Results
-    from pmrpipe.preprocess import steps
+    from pmrpipe.stages.preprocess import steps
+    from pmrpipe.study.paths import TEMPLATE_KEY, Results
 
     threads = str(options.threads)
     environment = {

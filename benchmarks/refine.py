@@ -19,16 +19,16 @@ from typing import Any
 
 import torch
 
-from pmrpipe.files import read_json
-from pmrpipe.memory import keep_freed_memory
-from pmrpipe.methods.base import Method
+from pmrpipe.base.files import read_json
+from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.methods.classical import AffineOnly
+from pmrpipe.methods.deformation import Method
 from pmrpipe.methods.refine import Refined, Refinement
-from pmrpipe.methods.registry import load_method
+from pmrpipe.methods.spec import load_method
 from pmrpipe.methods.weights import MODEL
 from pmrpipe.spatial.resize import resize_image
-from pmrpipe.train.arrays import Arrays, open_arrays
-from pmrpipe.train.validation import mean_dice
+from pmrpipe.stages.train.validation import mean_dice
+from pmrpipe.study.pack import Arrays, open_arrays
 
 
 def plan(words: str) -> Refinement:

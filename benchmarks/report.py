@@ -22,16 +22,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pmrpipe.cohort.labels import REGIONS
-from pmrpipe.files import write_text, write_tsv
-from pmrpipe.paths import Results
-from pmrpipe.report.collect import MethodInfo, choose_pairs
-from pmrpipe.report.page import build_report
-from pmrpipe.score import tables
-from pmrpipe.score.summary import compare, summarise
-from pmrpipe.template import template_brain, template_grid
-from pmrpipe.transforms import resample, sample_points, write_field
-from pmrpipe.volume import Grid, Volume, write_volume
+from pmrpipe.base.files import write_text, write_tsv
+from pmrpipe.images.resampling import resample, sample_points
+from pmrpipe.images.transforms import write_field
+from pmrpipe.images.volume import Grid, Volume, write_volume
+from pmrpipe.metrics import tables
+from pmrpipe.metrics.choice import choose_pairs
+from pmrpipe.metrics.summary import compare, summarise
+from pmrpipe.stages.report.collect import MethodInfo
+from pmrpipe.stages.report.page import build_report
+from pmrpipe.study.labels import REGIONS
+from pmrpipe.study.paths import Results
+from pmrpipe.study.space import template_brain, template_grid
 
 COUNT, KINDS, LEVELS = 56, 3, 4
 LABELS = pd.DataFrame(

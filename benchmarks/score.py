@@ -33,7 +33,7 @@ def overlap(repeats: int) -> None:
     import torch
     from monai.metrics import DiceHelper
 
-    from pmrpipe.score.overlap import label_overlap
+    from pmrpipe.metrics.overlap import label_overlap
 
     fixed, warped = blocks(0), blocks(5)
     tensors = [torch.from_numpy(map_)[None, None] for map_ in (warped, fixed)]
@@ -53,10 +53,8 @@ def overlap(repeats: int) -> None:
 
 
 def summary(subjects: int = 40, methods: int = 6) -> None:
-    from pmrpipe.cohort.labels import REGIONS
-    from pmrpipe.paths import Results
-    from pmrpipe.score.summary import compare, summarise
-    from pmrpipe.score.tables import (
+    from pmrpipe.metrics.summary import compare, summarise
+    from pmrpipe.metrics.tables import (
         MethodScores,
         by_label_table,
         by_pair_table,
@@ -64,6 +62,8 @@ def summary(subjects: int = 40, methods: int = 6) -> None:
         timing_table,
         write_scores,
     )
+    from pmrpipe.study.labels import REGIONS
+    from pmrpipe.study.paths import Results
 
     draw = np.random.default_rng(0)
     regions = list(REGIONS)

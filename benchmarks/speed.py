@@ -80,7 +80,7 @@ def one_step(arguments: argparse.Namespace) -> None:
     import torch
     import voxelmorph as vxm
 
-    from pmrpipe.memory import keep_freed_memory
+    from pmrpipe.base.malloc import keep_freed_memory
     from pmrpipe.spatial.integrate import integrate
     from pmrpipe.spatial.warp import warp
 
@@ -167,10 +167,10 @@ def inference(arguments: argparse.Namespace) -> None:
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "2"
     import torch
 
-    from pmrpipe.memory import keep_freed_memory
-    from pmrpipe.methods.registry import build, spec
-    from pmrpipe.preprocess.steps import template
-    from pmrpipe.volume import read_image
+    from pmrpipe.base.malloc import keep_freed_memory
+    from pmrpipe.images.volume import read_image
+    from pmrpipe.methods.spec import build, spec
+    from pmrpipe.stages.preprocess.steps import template
 
     keep_freed_memory()  # as the verb that registers does, SyN too
     torch.set_num_threads(2)
@@ -228,7 +228,7 @@ def grids(arguments: argparse.Namespace) -> None:
     """One training step of `pmr` at growing resolution, two threads."""
     import torch
 
-    from pmrpipe.methods.registry import build, spec
+    from pmrpipe.methods.spec import build, spec
 
     torch.set_num_threads(2)
     size, first = (160, 192, 176), None
@@ -256,7 +256,7 @@ def floors(arguments: argparse.Namespace) -> None:
     import torch
 
     from pmrpipe.losses.similarity import local_correlation
-    from pmrpipe.methods.registry import build, spec
+    from pmrpipe.methods.spec import build, spec
     from pmrpipe.spatial.warp import warp
 
     torch.set_num_threads(2)

@@ -19,8 +19,8 @@ sys.path.insert(0, str(SOURCE))
 # command itself: `--use-conda` takes the variable out of the environment.
 shell.prefix(f"export PYTHONPATH={shlex.quote(str(SOURCE))}; ")
 
-from pmrpipe.errors import PmrpipeError
-from pmrpipe.paths import (
+from pmrpipe.base.errors import PmrpipeError
+from pmrpipe.study.paths import (
     FOLDER_PATTERN,
     KEY_PATTERN,
     QC_FIGURES,
@@ -28,8 +28,8 @@ from pmrpipe.paths import (
     TEMPLATE_KEY,
     pair_name,
 )
-from pmrpipe.plan import Plan
-from pmrpipe.runlock import clear_dead_locks
+from pmrpipe.workflow.plan import Plan
+from pmrpipe.workflow.locks import clear_dead_locks
 
 if workflow.is_main_process and clear_dead_locks(Path.cwd()):
     print("removed the locks of a run that was killed", file=sys.stderr)

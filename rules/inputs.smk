@@ -213,8 +213,8 @@ def uncertainty(wildcards):
 
 
 def registration_digest(wildcards):
-    more = ["pmrpipe.register.uncertainty"] if wildcards.method in PLAN.uncertain else []
-    return PLAN.method_digest(wildcards.method, "pmrpipe.register.pairs", *more)
+    more = ["pmrpipe.stages.register.uncertainty"] if wildcards.method in PLAN.uncertain else []
+    return PLAN.method_digest(wildcards.method, "pmrpipe.stages.register.pairs", *more)
 
 
 def level_weights(wildcards):

@@ -18,7 +18,9 @@ rule template:
         runtime=5,
     params:
         mm=STUDY.grid_mm,
-        source=PLAN.digest("pmrpipe.preprocess.steps:template", "pmrpipe.preprocess.whiten"),
+        source=PLAN.digest(
+            "pmrpipe.stages.preprocess.steps:template", "pmrpipe.stages.preprocess.whiten"
+        ),
     shell:
         "python -m pmrpipe template {output.brain:q} {output.preproc:q} --mm {params.mm} 2> {log:q}"
 
@@ -52,7 +54,7 @@ if STUDY.preprocessing == "whole":
             mm=STUDY.grid_mm,
             seed=STUDY.seed,
             options=scan_options,
-            source=PLAN.digest("pmrpipe.preprocess.workflow"),
+            source=PLAN.digest("pmrpipe.stages.preprocess.workflow"),
         shell:
             "python -m pmrpipe preprocess {input.t1w:q} {params.root:q} --key {wildcards.key}"
             " --mm {params.mm} --seed {params.seed} {params.options} 2> {log:q}"
@@ -78,7 +80,7 @@ else:
             runtime=runtime(20),
         params:
             options=brain_options,
-            source=PLAN.digest("pmrpipe.preprocess.steps:brain"),
+            source=PLAN.digest("pmrpipe.stages.preprocess.steps:brain"),
         shell:
             "python -m pmrpipe brain {input.t1w:q} {output.mask:q} {output.brain:q}"
             " {params.options} 2> {log:q}"
@@ -101,7 +103,7 @@ else:
             runtime=runtime(10),
         params:
             mm=STUDY.grid_mm,
-            source=PLAN.digest("pmrpipe.preprocess.steps:resample"),
+            source=PLAN.digest("pmrpipe.stages.preprocess.steps:resample"),
         shell:
             "python -m pmrpipe resample {input:q} {output:q} --mm {params.mm} 2> {log:q}"
 
@@ -126,7 +128,7 @@ else:
         params:
             seed=STUDY.seed,
             threads=STUDY.threads.affine,
-            source=PLAN.digest("pmrpipe.preprocess.steps:affine"),
+            source=PLAN.digest("pmrpipe.stages.preprocess.steps:affine"),
         shell:
             "python -m pmrpipe affine {input.brain:q} {input.template:q} {output.mat:q}"
             " {output.sidecar:q} --subject {wildcards.key} --seed {params.seed}"
@@ -152,7 +154,7 @@ else:
             mem_mb=memory(2000),
             runtime=runtime(10),
         params:
-            source=PLAN.digest("pmrpipe.preprocess.steps:whiten"),
+            source=PLAN.digest("pmrpipe.stages.preprocess.steps:whiten"),
         shell:
             "python -m pmrpipe whiten {input.brain:q} {input.mask:q} {input.xfm:q} {input.template:q}"
             " {output:q} 2> {log:q}"
@@ -178,7 +180,7 @@ rule labels:
         runtime=runtime(10),
     params:
         options=label_options,
-        source=PLAN.digest("pmrpipe.preprocess.steps:labels"),
+        source=PLAN.digest("pmrpipe.stages.preprocess.steps:labels"),
     shell:
         "python -m pmrpipe labels {input.labels:q} {input.t1w:q} {input.xfm:q} {input.template:q}"
         " {output:q} {params.options} 2> {log:q}"
@@ -204,6 +206,6 @@ rule pack:
         root=P.root,
         options=pack_options(),
         labels=PLAN.labels_digest("index", "scored"),
-        source=PLAN.digest("pmrpipe.preprocess.steps:pack"),
+        source=PLAN.digest("pmrpipe.stages.preprocess.steps:pack"),
     shell:
         "python -m pmrpipe pack {params.root:q} {output:q} {params.options} 2> {log:q}"

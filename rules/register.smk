@@ -62,6 +62,6 @@ rule level_fields:
     params:
         root=P.root,
         options=level_options,
-        source=lambda wildcards: PLAN.method_digest(wildcards.method, "pmrpipe.cli.levels"),
+        source=lambda wildcards: PLAN.method_digest(wildcards.method, "pmrpipe.cli.register_levels"),
     shell:
         "python -m pmrpipe register-levels {params.root:q} {params.options} 2> {log:q}"

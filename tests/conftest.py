@@ -31,8 +31,8 @@ def shared_data() -> Path:
 @pytest.fixture
 def brain_dataset(tmp_path: Path) -> Path:
     """A BIDS dataset of five brains at 4 mm: the template, shifted and scaled, with labels."""
-    from pmrpipe.template import template_brain
-    from pmrpipe.volume import write_volume
+    from pmrpipe.images.volume import write_volume
+    from pmrpipe.study.space import template_brain
 
     root = tmp_path / "dataset"
     brain = template_brain(4.0)

@@ -1,13 +1,19 @@
-"""From raw T1-weighted brain MRI to registered brains and a Dice table."""
+"""From raw brain MRI to registered brains and a Dice table."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from pmrpipe.base.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from pmrpipe.native.request import register
+
+__all__ = ["__version__", "register"]
 
 
 def __getattr__(name: str) -> Any:
+    # Loaded when it is asked for: `pmrpipe --help` must not wait for it.
     if name == "register":
-        import importlib
+        from pmrpipe.native.request import register
 
-        return importlib.import_module("pmrpipe.register")
+        return register
     raise AttributeError(f"module `pmrpipe` has no attribute `{name}`")

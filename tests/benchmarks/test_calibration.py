@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmrpipe.config import parse
-from pmrpipe.plan import Plan
-from pmrpipe.template import template_brain, template_grid
-from pmrpipe.transforms import write_affine, write_field
-from pmrpipe.volume import write_volume
+from pmrpipe.images.transforms import write_affine, write_field
+from pmrpipe.images.volume import write_volume
+from pmrpipe.study.config import parse
+from pmrpipe.study.space import template_brain, template_grid
+from pmrpipe.workflow.plan import Plan
 
 PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "calibration.py"
 MM, PAIR = 8.0, ("sub-03", "sub-04")

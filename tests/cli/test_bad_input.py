@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from pmrpipe.cli import main
-
-from tests.bad_scans import AFFINE, CASES, SHAPE, brain, header_with, saved  # isort: skip
+from tests.helpers.bad_scans import AFFINE, CASES, SHAPE, brain, header_with, saved
 
 
 def refused(capsys: pytest.CaptureFixture, path: Path, *words: object) -> str:
@@ -50,7 +49,7 @@ def test_a_given_orientation_mends_a_header_without_one(tmp_path: Path) -> None:
 @pytest.fixture
 def labelled(tmp_path: Path) -> tuple[list[str], Path]:
     """Arguments of `labels` but for the map, and where it writes."""
-    from pmrpipe.transforms import write_affine
+    from pmrpipe.images.transforms import write_affine
 
     t1w = saved(tmp_path / "sub-01_T1w.nii.gz", brain())
     write_affine(tmp_path / "xfm.mat", np.eye(4))

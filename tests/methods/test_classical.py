@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from pmrpipe.images.volume import Grid
 from pmrpipe.methods.classical import AffineOnly, AntsSyN
-from pmrpipe.volume import Grid
 
 SHAPE = (32, 36, 28)
 

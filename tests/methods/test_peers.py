@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from pmrpipe.images.volume import Grid
 from pmrpipe.losses.variational import IMPLEMENTED, kullback_leibler
 from pmrpipe.methods.faim import Faim
 from pmrpipe.methods.pmr_authors import PMRAuthors
-from pmrpipe.methods.registry import build, names, spec
+from pmrpipe.methods.spec import build, names, spec
 from pmrpipe.methods.voxelmorph import VoxelMorph
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.jacobian import jacobian_determinant
 from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp
-from pmrpipe.volume import Grid
 
 LEARNED = [name for name in names() if spec(name).learned]
 

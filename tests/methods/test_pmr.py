@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from pmrpipe.images.volume import Grid
 from pmrpipe.losses.variational import kullback_leibler
 from pmrpipe.methods.pmr import PMR
 from pmrpipe.networks.multilayer import Level
-from pmrpipe.volume import Grid
 
 SMALL = {"channels": [4, 6, 6, 6], "head": 4}
 WEIGHTS = (1.0, 0.5, 0.25, 2.0)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from pmrpipe.images.volume import Grid
 from pmrpipe.methods.pmr_plus import PMRPlus
 from pmrpipe.networks.pyramid import Pyramid, SymmetricHead, neighbour_correlation
 from pmrpipe.spatial.integrate import compose, integrate
 from pmrpipe.spatial.resize import resize_displacement
-from pmrpipe.volume import Grid
 
 GRID = Grid((29, 34, 27), np.eye(4))
 SMALL = {"channels": [4, 8, 8], "heads": [4, 8, 8], "reach": [0, 1, 1], "finest": 0}

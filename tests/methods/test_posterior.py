@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from pmrpipe.images.volume import Grid
 from pmrpipe.methods.pmr import PMR
 from pmrpipe.methods.pmr_authors import PMRAuthors
 from pmrpipe.methods.posterior import Posterior
-from pmrpipe.methods.registry import build, names, spec
+from pmrpipe.methods.spec import build, names, spec
 from pmrpipe.methods.voxelmorph import VoxelMorph
-from pmrpipe.volume import Grid
 
 LEARNED = [name for name in names() if spec(name).learned]
 PROBABILISTIC = [name for name in LEARNED if spec(name).posterior]

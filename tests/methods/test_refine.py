@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from pmrpipe.images.volume import Grid
 from pmrpipe.losses.similarity import local_correlation
-from pmrpipe.methods.base import Deformation
 from pmrpipe.methods.classical import AffineOnly
+from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.refine import Greedy, Refined, Refinement, refine, unfolded
-from pmrpipe.methods.registry import build, spec
+from pmrpipe.methods.spec import build, spec
 from pmrpipe.spatial.integrate import compose, integrate
 from pmrpipe.spatial.jacobian import jacobian_determinant
 from pmrpipe.spatial.resize import resize_image
 from pmrpipe.spatial.warp import warp
-from pmrpipe.volume import Grid
 
 GRID = Grid((32, 36, 28), np.eye(4))
 QUICK = Refinement(steps=30, mm=(2.0, 1.0))

@@ -4,9 +4,9 @@ import pytest
 import torch
 import yaml
 
-from pmrpipe.errors import InputError
-from pmrpipe.files import write_json
-from pmrpipe.methods.registry import build, load_method, names, spec, spec_path
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import write_json
+from pmrpipe.methods.spec import build, load_method, names, spec, spec_path
 from pmrpipe.methods.weights import MODEL, load_weights, save_weights
 
 

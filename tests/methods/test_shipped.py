@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pmrpipe.errors import InputError
-from pmrpipe.files import read_json, write_json
-from pmrpipe.methods.base import Deformation
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import read_json, write_json
+from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.refine import Refined, Refinement
-from pmrpipe.methods.registry import load_method, names, shipped_weights, spec
+from pmrpipe.methods.spec import load_method, names, shipped_weights, spec
 from pmrpipe.methods.weights import MODEL, WEIGHTS
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp
-from pmrpipe.template import template_brain
-from pmrpipe.train import ship as shipping
+from pmrpipe.stages.train import ship as shipping
+from pmrpipe.study.space import template_brain
 
 SHIPPED = [name for name in names() if shipped_weights(name)]
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pmrpipe.networks.authors import AuthorsNetwork
 from pmrpipe.networks.inception import FaimNetwork, InceptionStem, SameConvolution
+from pmrpipe.networks.pmr_authors import AuthorsNetwork
 from pmrpipe.networks.unet import VelocityUNet
 
 

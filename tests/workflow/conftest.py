@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import pytest
 
-from pmrpipe.files import read_tsv
+from pmrpipe.base.files import read_tsv
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pmrpipe.paths import Results
+from pmrpipe.study.paths import Results
 
 from .conftest import REPO, Workflow
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pmrpipe.files import read_tsv
+from pmrpipe.base.files import read_tsv
 
 from .conftest import Workflow
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pmrpipe.paths import Results
+from pmrpipe.study.paths import Results
 
 from .conftest import REPO, Workflow
 

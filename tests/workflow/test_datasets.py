@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
-from pmrpipe.cohort.labels import read_label_table
-from pmrpipe.files import read_tsv
+from pmrpipe.base.files import read_tsv
+from pmrpipe.study.labels import read_label_table
 
 from .conftest import Workflow
 

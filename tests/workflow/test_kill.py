@@ -19,7 +19,7 @@ import psutil
 import pytest
 from safetensors import safe_open
 
-from pmrpipe.files import read_tsv
+from pmrpipe.base.files import read_tsv
 
 from .conftest import Workflow, digests
 

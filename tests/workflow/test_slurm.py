@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pmrpipe.paths import Results
+from pmrpipe.study.paths import Results
 
 from .conftest import Workflow, copy_workflow, digests
 

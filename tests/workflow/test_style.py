@@ -36,7 +36,7 @@ def test_rules_and_packages_bear_the_names_of_the_stages() -> None:
     stages = ("cohort", "preprocess", "train", "register", "score", "report")
     for stage in stages:
         assert (REPO / "rules" / f"{stage}.smk").exists()
-        assert (REPO / "src" / "pmrpipe" / stage).is_dir()
+        assert (REPO / "src" / "pmrpipe" / "stages" / stage).is_dir()
 
 
 def test_the_environment_of_the_rules_has_the_pinned_versions() -> None:

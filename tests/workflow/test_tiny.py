@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmrpipe.files import read_tsv, sha256
-from pmrpipe.paths import Results, pair_name
-from pmrpipe.transforms import read_field
-from pmrpipe.volume import read_image
+from pmrpipe.base.files import read_tsv, sha256
+from pmrpipe.images.transforms import read_field
+from pmrpipe.images.volume import read_image
+from pmrpipe.study.paths import Results, pair_name
 
 from .conftest import REPO, Workflow, copy_workflow, digests
 
@@ -174,9 +174,9 @@ def test_a_new_scan_reruns_only_what_depends_on_it(tiny: Workflow) -> None:
 @pytest.mark.parametrize(
     ("file", "before", "after", "rerun", "untouched"),
     [
-        ("src/pmrpipe/score/pair.py", "np.mean(known)", "np.median(known)",
+        ("src/pmrpipe/stages/score/pair.py", "np.mean(known)", "np.median(known)",
          {"score_pairs", "report_page"}, {"register_pairs", "train_method", "brain"}),
-        ("src/pmrpipe/preprocess/whiten.py", "_CLIP = 3.0", "_CLIP = 2.5",
+        ("src/pmrpipe/stages/preprocess/whiten.py", "_CLIP = 3.0", "_CLIP = 2.5",
          {"whiten", "train_method", "score_pairs"}, {"brain", "resample", "simulate"}),
         ("src/pmrpipe/methods/classical.py", '"SyNOnly"', '"SyN"',
          {"register_pairs"}, {"train_method", "whiten"}),
@@ -186,7 +186,8 @@ def test_a_new_scan_reruns_only_what_depends_on_it(tiny: Workflow) -> None:
          {"score_pairs", "report_page"}, {"simulate", "labels", "pack", "train_method"}),
         ("src/pmrpipe/methods/voxelmorph.py", "from torch", "import os\nfrom torch",
          set(), {"train_method", "register_pairs"}),
-        ("src/pmrpipe/score/pair.py", '"""All scores', '"""Every score', set(), {"score_pairs"}),
+        ("src/pmrpipe/stages/score/pair.py", '"""All scores', '"""Every score',
+         set(), {"score_pairs"}),
     ],
     ids=["score", "whiten", "syn", "method", "regions", "other-method", "docstring"],
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pmrpipe.paths import Results
+from pmrpipe.study.paths import Results
 
 from .conftest import Workflow
 

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from pmrpipe.errors import PmrpipeError
+from pmrpipe.base.errors import PmrpipeError
 
 # verb: (module of this package, line of help). Modules are imported when their verb is used.
 VERBS = {
@@ -31,9 +31,12 @@ VERBS = {
     "pack": ("preprocess", "pack preprocessed scans into arrays for training"),
     "train": ("train", "train a learned method"),
     "ship": ("train", "put trained weights into the package, as its shipped ones"),
-    "register": ("native", "register two T1w scans as they come, on the fixed scan's own grid"),
-    "register-pairs": ("register", "register pairs of preprocessed scans"),
-    "register-levels": ("levels", "what each level of a network contributes, of the pairs shown"),
+    "register": ("register", "register two T1w scans as they come, on the fixed scan's own grid"),
+    "register-pairs": ("register_pairs", "register pairs of preprocessed scans"),
+    "register-levels": (
+        "register_levels",
+        "what each level of a network contributes to some pairs",
+    ),
     "apply": ("apply", "resample an image, or move points, through transforms"),
     "score-pairs": ("score", "score registered pairs"),
     "score": ("score", "gather a method's scores, or summarise all methods"),
@@ -95,12 +98,12 @@ def _terminated(number: int, frame: object) -> None:
 
 
 def _parser(given: list[str]) -> tuple[argparse.ArgumentParser, Callable | None]:
-    from pmrpipe import __version__
+    from pmrpipe.base.version import VERSION
 
     parser = argparse.ArgumentParser(
         prog="pmrpipe", description="From raw T1w brain MRI to registered brains and a Dice table."
     )
-    parser.add_argument("--version", action="version", version=f"pmrpipe {__version__}")
+    parser.add_argument("--version", action="version", version=f"pmrpipe {VERSION}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     run = None
     for verb, (module, text) in VERBS.items():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from pmrpipe.base.errors import InputError
 from pmrpipe.cli.messages import path_argument
-from pmrpipe.errors import InputError
 
 
 def add_apply(parser: ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_apply(parser: ArgumentParser) -> None:
 
 
 def run_apply(options: Namespace) -> None:
-    from pmrpipe.register.apply import apply_to_image, apply_to_points
+    from pmrpipe.stages.register.apply import apply_to_image, apply_to_points
 
     if options.points:
         apply_to_points(options.points, options.transforms, options.output, frame=options.frame)

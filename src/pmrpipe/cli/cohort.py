@@ -15,10 +15,10 @@ def add_cohort(parser: ArgumentParser) -> None:
 
 
 def run_cohort(options: Namespace) -> None:
-    from pmrpipe.cohort.index import COHORT_COLUMNS, PAIR_COLUMNS, cohort_rows, pair_rows
-    from pmrpipe.config import load, parse
-    from pmrpipe.files import write_json, write_rows, write_text
-    from pmrpipe.plan import Plan
+    from pmrpipe.base.files import write_json, write_rows, write_text
+    from pmrpipe.stages.cohort.index import COHORT_COLUMNS, PAIR_COLUMNS, cohort_rows, pair_rows
+    from pmrpipe.study.config import load, parse
+    from pmrpipe.workflow.plan import Plan
 
     study = load(options.study)
     if options.set:
@@ -45,13 +45,13 @@ _NOT_BIDS = (
 
 
 def _description(name: str) -> dict[str, object]:
-    from pmrpipe import __version__
+    from pmrpipe.base.version import VERSION
 
     return {
         "Name": f"pmrpipe: {name}",
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "pmrpipe", "Version": __version__}],
+        "GeneratedBy": [{"Name": "pmrpipe", "Version": VERSION}],
     }
 
 
@@ -65,7 +65,7 @@ def add_simulate(parser: ArgumentParser) -> None:
 
 
 def run_simulate(options: Namespace) -> None:
-    from pmrpipe.cohort import embedded
+    from pmrpipe.stages.cohort import embedded
 
     if options.dataset_only:
         embedded.write_dataset(options.root, options.subjects, options.mm, options.seed)
@@ -85,8 +85,8 @@ def run_label_table(options: Namespace) -> None:
     import numpy as np
     import pandas as pd
 
-    from pmrpipe.files import write_tsv
-    from pmrpipe.volume import read_labels
+    from pmrpipe.base.files import write_tsv
+    from pmrpipe.images.volume import read_labels
 
     found: set[int] = set()
     for path in options.maps:

@@ -17,10 +17,10 @@ def add_check_demo(parser: ArgumentParser) -> None:
 
 
 def run_check_demo(options: Namespace) -> None:
-    from pmrpipe.config import load
-    from pmrpipe.errors import WorkError
-    from pmrpipe.files import read_tsv
-    from pmrpipe.paths import Results
+    from pmrpipe.base.errors import WorkError
+    from pmrpipe.base.files import read_tsv
+    from pmrpipe.study.config import load
+    from pmrpipe.study.paths import Results
 
     study = load(options.study)
     results = Results(study.result_root, study.grid_mm)

@@ -10,7 +10,7 @@ def add_methods(parser: ArgumentParser) -> None:
 
 
 def run_methods(options: Namespace) -> None:
-    from pmrpipe.methods.registry import names, spec, spec_path
+    from pmrpipe.methods.spec import names, spec, spec_path
 
     if options.name:
         print(spec_path(options.name).read_text(encoding="utf-8"), end="")

@@ -31,7 +31,7 @@ def add_template(parser: ArgumentParser) -> None:
 
 
 def run_template(options: Namespace) -> None:
-    from pmrpipe.preprocess import steps
+    from pmrpipe.stages.preprocess import steps
 
     steps.template(options.out, options.preproc, mm=options.mm)
 
@@ -48,7 +48,7 @@ def add_brain(parser: ArgumentParser) -> None:
 
 
 def run_brain(options: Namespace) -> None:
-    from pmrpipe.preprocess import steps
+    from pmrpipe.stages.preprocess import steps
 
     steps.brain(
         options.t1w,
@@ -72,7 +72,7 @@ def add_resample(parser: ArgumentParser) -> None:
 
 
 def run_resample(options: Namespace) -> None:
-    from pmrpipe.preprocess import steps
+    from pmrpipe.stages.preprocess import steps
 
     steps.resample(options.brain, options.out, mm=options.mm)
 
@@ -88,7 +88,7 @@ def add_affine(parser: ArgumentParser) -> None:
 
 
 def run_affine(options: Namespace) -> None:
-    from pmrpipe.preprocess import steps
+    from pmrpipe.stages.preprocess import steps
 
     steps.affine(
         options.brain,
@@ -110,7 +110,7 @@ def add_whiten(parser: ArgumentParser) -> None:
 
 
 def run_whiten(options: Namespace) -> None:
-    from pmrpipe.preprocess import steps
+    from pmrpipe.stages.preprocess import steps
 
     steps.whiten(options.brain, options.mask, options.xfm, options.template, options.out)
 
@@ -127,7 +127,7 @@ def add_labels(parser: ArgumentParser) -> None:
 
 
 def run_labels(options: Namespace) -> None:
-    from pmrpipe.preprocess import steps
+    from pmrpipe.stages.preprocess import steps
 
     steps.labels(
         options.dseg,
@@ -145,8 +145,8 @@ def run_labels(options: Namespace) -> None:
 def _warn_unlisted(source: Path, dseg: Path, table: str) -> None:
     import numpy as np
 
-    from pmrpipe.cohort.labels import read_label_table
-    from pmrpipe.volume import read_labels
+    from pmrpipe.images.volume import read_labels
+    from pmrpipe.study.labels import read_label_table
 
     known = {0, *read_label_table(table)["index"]}
     unlisted = [int(n) for n in np.unique(read_labels(dseg).data) if n not in known]
@@ -170,8 +170,8 @@ def add_preprocess(parser: ArgumentParser) -> None:
 
 
 def run_preprocess(options: Namespace) -> None:
-    from pmrpipe.paths import Results
-    from pmrpipe.preprocess import workflow
+    from pmrpipe.stages.preprocess import workflow
+    from pmrpipe.study.paths import Results
 
     workflow.run(
         options.t1w,
@@ -201,9 +201,9 @@ def add_pack(parser: ArgumentParser) -> None:
 
 
 def run_pack(options: Namespace) -> None:
-    from pmrpipe.cohort.labels import scored_labels
-    from pmrpipe.paths import Results
-    from pmrpipe.preprocess import steps
+    from pmrpipe.stages.preprocess import steps
+    from pmrpipe.study.labels import scored_labels
+    from pmrpipe.study.paths import Results
 
     paths = Results(options.results, options.mm)
     steps.pack(

@@ -16,8 +16,8 @@ def add_qc(parser: ArgumentParser) -> None:
 
 
 def run_qc(options: Namespace) -> None:
-    from pmrpipe.paths import Results
-    from pmrpipe.qc.page import write_page
+    from pmrpipe.stages.qc.page import write_page
+    from pmrpipe.study.paths import Results
 
     results = Results(options.results, options.mm)
     write_page(options.t1w, results, options.key, orientation=options.orientation)
@@ -29,8 +29,8 @@ def add_qc_template(parser: ArgumentParser) -> None:
 
 
 def run_qc_template(options: Namespace) -> None:
-    from pmrpipe.paths import Results
-    from pmrpipe.qc.page import write_template_figure
+    from pmrpipe.stages.qc.page import write_template_figure
+    from pmrpipe.study.paths import Results
 
     write_template_figure(Results(options.results, options.mm))
 
@@ -40,9 +40,9 @@ def add_qc_table(parser: ArgumentParser) -> None:
 
 
 def run_qc_table(options: Namespace) -> None:
-    from pmrpipe.config import load
-    from pmrpipe.plan import Plan
-    from pmrpipe.qc.table import write_qc_table
+    from pmrpipe.stages.qc.table import write_qc_table
+    from pmrpipe.study.config import load
+    from pmrpipe.workflow.plan import Plan
 
     plan = Plan(load(options.study))
     table = write_qc_table(plan.results.qc, plan.results, plan.scans)

@@ -1,116 +1,104 @@
-"""Verb `register-pairs`."""
+"""Verb `register`."""
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable
-from typing import Any
+from pathlib import Path
 
-from pmrpipe.cli.messages import follow, path_argument, say
-from pmrpipe.errors import InputError
+from pmrpipe.base.errors import WorkError
+from pmrpipe.base.files import atomic
+from pmrpipe.cli.messages import path_argument, say
 
 
-def add_register_pairs(parser: ArgumentParser) -> None:
-    path_argument(parser, "results", help="result folder of the cohort")
-    path_argument(parser, "out", help="list of the registered pairs, TSV")
-    parser.add_argument("--method", required=True, help="name or YAML file of the method")
-    parser.add_argument("--refine", type=int, default=0, help="optimise each pair: steps a level")
-    parser.add_argument("--refine-mm", type=float, default=1.0, help="finest of these levels")
+def add_register(parser: ArgumentParser) -> None:
+    path_argument(parser, "moving", help="T1w scan that is moved")
+    path_argument(parser, "fixed", help="T1w scan that it is brought to")
+    path_argument(parser, "--output", required=True, help="folder for the results")
+    parser.add_argument("--method", help="name or YAML; default: that of --weights, else pmr-plus")
+    path_argument(parser, "--weights", help="trained weights; default: those in the package")
+    parser.add_argument(
+        "--refine",
+        type=int,
+        metavar="N",
+        help="most steps a level of instance optimisation; 0: none; default: the method's own",
+    )
+    parser.add_argument(
+        "--refine-mm",
+        type=float,
+        default=1.0,
+        metavar="MM",
+        help="its finest level: 2 is faster and smoother, 1 more accurate (default)",
+    )
     parser.add_argument(
         "--uncertainty",
         type=int,
         default=0,
         metavar="K",
-        help="map of the displacement's standard deviation from K samples of the posterior",
+        help="map of the standard deviation over K samples of a network's posterior",
     )
-    path_argument(parser, "--uncertainty-table", help="list of these maps, TSV")
-    parser.add_argument("--name", help="name of the result folder; default: the method's")
-    parser.add_argument("--pairs", nargs="+", required=True, metavar="MOVING_to_FIXED")
-    parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
-    path_argument(parser, "--weights", help="folder with weights.safetensors, for a network")
-    parser.add_argument("--network-mm", type=float, help="voxel size inside the network")
-    parser.add_argument("--labels", nargs="*", default=[], metavar="KEY=FILE", help="native labels")
-    parser.add_argument("--orientations", nargs="*", default=[], metavar="KEY=CODE")
+    path_argument(parser, "--labels", help="label map of the moving scan, brought along")
     parser.add_argument("--interpolation", choices=["nearest", "genericLabel"], default="nearest")
+    parser.add_argument(
+        "--brain-extracted", action="store_true", help="both scans hold the brain alone"
+    )
+    for which in ("moving", "fixed"):
+        path_argument(parser, f"--{which}-mask", help=f"brain mask of the {which} scan")
+        parser.add_argument(
+            f"--{which}-orientation", metavar="CODE", help="where its header states none"
+        )
+    path_argument(parser, "--head-template", help="whole head: brains are extracted by ANTs")
+    path_argument(parser, "--brain-template", help="its brain: probability, mask or cut out")
+    parser.add_argument("--n4", action="store_true", help="correct both brains' intensity bias")
+    parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
+    path_argument(
+        parser,
+        "--cache",
+        help="keeps preprocessed scans by content; default: $PMRPIPE_CACHE or ~/.cache/pmrpipe",
+    )
+    parser.add_argument("--no-cache", action="store_true", help="keep nothing")
     parser.add_argument("--seed", type=int, default=2019)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, help="default: all cores")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
 
 
-def run_register_pairs(options: Namespace) -> None:
-    # Before ITK is loaded: its sums depend on the number of threads.
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(options.threads)
-    import pandas as pd
-    import torch
-
-    from pmrpipe.files import write_tsv
-    from pmrpipe.memory import keep_freed_memory
-    from pmrpipe.methods.registry import load_method
-    from pmrpipe.paths import Results
-    from pmrpipe.register.pairs import NativeLabels, PairRegistration
+def run_register(options: Namespace) -> None:
+    from pmrpipe.base.malloc import keep_freed_memory
+    from pmrpipe.native.request import Scan, default_cache, register
 
     keep_freed_memory()
-    torch.set_num_threads(options.threads)
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    found, method = load_method(
-        options.method,
+    _require_writable(options.output)
+    state = "brain" if options.brain_extracted else "head"
+    result = register(
+        Scan(options.moving, state, options.moving_mask, options.moving_orientation),
+        Scan(options.fixed, state, options.fixed_mask, options.fixed_orientation),
+        options.output,
+        method=options.method,
         weights=options.weights,
-        network_mm=options.network_mm,
+        refine=options.refine,
+        refine_mm=options.refine_mm,
+        uncertainty=options.uncertainty,
+        labels=options.labels,
+        interpolation=options.interpolation,
+        n4=options.n4,
+        head_template=options.head_template,
+        brain_template=options.brain_template,
+        mm=options.mm,
+        cache=None if options.no_cache else options.cache or default_cache(),
         seed=options.seed,
-        device=device,
+        threads=options.threads,
+        device=options.device,
+        say=say,
     )
-    if options.refine:
-        from pmrpipe.methods.refine import Refined, Refinement
-
-        method = Refined(method, Refinement(steps=options.refine).down_to(options.refine_mm))
-    results, name = Results(options.results, options.mm), options.name or found.name
-    rows: list[dict[str, Any]] = []
-    also = None
-    if options.uncertainty:
-        also = _uncertainty(options, found.uncertainty_factor, method, results, name, rows)
-    codes = _pairs_of(options.orientations)
-    labels = {k: NativeLabels(v, codes.get(k)) for k, v in _pairs_of(options.labels).items()}
-    job = PairRegistration(method, name, results, labels, options.interpolation, device, also)
-    pairs = [_pair(name) for name in options.pairs]
-    done = list(job.run(follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair))))
-    spacing = options.network_mm or found.network_mm or options.mm
-    table = pd.DataFrame(done).assign(
-        device=device, threads=options.threads, network_mm=spacing if found.learned else options.mm
-    )
-    if options.uncertainty_table and rows:
-        write_tsv(options.uncertainty_table, pd.DataFrame(rows))
-    write_tsv(options.out, table)
+    facts = result.facts
+    say(f"NCC {facts['ncc_affine']:.3f} by the affine, {facts['ncc']:.3f} registered")
+    say(f"look at {options.output / 'qc.html'}")
 
 
-def _uncertainty(
-    options: Namespace,
-    factor: float,
-    method: Any,
-    results: Any,
-    name: str,
-    rows: list[dict[str, Any]],
-) -> Callable[..., None] | None:
-    """What writes a pair's map and keeps its row; None for a method that has no posterior."""
-    from pmrpipe.register.uncertainty import UncertaintyMaps
-
-    if options.uncertainty < 2:
-        raise InputError("--uncertainty", "one sample has no deviation", "give at least 2")
-    if not getattr(method, "probabilistic", False):
-        say(f"{name} has no posterior: no uncertainty is written")
-        return None
-    maps = UncertaintyMaps(method, name, results, options.uncertainty, options.seed, factor)
-    return lambda *pair: rows.append(maps.write(*pair))
-
-
-def _pair(name: str) -> tuple[str, str]:
-    moving, separator, fixed = name.partition("_to_")
-    if not separator:
-        raise InputError(name, "is no pair", "write MOVING_to_FIXED")
-    return moving, fixed
-
-
-def _pairs_of(items: Iterable[str]) -> dict[str, Any]:
-    return dict(item.split("=", 1) for item in items)
+def _require_writable(folder: Path) -> None:
+    """Before minutes of work: a file can be written there."""
+    with atomic(folder / ".pmrpipe") as temporary:
+        temporary.touch()
+    try:
+        (folder / ".pmrpipe").unlink(missing_ok=True)  # another run may have been faster
+    except OSError as error:
+        raise WorkError(folder, f"cannot be written ({error.strerror})") from None

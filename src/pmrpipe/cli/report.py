@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pmrpipe.cli.messages import say
 
 if TYPE_CHECKING:
-    from pmrpipe.plan import Plan
+    from pmrpipe.workflow.plan import Plan
 
 _ALWAYS = {
     "Brain extraction": "Fisch et al., Comput Biol Med 179 (2024) 108845 (deepbet)",
@@ -25,12 +25,12 @@ def add_report(parser: ArgumentParser) -> None:
 
 
 def run_report(options: Namespace) -> None:
-    from pmrpipe.cohort.labels import read_label_table
-    from pmrpipe.config import load
-    from pmrpipe.plan import Plan
-    from pmrpipe.provenance import commit, versions
-    from pmrpipe.report.collect import MethodInfo
-    from pmrpipe.report.page import build_report
+    from pmrpipe.base.versions import commit, versions
+    from pmrpipe.stages.report.collect import MethodInfo
+    from pmrpipe.stages.report.page import build_report
+    from pmrpipe.study.config import load
+    from pmrpipe.study.labels import read_label_table
+    from pmrpipe.workflow.plan import Plan
 
     plan = Plan(load(options.study))
     study, found = plan.study, commit(Path(__file__).resolve().parents[3])

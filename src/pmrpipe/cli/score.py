@@ -10,7 +10,7 @@ from pmrpipe.cli.messages import follow, path_argument
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pmrpipe.paths import Results
+    from pmrpipe.study.paths import Results
 
 
 def add_score_pairs(parser: ArgumentParser) -> None:
@@ -27,19 +27,19 @@ def add_score_pairs(parser: ArgumentParser) -> None:
 
 
 def run_score_pairs(options: Namespace) -> None:
-    from pmrpipe.cohort.labels import read_label_table
-    from pmrpipe.files import read_tsv
-    from pmrpipe.paths import Results
-    from pmrpipe.score.regions import region_labels
-    from pmrpipe.score.sidecar import sidecar
-    from pmrpipe.score.tables import (
+    from pmrpipe.base.files import read_tsv
+    from pmrpipe.metrics.sidecar import sidecar
+    from pmrpipe.metrics.tables import (
         MethodScores,
         by_label_table,
         by_pair_table,
         timing_table,
         write_scores,
     )  # fmt: skip
-    from pmrpipe.template import template_grid
+    from pmrpipe.study.labels import read_label_table
+    from pmrpipe.study.paths import Results
+    from pmrpipe.study.regions import region_labels
+    from pmrpipe.study.space import template_grid
 
     results = Results(options.results, options.mm)
     table = read_label_table(options.table) if options.table else None
@@ -74,9 +74,10 @@ def _score(
     table: pd.DataFrame | None,
     interpolation: str,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    from pmrpipe.score.pair import score_pair
-    from pmrpipe.transforms import read_field, sample_displacement
-    from pmrpipe.volume import read_image, read_labels
+    from pmrpipe.images.resampling import sample_displacement
+    from pmrpipe.images.transforms import read_field
+    from pmrpipe.images.volume import read_image, read_labels
+    from pmrpipe.stages.score.pair import score_pair
 
     image = read_image(results.preproc(fixed))
     field = None
@@ -110,10 +111,10 @@ def add_score(parser: ArgumentParser) -> None:
 
 
 def run_score(options: Namespace) -> None:
-    from pmrpipe.files import write_tsv
-    from pmrpipe.paths import SEED_MARK, Results
-    from pmrpipe.score.summary import compare, over_seeds, summarise
-    from pmrpipe.score.tables import concatenate, read_scores, write_scores
+    from pmrpipe.base.files import write_tsv
+    from pmrpipe.metrics.summary import compare, over_seeds, summarise
+    from pmrpipe.metrics.tables import concatenate, read_scores, write_scores
+    from pmrpipe.study.paths import SEED_MARK, Results
 
     results = Results(options.results)
     if options.method:
@@ -133,7 +134,7 @@ def run_score(options: Namespace) -> None:
 
 def _split(path: str) -> dict[str, list[str]]:
     """Subjects of each split, from cohort.tsv."""
-    from pmrpipe.files import read_tsv
+    from pmrpipe.base.files import read_tsv
 
     scans = read_tsv(path, required=("subject", "split"))
     return {
@@ -151,9 +152,9 @@ def add_paper_table(parser: ArgumentParser) -> None:
 
 
 def run_paper_table(options: Namespace) -> None:
-    from pmrpipe.files import read_tsv
-    from pmrpipe.score.paper import TABLES, paper_table, write_paper_table
-    from pmrpipe.score.tables import SUMMARY
+    from pmrpipe.base.files import read_tsv
+    from pmrpipe.metrics.tables import SUMMARY
+    from pmrpipe.stages.score.paper import TABLES, paper_table, write_paper_table
 
     table = paper_table(options.name, read_tsv(options.summary, SUMMARY), options.cohort)
     write_paper_table(options.out.with_suffix(""), table, TABLES[options.name].title)

@@ -28,10 +28,10 @@ def add_train(parser: ArgumentParser) -> None:
 
 
 def run_train(options: Namespace) -> None:
-    from pmrpipe.memory import keep_freed_memory
-    from pmrpipe.methods.registry import spec
-    from pmrpipe.provenance import commit
-    from pmrpipe.train.fit import fit
+    from pmrpipe.base.malloc import keep_freed_memory
+    from pmrpipe.base.versions import commit
+    from pmrpipe.methods.spec import spec
+    from pmrpipe.stages.train.fit import fit
 
     # Features of 16 channels at 2 mm and all below; at 1 mm more would raise the peak by half.
     keep_freed_memory(48)
@@ -66,6 +66,6 @@ def add_ship(parser: ArgumentParser) -> None:
 
 
 def run_ship(options: Namespace) -> None:
-    from pmrpipe.train.ship import ship
+    from pmrpipe.stages.train.ship import ship
 
     say(f"written to {ship(options.trained, options.dataset)}")

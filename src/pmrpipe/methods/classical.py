@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pmrpipe.methods.base import Deformation
-from pmrpipe.volume import Grid
+from pmrpipe.images.volume import Grid
+from pmrpipe.methods.deformation import Deformation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ class AntsSyN:
         """
         import ants
 
-        from pmrpipe.transforms import read_field
+        from pmrpipe.images.transforms import read_field
 
         # antspyx 0.6.3 ignores registration(random_seed=...): it takes the seed from here alone.
         ants.config._random_seed = self.seed

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pmrpipe.losses.regularity import folding, squared_gradient
 from pmrpipe.losses.similarity import local_correlation
-from pmrpipe.methods.learned import LearnedMethod
+from pmrpipe.methods.network_method import LearnedMethod
 from pmrpipe.networks.inception import FaimNetwork
 from pmrpipe.spatial.resize import crop
 from pmrpipe.spatial.warp import warp

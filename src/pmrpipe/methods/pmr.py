@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pmrpipe.losses.likelihood import Likelihood
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.learned import LearnedMethod, each_alone, on_image_grid, sample
+from pmrpipe.methods.network_method import LearnedMethod, each_alone, on_image_grid, sample
 from pmrpipe.networks.multilayer import Level, MultilayerNetwork
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.resize import resize_displacement

@@ -11,8 +11,8 @@ from torch import Tensor
 from pmrpipe.losses.likelihood import Likelihood
 from pmrpipe.losses.similarity import mean_squared_difference
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.learned import LearnedMethod, each_alone, on_image_grid, sample
-from pmrpipe.networks.authors import AuthorsNetwork
+from pmrpipe.methods.network_method import LearnedMethod, each_alone, on_image_grid, sample
+from pmrpipe.networks.pmr_authors import AuthorsNetwork
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.warp import warp
 

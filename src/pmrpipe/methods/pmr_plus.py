@@ -21,10 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pmrpipe.images.volume import Grid
 from pmrpipe.losses.likelihood import Likelihood
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.base import Deformation
-from pmrpipe.methods.learned import LearnedMethod, each_alone, sample
+from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.network_method import LearnedMethod, each_alone, sample
 from pmrpipe.networks.blocks import prepared
 from pmrpipe.networks.pyramid import PyramidNetwork
 from pmrpipe.spatial.integrate import compose, integrate
@@ -35,7 +36,6 @@ from pmrpipe.spatial.resize import (
     resize_image,
 )
 from pmrpipe.spatial.warp import warp
-from pmrpipe.volume import Grid
 
 
 @dataclass

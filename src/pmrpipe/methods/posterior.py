@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pmrpipe.volume import Grid
+from pmrpipe.images.volume import Grid
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pmrpipe.images.volume import Grid
 from pmrpipe.losses.similarity import local_correlation
-from pmrpipe.methods.base import Deformation
+from pmrpipe.methods.deformation import Deformation
 from pmrpipe.spatial.integrate import compose
 from pmrpipe.spatial.jacobian import gradient, jacobian_determinant
 from pmrpipe.spatial.resize import resize_displacement, resize_image
 from pmrpipe.spatial.smooth import smoothed
 from pmrpipe.spatial.warp import warp
-from pmrpipe.volume import Grid
 
 # Steps over which the similarity must have risen, and by how much; else a level ends.
 _PATIENCE, _PROGRESS = 8, 5e-4

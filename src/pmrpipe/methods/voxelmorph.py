@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from pmrpipe.losses.likelihood import Likelihood
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.learned import LearnedMethod, on_image_grid, sample
+from pmrpipe.methods.network_method import LearnedMethod, on_image_grid, sample
 from pmrpipe.networks.unet import VelocityUNet
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.warp import warp

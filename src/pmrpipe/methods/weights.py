@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmrpipe.errors import InputError
-from pmrpipe.files import atomic, read_json
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import atomic, read_json
 
 if TYPE_CHECKING:
-    from pmrpipe.methods.learned import LearnedMethod
-    from pmrpipe.methods.registry import MethodSpec
+    from pmrpipe.methods.network_method import LearnedMethod
+    from pmrpipe.methods.spec import MethodSpec
 
 WEIGHTS, MODEL = "weights.safetensors", "model.json"
 

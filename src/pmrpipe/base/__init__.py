@@ -1,0 +1,1 @@
+"""Errors, atomic files, memory, versions, digests: what every floor stands on."""

@@ -1,0 +1,40 @@
+"""Where results come from: the commit and the versions."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+SHOWN = (
+    "antspyx", "deepbet", "nibabel", "nipype", "numpy", "pandas", "pytorch-lightning", "scipy",
+    "snakemake", "torch",
+)  # fmt: skip
+
+
+def commit(folder: Path) -> str | None:
+    """Commit of the checkout in `folder`, "-dirty" when files are changed; None elsewhere."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def versions() -> dict[str, str]:
+    """Versions of pmrpipe and of the libraries that its numbers depend on."""
+    from pmrpipe.base.version import VERSION
+
+    found = {"pmrpipe": VERSION}
+    for name in SHOWN:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

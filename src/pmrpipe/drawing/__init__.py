@@ -1,0 +1,1 @@
+"""Pictures and parts of pages that the quality pages, the report and two scans share."""

@@ -1,0 +1,334 @@
+"""Pictures of a pair: images with contours, deformed grids, Jacobian, uncertainty.
+
+Each panel shows three views, one below the other, one panel a PNG; the panels side by side are
+the figure file.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmrpipe.drawing.style import REGION_COLOURS
+from pmrpipe.drawing.views import View
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PANELS = {
+    "moving": "Moving",
+    "fixed": "Fixed",
+    "warped": "Warped",
+    "grid": "Deformed grid",
+    "jacobian": "Jacobian",
+    "uncertainty": "Uncertainty",
+}
+JACOBIAN_MAP = "PuOr"
+UNCERTAINTY_MAP = "cividis"
+# The map shows log2 det J from half to twice the volume.
+JACOBIAN_RANGE = 1.0
+_PIXELS_PER_MM, _GAP, _TITLE = 1.7, 6, 26
+_GRID_MM = 6.0
+# Colours of the palette of one panel, of one that holds lines alone, and of the sheet of all.
+_COLOURS, _LINE_COLOURS, _SHEET_COLOURS = 128, 16, 256
+# Panels with an image are black, the others white.
+_DARK = ("moving", "fixed", "warped")
+_SIDES = {"axial": ("L", "R"), "coronal": ("L", "R"), "sagittal": ("P", "A")}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """PNG of each panel by its name, their size in pixels, and all panels in one PNG.
+
+    `scale` is the uncertainty in mm at the upper end of its colours, None without such a map.
+    """
+
+    panels: dict[str, bytes]
+    size: tuple[int, int]
+    sheet: bytes
+    scale: float | None = None
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A column of three views; `scale` asks for a bar of colours up to that many mm.
+
+    `lines` : there is nothing but lines, which few colours show as well
+    """
+
+    title: str
+    draw: Callable[[_Place, View], None]
+    dark: bool = False
+    scale: float | None = None
+    lines: bool = False
+
+
+def draw(views: list[View]) -> Pictures:
+    """Draw the panels of one pair: those that it has data for."""
+    panels = {name: _Panel(PANELS[name], _DRAWERS[name], dark=True) for name in _DARK}
+    if all(view.jacobian is not None for view in views):
+        panels["grid"] = _Panel(PANELS["grid"], _grid, lines=True)
+        panels["jacobian"] = _Panel(PANELS["jacobian"], _jacobian)
+    if all(view.uncertainty is not None for view in views):
+        scale = _scale(views)
+        drawer = partial(_uncertainty, scale=scale)
+        panels["uncertainty"] = _Panel(PANELS["uncertainty"], drawer, scale=scale)
+    return _sheet(views, panels)
+
+
+def draw_levels(views: list[View]) -> Pictures | None:
+    """Draw the grid as each level alone deforms it; None where nobody wrote that."""
+    count = min(len(view.levels) for view in views)
+    titles = [f"Level {n} alone" for n in range(1, count + 1)]
+    panels = {
+        f"level-{n}": _Panel(title, partial(_level, number=n), lines=True)
+        for n, title in enumerate(titles, start=1)
+    }
+    return _sheet(views, panels) if panels else None
+
+
+def _scale(views: list[View]) -> float:
+    """1, 2 or 5 times a power of ten that nearly all of the brain stays below."""
+    inside = np.concatenate([view.uncertainty[view.brain] for view in views])
+    high = max(float(np.quantile(inside, 0.99)) if inside.size else 0.0, 1e-3)
+    power = 10.0 ** np.floor(np.log10(high))
+    return float(next(n * power for n in (1, 2, 5, 10) if n * power >= high * (1 - 1e-9)))
+
+
+def _sheet(views: list[View], shown: dict[str, _Panel]) -> Pictures:
+    sizes = [_pixels(view) for view in views]
+    width = max(size[0] for size in sizes)
+    height = sum(size[1] for size in sizes) + _GAP * (len(sizes) - 1)
+    canvas = _Canvas(len(shown) * (width + _GAP) - _GAP, height + _TITLE)
+    for n, panel in enumerate(shown.values()):
+        left, top = n * (width + _GAP), _TITLE
+        canvas.column(left, width, panel)
+        for view, (wide, high) in zip(views, sizes, strict=True):
+            place = _Place(canvas.axes, view, left + (width - wide) // 2, top, wide, high)
+            panel.draw(place, view)
+            _sides(canvas.axes, view, (left, width), top + high, panel.dark)
+            top += high + _GAP
+    image = canvas.pixels()
+    starts = {name: n * (width + _GAP) for n, name in enumerate(shown)}
+    cut = {name: image[_TITLE:, left : left + width] for name, left in starts.items()}
+    colours = {name: _LINE_COLOURS if panel.lines else _COLOURS for name, panel in shown.items()}
+    panels = {name: _png(part, colours[name]) for name, part in cut.items()}
+    scales = [panel.scale for panel in shown.values() if panel.scale is not None]
+    sheet = _png(image, _SHEET_COLOURS)
+    return Pictures(panels, (width, height), sheet, scales[0] if scales else None)
+
+
+def _pixels(view: View) -> tuple[int, int]:
+    rows, columns = view.fixed.shape
+    return (
+        round(columns * view.spacing[1] * _PIXELS_PER_MM),
+        round(rows * view.spacing[0] * _PIXELS_PER_MM),
+    )
+
+
+class _Canvas:
+    """One pair of axes over the whole figure, measured in pixels from its upper left corner.
+
+    One for all views: axes cost more time than everything that is drawn in them.
+    """
+
+    _DPI = 100
+
+    def __init__(self, width: int, height: int) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self._figure = Figure(figsize=(width / self._DPI, height / self._DPI), dpi=self._DPI)
+        FigureCanvasAgg(self._figure)
+        self.axes: Axes = self._figure.add_axes((0, 0, 1, 1))
+        self.axes.set_axis_off()
+        self.axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
+        self._height = height
+
+    def column(self, left: int, width: int, panel: _Panel) -> None:
+        """Title and background of one panel; with a scale, its bar of colours beside the title."""
+        from matplotlib.patches import Rectangle
+
+        share = 0.5 if panel.scale is None else 0.27
+        centre = (left + width * share, _TITLE / 2)
+        self.axes.text(*centre, panel.title, ha="center", va="center", fontsize=11)
+        if panel.scale is not None:
+            self._bar(left + width * 0.57, width * 0.18, panel.scale)
+        if panel.dark:
+            box = Rectangle((left, _TITLE), width, self._height, color="black", lw=0, zorder=-1)
+            self.axes.add_patch(box)
+
+    def _bar(self, left: float, width: float, scale: float) -> None:
+        extent = (left, left + width, _TITLE * 0.7, _TITLE * 0.3)
+        colours = np.linspace(0, 1, 64)[None]
+        self.axes.imshow(colours, extent=extent, aspect="auto", cmap=UNCERTAINTY_MAP)
+        ends = (left - 4, "right", "0"), (left + width + 4, "left", f"{scale:g} mm")
+        for x, align, text in ends:
+            self.axes.text(x, _TITLE / 2, text, ha=align, va="center", fontsize=9)
+
+    def pixels(self) -> np.ndarray:
+        """(height, width, 3) uint8."""
+        self._figure.canvas.draw()
+        return np.asarray(self._figure.canvas.buffer_rgba())[..., :3]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where on the canvas a view lies, in pixels."""
+
+    axes: Axes
+    view: View
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def image(self, values: np.ndarray, **style: Any) -> None:
+        """Show an array (rows, columns) whose first row is the lowest."""
+        extent = (self.left, self.left + self.width, self.top + self.height, self.top)
+        self.axes.imshow(values, extent=extent, origin="lower", aspect="auto", **style)
+
+    def points(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Voxel positions of the slice as pixels, (..., 2)."""
+        count = self.view.fixed.shape
+        x = self.left + (np.asarray(columns) + 0.5) / count[1] * self.width
+        y = self.top + self.height - (np.asarray(rows) + 0.5) / count[0] * self.height
+        return np.stack([x, y], axis=-1)
+
+    def lines(self, lines: list[np.ndarray], **style: Any) -> None:
+        """Lines in pixels, cut off at the edge of the view."""
+        from matplotlib.collections import LineCollection
+        from matplotlib.transforms import Bbox, TransformedBbox
+
+        drawn = self.axes.add_collection(LineCollection(lines, **style))
+        box = Bbox.from_bounds(self.left, self.top, self.width, self.height)
+        drawn.set_clip_box(TransformedBbox(box, self.axes.transData))
+
+
+def _png(pixels: np.ndarray, colours: int) -> bytes:
+    """A palette PNG: a third of the size, and no difference that an eye sees."""
+    from PIL import Image
+
+    # An octree of few colours loses thin dark lines.
+    method = Image.Quantize.MAXCOVERAGE if colours <= _LINE_COLOURS else Image.Quantize.FASTOCTREE
+    image = Image.fromarray(np.ascontiguousarray(pixels)).quantize(colours, method=method, dither=0)
+    buffer = io.BytesIO()
+    image.save(buffer, format="png", compress_level=7)
+    return buffer.getvalue()
+
+
+def _image(place: _Place, image: np.ndarray) -> None:
+    top = max(float(np.quantile(image, 0.998)), 1e-6)
+    place.image(image, cmap="gray", vmin=0, vmax=top, interpolation="bilinear")
+
+
+def _moving(place: _Place, view: View) -> None:
+    _image(place, view.moving)
+    _contours(place, view.moving_regions)
+
+
+def _fixed(place: _Place, view: View) -> None:
+    _image(place, view.fixed)
+    _contours(place, view.fixed_regions)
+
+
+def _warped(place: _Place, view: View) -> None:
+    _image(place, view.warped)
+    _contours(place, view.warped_regions)
+    if view.fixed_regions is None:
+        _outline(place, view.brain, "#F0E442", (3, 2))
+    else:
+        _contours(place, view.fixed_regions, target=True)
+
+
+def _contours(place: _Place, regions: np.ndarray | None, target: bool = False) -> None:
+    """Outlines of the regions; those of the target are white and dashed."""
+    if regions is None:
+        return
+    numbers = np.unique(regions[regions > 0]).tolist()
+    found = [(number, line) for number in numbers for line in _edges(place, regions == number)]
+    lines = [line for _, line in found]
+    if target:
+        place.lines(lines, colors="#ffffff", **_dashed((1.5, 2.5)))
+    else:
+        place.lines(lines, colors=[region_colour(number) for number, _ in found], lw=1.15)
+
+
+def region_colour(number: int) -> str:
+    """Colour of region 1, 2, ...; it repeats after the last."""
+    return REGION_COLOURS[(number - 1) % len(REGION_COLOURS)]
+
+
+def _outline(
+    place: _Place, mask: np.ndarray, colour: str, dashes: tuple[float, float] | None = None
+) -> None:
+    style = _dashed(dashes) if dashes else {"lw": 1.15}
+    place.lines(_edges(place, mask), colors=colour, **style)
+
+
+def _dashed(dashes: tuple[float, float]) -> dict[str, Any]:
+    return {"lw": 0.9, "linestyles": [(0, dashes)]}
+
+
+def _edges(place: _Place, mask: np.ndarray) -> list[np.ndarray]:
+    """Lines around a mask, in pixels."""
+    from contourpy import contour_generator
+
+    # One voxel of margin closes the lines of a region that reaches the border.
+    found = contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5)
+    return [place.points(line[:, 0] - 1, line[:, 1] - 1) for line in found]
+
+
+def _grid(place: _Place, view: View) -> None:
+    _deformed(place, view, view.grid_lines)
+
+
+def _level(place: _Place, view: View, number: int) -> None:
+    _deformed(place, view, view.levels[number - 1])
+
+
+def _deformed(place: _Place, view: View, moved: np.ndarray) -> None:
+    rows, columns = moved
+    step = [max(1, round(_GRID_MM / mm)) for mm in view.spacing]
+    points = place.points(columns, rows)
+    lines = [*points[:: step[0]], *points[:, :: step[1]].transpose(1, 0, 2)]
+    place.lines(lines, colors="#334155", lw=0.7)
+    _outline(place, view.brain, "#D55E00")
+
+
+def _jacobian(place: _Place, view: View) -> None:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.log2(np.where(view.jacobian > 0, view.jacobian, np.nan))
+    shown = np.where(view.brain, ratio, np.nan)
+    limits = {"vmin": -JACOBIAN_RANGE, "vmax": JACOBIAN_RANGE}
+    place.image(shown, cmap=JACOBIAN_MAP, interpolation="nearest", **limits)
+    folded = np.argwhere(view.brain & (view.jacobian <= 0))
+    points = place.points(folded[:, 1], folded[:, 0])
+    place.axes.plot(points[:, 0], points[:, 1], "x", color="black", ms=3.5, mew=1)
+    _outline(place, view.brain, "#64748b")
+
+
+def _uncertainty(place: _Place, view: View, scale: float) -> None:
+    shown = np.where(view.brain, view.uncertainty, np.nan)
+    style = {"cmap": UNCERTAINTY_MAP, "interpolation": "nearest"}
+    place.image(shown, vmin=0, vmax=scale, **style)
+    _outline(place, view.brain, "#64748b")
+
+
+def _sides(axes: Axes, view: View, span: tuple[int, int], bottom: int, dark: bool) -> None:
+    colour = "#ffffff" if dark else "#111827"
+    places = (span[0] + 5, span[0] + span[1] - 5)
+    for x, align, text in zip(places, ("left", "right"), _SIDES[view.name], strict=True):
+        axes.text(x, bottom - 4, text, ha=align, va="baseline", fontsize=9, color=colour)
+
+
+_DRAWERS = {
+    "moving": _moving,
+    "fixed": _fixed,
+    "warped": _warped,
+}

@@ -1,0 +1,1 @@
+"""An image with its affine: open, check, orient, interpolate, transform, write."""

@@ -1,0 +1,110 @@
+"""What networks that register share: grid, precision, and how a latent becomes a warp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pmrpipe.images.volume import Grid
+from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.posterior import Posterior
+from pmrpipe.spatial.resize import crop, resize_displacement, resize_image
+
+
+class LearnedMethod(nn.Module):
+    """A network, works at its own voxel size, and what it is trained for.
+
+    Subclasses define `network`, `objective` and `deform`; all see images on the network's grid.
+    Those that are `probabilistic` define `sampler` too; their YAML says `posterior: true`.
+    """
+
+    network: nn.Module
+    probabilistic: bool = False
+
+    def __init__(self, network_mm: float | None = None) -> None:
+        super().__init__()
+        self.network_mm = network_mm
+        self.precision: torch.dtype | None = None
+
+    def grid(self, grid: Grid) -> Grid:
+        """The network's grid for images on `grid`."""
+        return grid if self.network_mm is None else grid.rescaled(self.network_mm)
+
+    def predict(self, moving: Tensor, fixed: Tensor) -> Any:
+        """What the network says, float32."""
+        return self.in_precision(self.network, moving, fixed)
+
+    def in_precision(self, part: Callable[..., Any], *inputs: Tensor) -> Any:
+        """What a part of the network says, float32; it runs in `precision`, if one is set."""
+        if self.precision is None:
+            return part(*inputs)
+        inputs = tuple(x.contiguous(memory_format=torch.channels_last_3d) for x in inputs)
+        with torch.autocast(inputs[0].device.type, self.precision):
+            return _float32(part(*inputs))
+
+    def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
+        """Named terms; "total" is minimised, the others are logged."""
+        raise NotImplementedError
+
+    def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Displacement and, where there is one, velocity, in voxels of the images' grid."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """Register on the network's grid, with the mean of the posterior."""
+        inner = self.grid(grid)
+        images = (resize_image(image, inner.shape) for image in (moving, fixed))
+        displacement, velocity = self.deform(*images)
+        return Deformation(displacement, inner, velocity)
+
+    def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
+        """Draws from the posterior: each call one displacement, in voxels of the images' grid."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def posterior(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Posterior:
+        """The posterior of a pair on the network's grid; the network runs once."""
+        inner = self.grid(grid)
+        images = (resize_image(image, inner.shape) for image in (moving, fixed))
+        return Posterior(torch.no_grad()(self.sampler(*images)), inner)
+
+
+def sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """One draw by reparameterisation: z = mu + exp(log_variance / 2) eps.
+
+    With a generator, which is on the CPU, eps is the same on every device.
+    """
+    if generator is None:
+        noise = torch.randn_like(mean)
+    else:
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+    return mean + (log_variance / 2).exp() * noise
+
+
+def each_alone(latents: Sequence[Tensor]) -> list[list[Tensor]]:
+    """For every latent a list in which all others are zero."""
+    return [
+        [z if i == n else torch.zeros_like(z) for i, z in enumerate(latents)]
+        for n in range(len(latents))
+    ]
+
+
+def on_image_grid(field: Tensor, image: Tensor) -> Tensor:
+    """A field on the half-resolution grid of the padded image, on the image's own grid."""
+    padded = [2 * n for n in field.shape[2:]]
+    return crop(resize_displacement(field, padded), image.shape[2:])
+
+
+def _float32(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.float()
+    if isinstance(value, (list, tuple)):
+        return type(value)(_float32(item) for item in value)
+    if is_dataclass(value):
+        return type(value)(*(_float32(getattr(value, f.name)) for f in fields(value)))
+    return value

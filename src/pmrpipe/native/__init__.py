@@ -1,0 +1,1 @@
+"""Two scans as they come: request, preparation, registration, result, page."""

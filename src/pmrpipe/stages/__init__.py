@@ -1,0 +1,1 @@
+"""What each verb does, as functions on paths; no stage imports another's inside."""

@@ -1,0 +1,85 @@
+"""Which ordered pairs are registered, and how they are shared out over jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import read_tsv
+from pmrpipe.stages.cohort.scans import Scan
+from pmrpipe.study.config import Pairs
+from pmrpipe.study.paths import TEMPLATE_KEY, pair_name
+
+Pair = tuple[str, str]
+
+
+def select(scans: Sequence[Scan], policy: Pairs, seed: int) -> list[Pair]:
+    """Ordered pairs (moving, fixed) of scans of different subjects, sorted.
+
+    Raises
+    ------
+    InputError : `to-subject` or `file` names a scan that is not tested
+    """
+    keys = [scan.key for scan in scans]
+    if policy.policy == "to-template":
+        return [(key, TEMPLATE_KEY) for key in keys]
+    if policy.policy == "file":
+        return _from_file(policy.file, set(keys))
+    if policy.policy == "to-subject":
+        fixed = _fixed(scans, policy.subject)
+        return [(s.key, fixed.key) for s in scans if s.subject != fixed.subject]
+    if policy.policy == "random":
+        return sorted(pair for scan in scans for pair in _partners(scan, scans, policy.k, seed))
+    return [(m.key, f.key) for m in scans for f in scans if m.subject != f.subject]
+
+
+def _fixed(scans: Sequence[Scan], subject: str | None) -> Scan:
+    for scan in scans:
+        if subject is not None and subject.removeprefix("sub-") in (
+            scan.key.removeprefix("sub-"),
+            scan.subject.removeprefix("sub-"),
+        ):
+            return scan
+    raise InputError("pairs.subject", f"{subject} is not among the tested scans", "correct it")
+
+
+def _partners(scan: Scan, scans: Sequence[Scan], k: int, seed: int) -> list[Pair]:
+    others = [other.key for other in scans if other.subject != scan.subject]
+    # Seeded by the scan too: whom it is paired with does not hang on its place in the list.
+    draw = random.Random(f"{seed} {scan.key}").sample(others, min(k, len(others)))
+    return [(scan.key, fixed) for fixed in draw]
+
+
+def _from_file(name: str | None, keys: set[str]) -> list[Pair]:
+    if name is None:
+        raise InputError("pairs.file", "is missing", "name a TSV with columns moving and fixed")
+    table = read_tsv(Path(name), required=("moving", "fixed"))
+    pairs = list(dict.fromkeys(zip(table["moving"], table["fixed"], strict=True)))
+    for moving, fixed in pairs:
+        for key in (moving, fixed):
+            if key not in keys and key != TEMPLATE_KEY:
+                raise InputError(name, f"{key} is not among the tested scans", "correct the row")
+        if moving == fixed:
+            raise InputError(name, f"pairs {moving} with itself", "remove the row")
+    return pairs
+
+
+def batches(pairs: Sequence[Pair], per_job: int) -> dict[str, list[Pair]]:
+    """Share pairs out over jobs, by name, so that a new pair leaves most jobs as they were.
+
+    With `per_job` 1 a job bears its pair's name. Otherwise a pair's job follows from a hash of
+    its name, and the number of jobs is a power of two.
+    """
+    if per_job == 1:
+        return {pair_name(*pair): [pair] for pair in pairs}
+    count = 1
+    while count * per_job < len(pairs):
+        count *= 2
+    shares: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        number = int(hashlib.sha256(pair_name(*pair).encode()).hexdigest()[:8], 16) % count
+        shares.setdefault(f"{number + 1:04d}of{count:04d}", []).append(pair)
+    return dict(sorted(shares.items()))

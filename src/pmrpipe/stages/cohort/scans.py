@@ -1,0 +1,97 @@
+"""What the other stages know of a scan."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.study.config import Study
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One T1w image of a study.
+
+    `key` is sub-X[_ses-Y][_run-N]; `split` is None for a scan in no split; paths are as found.
+    """
+
+    key: str
+    t1w: Path
+    labels: Path | None = None
+    mask: Path | None = None
+    input_state: str = "head"
+    brain: str = "deepbet"
+    orientation: str | None = None
+    split: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The participant, sub-X."""
+        return self.key.split("_")[0]
+
+    @property
+    def session(self) -> str | None:
+        found = re.search(r"_(ses-[A-Za-z0-9]+)", self.key)
+        return found.group(1) if found else None
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The scans of a study, sorted by key, and those left out with the reason."""
+
+    scans: tuple[Scan, ...]
+    excluded: dict[str, str] = field(default_factory=dict)
+
+    def of(self, *splits: str) -> list[Scan]:
+        """The scans of the named splits, in order of their keys."""
+        return [scan for scan in self.scans if scan.split in splits]
+
+
+def brain_method(study: Study, key: str) -> tuple[str, str]:
+    """Input state and brain extraction of a scan: override, study key, then the state's default."""
+    state, method = study.input_state, study.brain
+    for name in (key.split("_")[0], key):
+        if name in study.overrides:
+            override = study.overrides[name]
+            state = override.input_state or state
+            method = override.brain or method
+    if method == "template" and None in (study.head_template.head, study.head_template.brain):
+        problem = "brain extraction `template` is chosen but has no template"
+        raise InputError(key, problem, "set head_template.head and head_template.brain")
+    return state, method or ("deepbet" if state == "head" else "nonzero")
+
+
+def overrides_of(study: Study, key: str) -> dict[str, Any]:
+    """What the study overrides for a scan: of its subject, then of the scan itself."""
+    return {
+        name: value
+        for part in (key.split("_")[0], key)
+        if part in study.overrides
+        for name, value in study.overrides[part].model_dump(exclude_none=True).items()
+    }
+
+
+def named_file(study: Study, name: str | None) -> Path | None:
+    """A file that an override names; InputError when it does not exist."""
+    if name is None:
+        return None
+    path = study.input_root / name
+    if not path.exists():
+        raise InputError(path, "is named in overrides but does not exist")
+    return path
+
+
+def chosen_method(study: Study, key: str, mask: Path | None) -> str:
+    """Brain extraction of a scan: a mask that is there is used unless the study says otherwise."""
+    method = brain_method(study, key)[1]
+    if mask is not None and study.brain is None and "brain" not in overrides_of(study, key):
+        method = "mask"
+    if method == "mask" and mask is None:
+        problem = "brain extraction `mask` is chosen but no mask is found"
+        raise InputError(key, problem, "set inputs.masks_root or overrides.<subject>.mask")
+    return method

@@ -1,0 +1,234 @@
+"""Affine normalisation to the template, by ANTs, with a check of the result.
+
+ANTs `Affine` (Avants et al., NeuroImage 54, 2011): Mattes mutual information, in two passes, at 8
+and 4 mm and then at 2 mm with few samples. On 5 brains of the MALF collection the affine-only
+overlap of 130 labels was 0.453 at 2 mm, against 0.4535 for the antspyx defaults at 1 mm, in a
+seventh of the time. With a tenth of the samples at 8 mm as well the optimiser sometimes stalls.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pmrpipe.base.errors import WorkError
+from pmrpipe.images.itk import load_ants, to_ants
+from pmrpipe.images.resampling import resample, sample_points
+from pmrpipe.images.transforms import read_affine, write_affine
+from pmrpipe.images.volume import Grid, Volume
+from pmrpipe.stages.preprocess.pose_search import (
+    CoarseSearch,
+    Start,
+    centre_of_mass,
+    coarse,
+    correlation,
+)
+
+_FINEST_MM = 2.0
+_RETRIES = 4
+# Mask Dice and correlation. Real brains (MALF; ds002748 with its strong bias) reached 0.94 and 0.51
+# when aligned; one that lay upside down still had 0.93 and 0.38. So a clear result is taken at
+# once, a doubtful one (a strongly deformed brain at 4 mm: 0.88) only when no start gave a better.
+_CLEAR = (0.92, 0.45)
+_LEAST = (0.8, 0.35)
+_SCALES = (0.6, 1.6)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One call of ANTs on voxels of `mm`: shrink factors, iterations, share of voxels sampled."""
+
+    mm: float
+    shrink: tuple[int, ...]
+    iterations: tuple[int, ...]
+    sampling: float
+
+
+_PASSES = (_Pass(4.0, (2, 1), (1000, 500), 0.4), _Pass(2.0, (1,), (50,), 0.1))
+
+
+@dataclass(frozen=True)
+class AffineResult:
+    """`matrix` (4, 4) maps template points to subject points, RAS mm; `quality` is for people."""
+
+    matrix: np.ndarray
+    quality: dict[str, Any]
+
+
+def normalise(
+    brain: Volume, template: Volume, *, subject: str, seed: int = 2019, threads: int = 1
+) -> AffineResult:
+    """Affine from template to subject.
+
+    Starts upright from the centres of mass, unless the brain plainly lies otherwise; when the
+    result is not clearly right, from the best other directions, and the best of all is taken.
+    With one thread the same seed gives the same matrix to the bit, on any number of cores; with
+    more threads ITK's metric does not.
+
+    Parameters
+    ----------
+    brain : brain with isotropic voxels in subject space, background 0
+    template : template brain, background 0
+    subject : name for messages
+
+    Raises
+    ------
+    WorkError : no start gave the overlap and similarity that an aligned brain has
+    """
+    mm = max(_FINEST_MM, *template.spacing)
+    # Coarser levels are made from these: the widths of successive blurs add up.
+    moving, fixed = coarse(_clipped(brain), mm), coarse(template, mm)
+    masks = _on(brain, moving.grid), _on(template, fixed.grid)
+    tried: list[AffineResult] = []
+    for start in _starts(moving, fixed):
+        found = _register(moving, fixed, start.matrix, seed, threads)
+        if found is None:
+            continue
+        quality = {"start": start.name} | _quality(moving, fixed, *masks, found)
+        tried.append(AffineResult(found, quality | {"attempts": len(tried) + 1}))
+        if _reaches(quality, _CLEAR):
+            break
+        _log.warning("%s: the affine that started %s is not clearly right", subject, start.name)
+    best = max(tried, key=_merit, default=None)
+    if best is None or not _reaches(best.quality, _LEAST):
+        raise _failure(subject, best)
+    return AffineResult(best.matrix, best.quality | {"attempts": len(tried)})
+
+
+def _failure(subject: str, best: AffineResult | None) -> WorkError:
+    remedy = "look at its brain mask and orientation, or exclude it"
+    if best is None:
+        return WorkError(subject, "ANTs could not align it to the template", remedy)
+    shown = ", ".join(f"{k} {best.quality[k]:.2f}" for k in ("mask_dice", "correlation"))
+    return WorkError(subject, f"is not aligned to the template (best: {shown})", remedy)
+
+
+def _starts(brain: Volume, template: Volume) -> Iterator[Start]:
+    """Upright first when it may be right; the costly search only when that was not enough."""
+    search = CoarseSearch(brain, template)
+    upright_first = search.upright_fits()
+    if upright_first:
+        yield search.upright()
+    yield from search.ranked(_RETRIES)
+    if not upright_first:
+        yield search.upright()
+
+
+def _clipped(brain: Volume) -> Volume:
+    """The brightest and darkest half percent clipped: they would widen the bins of the metric."""
+    low, high = np.percentile(brain.data[brain.data != 0], (0.5, 99.5))
+    data = np.where(brain.data != 0, np.clip(brain.data, low, high), 0)
+    return Volume(data.astype(np.float32), brain.affine)
+
+
+def _register(
+    brain: Volume, template: Volume, start: np.ndarray, seed: int, threads: int
+) -> np.ndarray | None:
+    """ANTs from a rigid start (4, 4), or None when ANTs gives up.
+
+    The start is put into the header of the moving image, so that ANTs always begins with brains
+    of about the same pose; the result is undone by it.
+    """
+    turned = Volume(brain.data, np.linalg.inv(start) @ brain.affine)
+    found = None
+    try:
+        for step in _PASSES:
+            mm = max(step.mm, *template.spacing)
+            if found is None or mm < _PASSES[0].mm:
+                pair = coarse(turned, mm), coarse(template, mm)
+                found = _ants(step, *pair, found, load_ants(threads, seed))
+    except Exception as error:  # antspyx raises RuntimeError, KeyError and others
+        _log.warning("ANTs: %s", error)
+    return None if found is None else start @ found
+
+
+def _ants(
+    step: _Pass, moving: Volume, fixed: Volume, initial: np.ndarray | None, ants: Any
+) -> np.ndarray:
+    """One pass from `initial` (4, 4), or from the centres of mass."""
+    with tempfile.TemporaryDirectory(prefix="pmrpipe-affine-") as folder:
+        start = None
+        if initial is not None:
+            start = str(Path(folder) / "initial.mat")
+            write_affine(start, initial, centre_of_mass(fixed))
+        found = ants.registration(
+            to_ants(fixed, ants),
+            to_ants(moving, ants),
+            type_of_transform="Affine",
+            initial_transform=start,
+            aff_shrink_factors=step.shrink,
+            aff_smoothing_sigmas=tuple(factor - 1 for factor in step.shrink),
+            aff_iterations=step.iterations,
+            aff_random_sampling_rate=step.sampling,
+            outprefix=str(Path(folder) / "affine"),
+        )
+        (path,) = found["fwdtransforms"]
+        return read_affine(path)
+
+
+def _on(volume: Volume, grid: Grid) -> Volume:
+    """The brain as shares of the voxels of a coarser grid.
+
+    Brain is what is brighter than a tenth of its typical value: coarse images fade at the rim.
+    """
+    typical = np.percentile(volume.data[volume.data > 0], 75)
+    inside = (volume.data > 0.1 * typical).astype(np.float32)
+    return coarse(Volume(inside, volume.affine), grid.spacing[0])
+
+
+def _quality(
+    moving: Volume, fixed: Volume, moving_mask: Volume, fixed_mask: Volume, matrix: np.ndarray
+) -> dict[str, Any]:
+    """Overlap and similarity on the template grid, and what the affine does to sizes."""
+    points = sample_points(fixed.grid, matrix)
+    values, inside = resample(moving, points), resample(moving_mask, points) > 0.5
+    target = fixed_mask.data > 0.5
+    both = inside & target
+    rotation, scales, turn = np.linalg.svd(matrix[:3, :3])
+    cosine = np.clip((np.trace(rotation @ turn) - 1) / 2, -1, 1)
+    return {
+        "mask_dice": _short(2 * both.sum() / max(1, inside.sum() + target.sum())),
+        "correlation": _short(correlation(values[both], fixed.data[both])),
+        "mutual_information": _short(mutual_information(values[both], fixed.data[both])),
+        "scales": [_short(scale) for scale in scales],
+        "determinant": _short(np.linalg.det(matrix[:3, :3])),
+        "rotation_degrees": _short(np.degrees(np.arccos(cosine))),
+        "working_mm": _short(fixed.spacing[0]),
+    }
+
+
+def mutual_information(first: np.ndarray, second: np.ndarray, bins: int = 32) -> float:
+    """Of two lists of intensities, in nats, from a joint histogram."""
+    if first.size == 0:
+        return 0.0
+    joint = np.histogram2d(first, second, bins)[0] / first.size
+    independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    held = joint > 0
+    return float(np.sum(joint[held] * np.log(joint[held] / independent[held])))
+
+
+def _short(value: Any) -> float:
+    return round(float(value), 4)
+
+
+def _merit(result: AffineResult) -> float:
+    return float(result.quality["mask_dice"] + result.quality["correlation"])
+
+
+def _reaches(quality: dict[str, Any], least: tuple[float, float]) -> bool:
+    """Whether overlap and correlation are enough, and no size is absurd."""
+    sizes = quality["scales"]
+    return (
+        quality["mask_dice"] >= least[0]
+        and quality["correlation"] >= least[1]
+        and quality["determinant"] > 0
+        and _SCALES[0] <= min(sizes)
+        and max(sizes) <= _SCALES[1]
+    )

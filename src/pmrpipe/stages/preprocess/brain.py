@@ -1,0 +1,173 @@
+"""Brain extraction behind one function.
+
+`deepbet` is the learned model of Fisch et al., Computers in Biology and Medicine 179 (2024), MIT;
+its TorchScript weights come in its wheel and are loaded only when their digest is the known one.
+`template` is registration of a head template, see `bytemplate`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmrpipe.base.errors import InputError, WorkError
+from pmrpipe.base.files import sha256
+from pmrpipe.images.volume import Volume, require_same_grid
+
+if TYPE_CHECKING:
+    from pmrpipe.stages.preprocess.template_extraction import HeadTemplate
+
+METHODS = ("deepbet", "template", "mask", "nonzero")
+# Of deepbet 1.0.2. TorchScript runs code when it is loaded, so nothing else is.
+WEIGHTS = {
+    "bbox_model.pt": "39a7b2b5f799faa1391ea97bfcdc0b9299f20d84f2316a4ff8918dc4685e40aa",
+    "model.pt": "de8ee7c69654d0dd3935dc4a5d84571d8ecf4637a6bfc01df399c4c2bc86e0fd",
+}
+_LITRES = (0.2, 3.0)
+_REMEDY = "give a mask (overrides.<subject>.mask) or exclude it"
+
+
+def extract_brain(
+    image: Volume,
+    method: str = "deepbet",
+    mask: Volume | None = None,
+    *,
+    template: HeadTemplate | None = None,
+    name: object = "image",
+    threads: int = 1,
+) -> Volume:
+    """Brain mask, bool, on the image's own grid.
+
+    Parameters
+    ----------
+    image : scan in any orientation
+    method : "deepbet" or "template" for whole heads; "mask" takes the given mask as it is;
+        "nonzero", for images that hold the brain alone: the largest component of what is above 0,
+        its holes filled
+    mask : the given mask, on the grid of the image
+    template : a head and its brain, for "template"
+    name : what messages call the image
+    threads : of the learned model; its result does not depend on the number of cores
+
+    Raises
+    ------
+    InputError : the mask or the template is missing; the mask lies on another grid; the image holds
+        more than a brain
+    WorkError : no brain is found, or deepbet's weights are missing or not the known ones
+    """
+    if method == "mask":
+        found = _given(image, mask, name)
+    elif method == "nonzero":
+        found = _above_zero(image, name)
+    elif method == "deepbet":
+        found = _deepbet(image, name, threads)
+    elif method == "template":
+        found = _by_template(image, template, name)
+    else:
+        raise InputError(name, f"unknown brain extraction {method}", " or ".join(METHODS))
+    litres = float(found.sum() * np.prod(image.spacing) * 1e-6)
+    if not _LITRES[0] <= litres <= _LITRES[1]:
+        problem = f"brain extraction by {method} found {litres:.2f} litres, which is no brain"
+        raise WorkError(name, problem, _REMEDY)
+    return Volume(found, image.affine)
+
+
+def cut_out(image: Volume, mask: Volume) -> np.ndarray:
+    """The image inside the mask, 0 outside, float32 (X, Y, Z).
+
+    Where a scan has negative values its brain is shifted to start at 0.
+    """
+    lowest = min(float(image.data[mask.data].min()), 0.0)
+    return np.where(mask.data, image.data - np.float32(lowest), np.float32(0))
+
+
+def _given(image: Volume, mask: Volume | None, name: object) -> np.ndarray:
+    if mask is None:
+        raise InputError(name, "has no mask", "name one, or choose another brain extraction")
+    require_same_grid(mask, image, f"mask of {name}", "its T1w")
+    return mask.data > 0
+
+
+def _by_template(image: Volume, template: HeadTemplate | None, name: object) -> np.ndarray:
+    from pmrpipe.stages.preprocess.template_extraction import probability_by_template
+
+    if template is None:
+        raise InputError(
+            name, "has no head template", "name its head and its brain (head_template)"
+        )
+    return solid(probability_by_template(image, template, name=name) > 0.5)
+
+
+def _above_zero(image: Volume, name: object) -> np.ndarray:
+    inside = image.data > 0
+    if inside.mean() > 0.9:
+        problem = f"{inside.mean():.0%} of its voxels are above 0, so it is no extracted brain"
+        raise InputError(name, problem, "set input_state: head, or give a mask")
+    return solid(inside)
+
+
+def solid(inside: np.ndarray) -> np.ndarray:
+    """The largest component (neighbours share a face) of a mask (X, Y, Z), its holes filled."""
+    from scipy.ndimage import find_objects, label
+
+    parts, count = label(inside)
+    if count == 0:
+        return np.zeros_like(inside)
+    largest = int(np.bincount(parts.ravel())[1:].argmax()) + 1
+    box = find_objects(parts, max_label=largest)[-1]
+    # What is not joined to the outside (a rim of one voxel) is a hole.
+    outside, _ = label(np.pad(parts[box] != largest, 1, constant_values=True))
+    out = np.zeros(inside.shape, bool)
+    out[box] = (outside != outside[0, 0, 0])[1:-1, 1:-1, 1:-1]
+    return out
+
+
+def _deepbet(image: Volume, name: object, threads: int) -> np.ndarray:
+    """deepbet's own pipeline; it turns the image to RAS and the mask back to the image's axes."""
+    import nibabel as nib
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        _, mask, _ = _extractor().run(nib.Nifti1Image(image.data, image.affine))
+    except (AssertionError, ValueError) as error:  # how deepbet says that there is no foreground
+        raise WorkError(name, f"deepbet found no brain ({error})", _REMEDY) from None
+    finally:
+        torch.set_num_threads(before)
+    return np.ascontiguousarray(np.asarray(mask.dataobj) > 0)
+
+
+def _extractor() -> Any:
+    folder = deepbet_weights()
+    from deepbet.bet import BrainExtraction
+
+    return BrainExtraction(
+        no_gpu=True,
+        model_path=str(folder / "model.pt"),
+        bbox_model_path=str(folder / "bbox_model.pt"),
+    )
+
+
+def deepbet_weights() -> Path:
+    """Folder of deepbet's weights, each checked against its known SHA-256.
+
+    Raises
+    ------
+    WorkError : not installed, missing, or not the known files
+    """
+    found = importlib.util.find_spec("deepbet")
+    if found is None or not found.submodule_search_locations:
+        raise WorkError("deepbet", "is not installed", "pip install deepbet, or give brain masks")
+    # Where the wheel puts them: beside the package, not inside it.
+    folder = Path(found.submodule_search_locations[0]).parent / "data" / "models"
+    for name, digest in WEIGHTS.items():
+        if not (folder / name).is_file():
+            raise WorkError(folder / name, "is missing", "reinstall deepbet")
+        if sha256(folder / name) != digest:
+            problem = "is not the known file (SHA-256 differs) and is not loaded"
+            raise WorkError(folder / name, problem, "install deepbet 1.0.2")
+    return folder

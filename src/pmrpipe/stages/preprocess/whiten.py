@@ -1,0 +1,58 @@
+"""Intensity whitening on the template grid (as Liu et al. 2019: z-score, clip to 3, [0, 1])."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pmrpipe.base.errors import WorkError
+from pmrpipe.images.resampling import resample, sample_points
+from pmrpipe.images.volume import Grid, Volume
+from pmrpipe.stages.preprocess.resample import antialiased
+
+_CLIP = 3.0
+# The darkest brain voxel stays above the background's 0, also after packing into 16 bits.
+_DARKEST = 1e-3
+_LEAST_MM3 = 1e5
+
+
+def whiten(
+    brain: Volume, mask: Volume, matrix: np.ndarray, grid: Grid, name: object = "brain"
+) -> np.ndarray:
+    """Resample once from native to `grid`, and whiten inside the brain.
+
+    Parameters
+    ----------
+    brain : native scan or brain
+    mask : brain mask on the same grid
+    matrix : (4, 4), RAS mm, template points -> native points
+    name : what messages call the brain
+
+    Returns
+    -------
+    (X, Y, Z) float32 in [0, 1], background exactly 0, brain above 0
+
+    Raises
+    ------
+    WorkError : the brain does not reach the grid, or is constant there
+    """
+    points, mm = sample_points(grid, matrix), float(np.mean(grid.spacing))
+    inside_native = np.asarray(mask.data > 0, np.float32)
+    share = resample(antialiased(Volume(inside_native, mask.affine), mm), points)
+    inside = share > 0.5
+    masked = Volume(np.asarray(brain.data, np.float32) * inside_native, brain.affine)
+    # Divided by the share of brain in what was averaged: the rim is not darkened by background.
+    values = resample(antialiased(masked, mm), points[inside]) / share[inside]
+    if inside.sum() * np.prod(grid.spacing) < _LEAST_MM3 or np.ptp(values) == 0:
+        raise WorkError(name, "leaves no brain on the template grid", "look at its affine and mask")
+    out = np.zeros(grid.shape, np.float32)
+    out[inside] = values
+    return whitened(out, inside)
+
+
+def whitened(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The intensity part alone: (X, Y, Z) float32 in [0, 1], exactly 0 outside `inside`."""
+    brain = values[inside].astype(np.float64)
+    z = np.clip((brain - brain.mean()) / brain.std(), -_CLIP, _CLIP)
+    out = np.zeros(values.shape, np.float32)
+    out[inside] = np.maximum((z + _CLIP) / (2 * _CLIP), _DARKEST)
+    return out

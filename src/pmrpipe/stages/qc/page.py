@@ -1,0 +1,104 @@
+"""The quality page of one scan, `sub-X.html`, with its figures and measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pmrpipe.base.files import atomic, read_json, write_json, write_text
+from pmrpipe.base.version import VERSION
+from pmrpipe.drawing import style
+from pmrpipe.images.resampling import resample, sample_points
+from pmrpipe.images.volume import Volume, read_image, read_mask
+from pmrpipe.stages.qc import figures
+from pmrpipe.stages.qc.measures import measure
+from pmrpipe.study.paths import QC_FIGURES, TEMPLATE_KEY, Results
+from pmrpipe.study.sidecar import sidecar_path
+
+_NAMES = {
+    "brain_ml": "Brain volume, ml",
+    "border_percent": "Brain at the edge, %",
+    "mask_dice": "Overlap with the template",
+    "correlation": "Correlation with the template",
+    "attempts": "Starts of the affine",
+    "snr": "Signal to noise",
+}
+
+
+def write_page(
+    t1w: Path, results: Results, key: str, *, orientation: str | None = None
+) -> dict[str, Any]:
+    """Write measures (JSON), figures (SVG) and the page of one preprocessed scan; page last.
+
+    Raises
+    ------
+    InputError : a file is missing or unreadable
+    """
+    image = read_image(t1w, orientation)
+    brain, mask = read_image(results.brain(key)), read_mask(results.mask(key))
+    white, template = (read_image(results.preproc(k)) for k in (key, TEMPLATE_KEY))
+    sidecar = read_json(sidecar_path(results.affine(key)))
+    found = measure(brain, mask, sidecar["Quality"])
+    before = _unmoved(brain, template)
+    with style.drawing():
+        drawn = {
+            "mask": figures.mask_figure(image, mask),
+            "before": figures.template_figure(before, template.data),
+            "after": figures.template_figure(white.data, template.data),
+            "intensities": figures.histogram_figure(brain.data, white.data, template.data),
+        }
+        pictures = {name: style.svg(figure) for name, figure in drawn.items()}
+    for name, content in pictures.items():
+        _write(results.qc_figure(key, name), content)
+    write_json(results.qc_measures(key), {"key": key, **{k: _short(v) for k, v in found.items()}})
+    write_text(results.qc_page(key), _render(results, key, found))
+    return found
+
+
+def write_template_figure(results: Results) -> None:
+    """Write the figure of the template that the pages of all scans show."""
+    template = read_image(results.preproc(TEMPLATE_KEY)).data
+    with style.drawing():
+        content = style.svg(figures.template_figure(template, template))
+    _write(results.qc_figure(TEMPLATE_KEY, "template"), content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _unmoved(brain: Volume, template: Volume) -> np.ndarray:
+    """The brain on the template grid with only its centre brought there, in [0, 1]."""
+    shift = np.eye(4)
+    shift[:3, 3] = _centre(brain) - _centre(template)
+    values = resample(brain, sample_points(template.grid, shift), "linear")
+    return values / np.quantile(brain.data[brain.data > 0], 0.995)
+
+
+def _centre(volume: Volume) -> np.ndarray:
+    index = np.argwhere(volume.data > 0).mean(axis=0)
+    return volume.affine[:3, :3] @ index + volume.affine[:3, 3]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _render(results: Results, key: str, found: dict[str, float]) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+    places = {name: results.qc_figure(key, name) for name in QC_FIGURES}
+    places["template"] = results.qc_figure(TEMPLATE_KEY, "template")
+    return environment.from_string(text).render(
+        key=key,
+        version=VERSION,
+        facts=[(_NAMES[name], f"{value:.4g}") for name, value in found.items()],
+        figures={name: path.relative_to(results.root) for name, path in places.items()},
+    )

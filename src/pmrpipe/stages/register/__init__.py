@@ -1,0 +1,1 @@
+"""Stage register: methods on pairs of preprocessed scans; transforms applied."""

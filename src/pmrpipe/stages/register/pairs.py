@@ -1,0 +1,116 @@
+"""Register pairs of preprocessed scans with one method, loaded once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmrpipe.images.resampling import resample, sample_displacement, sample_points
+from pmrpipe.images.transforms import read_affine, read_field, write_field
+from pmrpipe.images.volume import Grid, Volume, read_image, read_labels, write_volume
+from pmrpipe.study.paths import Results
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pmrpipe.methods.deformation import Method
+
+Pair = tuple[str, str]
+# Images of this many scans are kept: the pairs of a job share their scans.
+_KEPT = 8
+
+
+@dataclass(frozen=True)
+class NativeLabels:
+    """A moving scan's label map as it came, and the orientation where its header has none."""
+
+    path: Path
+    orientation: str | None = None
+
+
+@dataclass(frozen=True)
+class PairRegistration:
+    """A method on the scans of one result folder.
+
+    Parameters
+    ----------
+    name : name of the method's result folder
+    labels : native label maps by key; scans without one get no warped labels
+    interpolation : of the labels, `nearest` or `genericLabel`
+    also : called for each pair once it is written: moving, fixed, images (1, 1, X, Y, Z), grid
+    """
+
+    method: Method
+    name: str
+    results: Results
+    labels: dict[str, NativeLabels] = field(default_factory=dict)
+    interpolation: str = "nearest"
+    device: str = "cpu"
+    also: Callable[[str, str, tuple[Tensor, Tensor], Grid], object] | None = None
+
+    def run(self, pairs: Iterable[Pair]) -> Iterator[dict[str, Any]]:
+        """Register each pair, write its files, and yield moving, fixed and what was measured.
+
+        `seconds` is the registration alone: images in memory to field in memory;
+        `inverse_consistency_mm` is None where the method has no inverse of its own.
+        """
+        image = lru_cache(_KEPT)(lambda key: read_image(self.results.preproc(key)))
+        for moving, fixed in pairs:
+            found = self._register(moving, fixed, image(moving), image(fixed))
+            yield {"moving": moving, "fixed": fixed, **found}
+
+    def _register(self, moving: str, fixed: str, source: Volume, target: Volume) -> dict[str, Any]:
+        import torch
+
+        from pmrpipe.spatial.resize import resize_image
+
+        def tensor(volume: Volume) -> torch.Tensor:
+            return torch.from_numpy(volume.data)[None, None].to(self.device)
+
+        images, grid = (tensor(source), tensor(target)), target.grid
+        began = time.perf_counter()
+        with torch.no_grad():
+            deformation = self.method.register(*images, grid)
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - began
+        out = self.results.field(self.name, moving, fixed)
+        if self.name != "affine":
+            write_field(
+                out, millimetres(deformation.displacement, deformation.grid), deformation.grid
+            )
+        self._warp(moving, fixed, source, grid)
+        inside = resize_image(images[1], deformation.grid.shape)[0, 0] > 0
+        error = deformation.inverse_consistency(inside)
+        if self.also is not None:
+            self.also(moving, fixed, images, grid)
+        return {"seconds": round(seconds, 3), "inverse_consistency_mm": error}
+
+    def _warp(self, moving: str, fixed: str, source: Volume, grid: Grid) -> None:
+        """Warp through the field as written: what is scored is what the user's file gives."""
+        path = self.results.field(self.name, moving, fixed)
+        # Brought to the fixed grid once, for the image and the labels.
+        warp = (sample_displacement(read_field(path), grid), grid) if path.exists() else None
+        warped = resample(source, sample_points(grid, field=warp), "linear")
+        write_volume(self.results.warped(self.name, moving, fixed), warped, grid.affine)
+        if moving in self.labels:
+            native = self.labels[moving]
+            dseg = read_labels(native.path, native.orientation)
+            points = sample_points(
+                grid, affine=read_affine(self.results.affine(moving)), field=warp
+            )
+            labels = resample(dseg, points, self.interpolation)
+            out = self.results.warped_dseg(self.name, moving, fixed)
+            write_volume(out, labels.astype(np.int32), grid.affine)
+
+
+def millimetres(displacement: Any, grid: Grid) -> np.ndarray:
+    """(1, 3, X, Y, Z) in voxels of `grid` to (X, Y, Z, 3) in RAS mm, float32."""
+    voxels = displacement[0].detach().cpu().numpy().transpose(1, 2, 3, 0)
+    return np.ascontiguousarray(voxels @ grid.affine[:3, :3].T, dtype=np.float32)

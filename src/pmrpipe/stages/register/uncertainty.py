@@ -1,0 +1,100 @@
+"""Maps of how sure a probabilistic network is of each displacement."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmrpipe.base.files import write_json
+from pmrpipe.images.volume import Grid, write_volume
+from pmrpipe.study.paths import Results, pair_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pmrpipe.methods.network_method import LearnedMethod
+
+_STEPS_PER_MM = 1024
+
+
+def deviation_map(
+    method: LearnedMethod, images: Sequence[Tensor], grid: Grid, samples: int, seed: int
+) -> np.ndarray:
+    """Deviation, mm, of the displacement over draws of the posterior, (X, Y, Z) on `grid`.
+
+    Parameters
+    ----------
+    method : a network that is `probabilistic`
+    images : moving and fixed, (1, 1, X, Y, Z) in [0, 1] on `grid`
+    """
+    from pmrpipe.spatial.resize import resize_image
+
+    found = method.posterior(*images, grid).deviation(samples, seed)
+    return resize_image(found[None, None], grid.shape)[0, 0].cpu().numpy()
+
+
+@dataclass(frozen=True)
+class UncertaintyMaps:
+    """Writes the uncertainty of pairs of one method.
+
+    Parameters
+    ----------
+    method : a network that is `probabilistic`
+    name : name of the method's result folder
+    samples : draws from the posterior of each pair, at least 2
+    seed : with the pair's name it seeds the draws, so that they do not depend on other pairs
+    factor : by which the posterior's deviation is multiplied
+    """
+
+    method: LearnedMethod
+    name: str
+    results: Results
+    samples: int
+    seed: int
+    factor: float = 1.0
+
+    def write(
+        self, moving: str, fixed: str, images: tuple[Tensor, Tensor], grid: Grid
+    ) -> dict[str, Any]:
+        """Write one pair's map and sidecar; `images` are (1, 1, X, Y, Z) in [0, 1] on `grid`.
+
+        Returns
+        -------
+        moving, fixed, samples, and over the fixed brain the mean (`sd_mean_mm`) and the 95th
+        percentile (`sd_p95_mm`) of the standard deviation
+        """
+        seed = _seed(self.seed, moving, fixed)
+        deviation = self.factor * deviation_map(self.method, images, grid, self.samples, seed)
+        brain = images[1][0, 0].cpu().numpy() > 0
+        # As fields are: half a micrometre at most, and a far smaller file.
+        rounded = np.rint(np.where(brain, deviation, 0) * _STEPS_PER_MM) / _STEPS_PER_MM
+        path = self.results.uncertainty(self.name, moving, fixed)
+        sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+        write_json(sidecar, self._about(moving, fixed))
+        write_volume(path, rounded, grid.affine, np.float32)
+        inside = deviation[brain]
+        mean, high = (inside.mean(), np.quantile(inside, 0.95)) if inside.size else (0.0, 0.0)
+        names = {"moving": moving, "fixed": fixed, "samples": self.samples}
+        return names | {"sd_mean_mm": float(mean), "sd_p95_mm": float(high)}
+
+    def _about(self, moving: str, fixed: str) -> dict[str, Any]:
+        return {
+            "Description": "Standard deviation of the displacement over samples of the posterior: "
+            "the root of the summed variances of its three components; 0 outside the fixed brain",
+            "Units": "mm",
+            "Method": self.name,
+            "Moving": moving,
+            "Fixed": fixed,
+            "Samples": self.samples,
+            "CalibrationFactor": self.factor,
+            "RandomSeed": self.seed,
+        }
+
+
+def _seed(seed: int, moving: str, fixed: str) -> int:
+    text = f"{seed} {pair_name(moving, fixed)}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")

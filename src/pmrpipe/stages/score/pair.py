@@ -1,0 +1,115 @@
+"""All scores of one registered pair."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmrpipe.metrics.deformation import deformation_statistics
+from pmrpipe.metrics.distance import label_distances
+from pmrpipe.metrics.overlap import Overlap, label_overlap
+from pmrpipe.metrics.similarity import ncc
+from pmrpipe.study.regions import region_labels, scored_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pmrpipe.images.volume import Volume
+
+Row = dict[str, Any]
+
+
+def score_pair(
+    fixed_dseg: Volume | None,
+    warped_dseg: np.ndarray | None,
+    mask: np.ndarray,
+    fixed_image: Volume,
+    warped_image: np.ndarray,
+    field: np.ndarray | None,
+    label_table: pd.DataFrame | None,
+    *,
+    moving: str = "",
+    fixed: str = "",
+    interpolation: str = "nearest",
+) -> tuple[list[Row], Row]:
+    """Score one pair on the grid of `fixed_image`.
+
+    Parameters
+    ----------
+    fixed_dseg, warped_dseg : label maps, integers; None without labels
+    mask : (X, Y, Z) bool, the fixed brain: where deformation and similarity are measured
+    fixed_image, warped_image : the fixed and the warped moving image
+    field : (X, Y, Z, 3) displacement in RAS mm on the same grid, fixed point to moving point;
+        None when there is no deformable part
+    label_table : columns index, name, region, scored; None without labels
+    moving, fixed, interpolation : written into the rows
+
+    Returns
+    -------
+    by_label rows : one per scored label that is in at least one map, ascending
+    by_pair row : dice is the mean over those labels, dice_<region> over the region's; NaN where
+        there is none. A label in one map only counts 0; its distances are NaN.
+
+    Raises
+    ------
+    ValueError : arrays of different shapes
+    """
+    names = {"moving": moving, "fixed": fixed}
+    labelled = fixed_dseg is not None and warped_dseg is not None and label_table is not None
+    by_label = _label_rows(fixed_dseg, warped_dseg, label_table, names) if labelled else []
+    statistics = deformation_statistics(field, fixed_image.grid, mask)
+    by_pair = {
+        **names,
+        **_pair_overlap(by_label, label_table),
+        "hd95_mm": _mean([row["hd95_mm"] for row in by_label]),
+        "folding_percent": statistics.folding_percent,
+        "ndv_percent": statistics.ndv_percent,
+        "sdlogj": statistics.sdlogj,
+        "ncc": ncc(fixed_image.data, warped_image, mask),
+        "interpolation": interpolation if labelled else np.nan,
+    }
+    return by_label, by_pair
+
+
+def _label_rows(
+    fixed_dseg: Volume, warped_dseg: np.ndarray, label_table: pd.DataFrame, names: Row
+) -> list[Row]:
+    rows = scored_rows(label_table).set_index("index")
+    overlap = label_overlap(fixed_dseg.data, warped_dseg).only(rows.index.to_numpy())
+    distances = label_distances(fixed_dseg.data, warped_dseg, fixed_dseg.spacing, overlap.labels)
+    return [
+        {
+            **names,
+            "label": int(label),
+            "name": rows.at[label, "name"],
+            "region": rows.at[label, "region"],
+            **_overlap_of(overlap, n),
+            "hd95_mm": float(distances.hd95_mm[n]),
+            "msd_mm": float(distances.msd_mm[n]),
+        }
+        for n, label in enumerate(overlap.labels)
+    ]
+
+
+def _overlap_of(overlap: Overlap, n: int) -> Row:
+    return {
+        "dice": float(overlap.dice[n]),
+        "target_overlap": float(overlap.target_overlap[n]),
+        "n_fixed": int(overlap.n_fixed[n]),
+        "n_warped": int(overlap.n_warped[n]),
+    }
+
+
+def _pair_overlap(by_label: list[Row], label_table: pd.DataFrame | None) -> Row:
+    dice = {row["label"]: row["dice"] for row in by_label}
+    regions = {} if label_table is None else region_labels(label_table)
+    return {"dice": _mean(list(dice.values()))} | {
+        f"dice_{name}": _mean([dice[label] for label in labels.tolist() if label in dice])
+        for name, labels in regions.items()
+    }
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")

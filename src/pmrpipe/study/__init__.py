@@ -1,0 +1,1 @@
+"""A study: configuration, options, label tables, spaces, result paths, packed arrays."""

@@ -1,0 +1,193 @@
+"""Every result path in one place.
+
+`Results` builds paths for one cohort's result folder. The same methods serve the workflow: given
+wildcard texts such as "{folder}" and "{key}" they return Snakemake patterns.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pmrpipe.study.space import TEMPLATE_NAME
+
+# Between the name of a method and a further seed that it is trained with.
+SEED_MARK = "_seed-"
+TEMPLATE_KEY = f"tpl-{TEMPLATE_NAME}"
+# Figures of a scan's quality page.
+QC_FIGURES = ("mask", "before", "after", "intensities")
+KEY_PATTERN = r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?(_run-[A-Za-z0-9]+)?"
+FOLDER_PATTERN = r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?"
+
+
+def subject_of(key: str) -> str:
+    """The subject of a scan: sub-X of sub-X_ses-Y_run-N."""
+    return str(key).split("_")[0]
+
+
+def folder_of(key: str) -> str:
+    """Folder of a scan: `sub-X_ses-Y_run-N` lies in `sub-X/ses-Y`; the template in `tpl-NAME`."""
+    if key == TEMPLATE_KEY:
+        return key
+    found = re.match(r"(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?", key)
+    if not found:
+        raise ValueError(f"{key} is not of the form sub-X[_ses-Y][_run-N]")
+    return "/".join(part for part in found.groups() if part)
+
+
+def resolution(mm: float) -> str:
+    """Value of the BIDS entity `res-` for a grid of `mm`: 1, 4, 0p8 ..."""
+    return f"{mm:g}".replace(".", "p")
+
+
+def pair_name(moving: str, fixed: str) -> str:
+    """Name of an ordered pair and of its folder."""
+    return f"{moving}_to_{fixed}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Paths below `root`, the result folder of one cohort whose grid has voxels of `mm`."""
+
+    root: Path
+    mm: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(self.root))
+
+    # -- preprocess ---------------------------------------------------------------------------
+    def _anat(self, key: str, ending: str, folder: str | None = None) -> Path:
+        return self.root / (folder or folder_of(key)) / "anat" / f"{key}_{ending}"
+
+    @property
+    def _space(self) -> str:
+        return f"space-{TEMPLATE_NAME}_res-{resolution(self.mm)}"
+
+    def mask(self, key: str, folder: str | None = None) -> Path:
+        """Brain mask on the native grid."""
+        return self._anat(key, "desc-brain_mask.nii.gz", folder)
+
+    def brain(self, key: str, folder: str | None = None) -> Path:
+        """Brain on the native grid."""
+        return self._anat(key, "desc-brain_T1w.nii.gz", folder)
+
+    def resampled(self, key: str, folder: str | None = None) -> Path:
+        """Brain in subject space with isotropic voxels."""
+        return self._anat(key, f"res-{resolution(self.mm)}_desc-brain_T1w.nii.gz", folder)
+
+    def affine(self, key: str, folder: str | None = None) -> Path:
+        """ITK affine that maps points of the template to points of the native scan."""
+        return self._anat(key, f"from-T1w_to-{TEMPLATE_NAME}_mode-image_xfm.mat", folder)
+
+    def preproc(self, key: str, folder: str | None = None) -> Path:
+        """Whitened brain on the template grid, in [0, 1], background 0."""
+        return self._anat(key, f"{self._space}_desc-preproc_T1w.nii.gz", folder)
+
+    def dseg(self, key: str, folder: str | None = None) -> Path:
+        """Labels on the template grid, resampled once from native."""
+        return self._anat(key, f"{self._space}_dseg.nii.gz", folder)
+
+    @property
+    def template(self) -> Path:
+        """Template brain on the common grid."""
+        return self._anat(TEMPLATE_KEY, f"res-{resolution(self.mm)}_desc-brain_T1w.nii.gz")
+
+    @property
+    def arrays(self) -> Path:
+        """Images and labels of the training and validation subjects, packed for training."""
+        return self.root / "train" / f"arrays_res-{resolution(self.mm)}.safetensors"
+
+    # -- qc -----------------------------------------------------------------------------------
+    def qc_page(self, key: str) -> Path:
+        """Quality page of one scan."""
+        return self.root / f"{key}.html"
+
+    def qc_figure(self, key: str, name: str) -> Path:
+        """A figure of it, one of QC_FIGURES; of the template: template."""
+        return self.root / "figures" / f"{key}_desc-{name}_T1w.svg"
+
+    def qc_measures(self, key: str) -> Path:
+        """Measures of one scan."""
+        return self.root / "qc" / f"{key}.json"
+
+    @property
+    def qc(self) -> Path:
+        """Measures of every scan, outliers marked."""
+        return self.root / "qc.tsv"
+
+    # -- train --------------------------------------------------------------------------------
+    def training(self, method: str) -> Path:
+        """Folder of a learned method: weights, model.json, history.tsv, checkpoints/."""
+        return self.root / "train" / method
+
+    # -- register -----------------------------------------------------------------------------
+    def pair(self, method: str, moving: str, fixed: str) -> Path:
+        """Folder of one registered pair."""
+        return self.root / "register" / method / pair_name(moving, fixed)
+
+    def warped(self, method: str, moving: str, fixed: str) -> Path:
+        """Moving image on the template grid, warped onto the fixed one."""
+        name = f"{pair_name(moving, fixed)}_desc-warped_T1w.nii.gz"
+        return self.pair(method, moving, fixed) / name
+
+    def warped_dseg(self, method: str, moving: str, fixed: str) -> Path:
+        """Moving labels, from native through affine and field in one resampling."""
+        name = f"{pair_name(moving, fixed)}_desc-warped_dseg.nii.gz"
+        return self.pair(method, moving, fixed) / name
+
+    def field(self, method: str, moving: str, fixed: str) -> Path:
+        """ITK displacement field (LPS mm) from points of the fixed to the moving brain."""
+        name = f"{pair_name(moving, fixed)}_mode-image_xfm.nii.gz"
+        return self.pair(method, moving, fixed) / name
+
+    def uncertainty(self, method: str, moving: str, fixed: str) -> Path:
+        """Standard deviation of the displacement, mm, on the template grid."""
+        name = f"{pair_name(moving, fixed)}_desc-uncertainty_map.nii.gz"
+        return self.pair(method, moving, fixed) / name
+
+    def uncertain(self, method: str, batch: str) -> Path:
+        """List of one job's uncertainty maps, written when all of them are whole."""
+        return self.root / "register" / method / "uncertainty" / f"{batch}.tsv"
+
+    def levels(self, method: str) -> Path:
+        """Folder of the fields that single levels of a method contribute, of the pairs shown."""
+        return self.root / "register" / method / "levels"
+
+    def level_field(self, method: str, moving: str, fixed: str, level: int) -> Path:
+        """ITK displacement field (LPS mm) that one level alone gives, 1 the finest."""
+        name = f"{pair_name(moving, fixed)}_desc-level{level}_mode-image_xfm.nii.gz"
+        return self.levels(method) / name
+
+    def registered(self, method: str, batch: str) -> Path:
+        """List of one job's registered pairs, written when all of them are whole."""
+        return self.root / "register" / method / "batches" / f"{batch}.tsv"
+
+    # -- score and report ---------------------------------------------------------------------
+    def scored(self, method: str, batch: str) -> Path:
+        """Folder of the scores of one job's pairs."""
+        return self.root / "score" / method / "batches" / batch
+
+    def score(self, method: str) -> Path:
+        """Folder of a method's score tables."""
+        return self.root / "score" / method
+
+    @property
+    def summary(self) -> Path:
+        return self.root / "score" / "summary.tsv"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report" / "index.html"
+
+    @property
+    def cohort(self) -> Path:
+        return self.root / "cohort.tsv"
+
+    @property
+    def pairs(self) -> Path:
+        return self.root / "pairs.tsv"
+
+    @property
+    def description(self) -> Path:
+        return self.root / "dataset_description.json"

@@ -1,0 +1,1 @@
+"""What the Snakefile asks: the plan, the words of each rule, locks, provenance, failures."""

@@ -1,0 +1,242 @@
+"""What the workflow will do, worked out from the configuration and folder names alone.
+
+The Snakefile asks this module; it opens no image and imports neither torch nor ants.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pmrpipe.base.digest import digest
+from pmrpipe.base.errors import InputError
+from pmrpipe.methods.spec import MethodSpec, names, spec, spec_path, weights_folder
+from pmrpipe.stages.cohort.index import index
+from pmrpipe.stages.cohort.pairs import Pair, batches, select
+from pmrpipe.stages.cohort.scans import Cohort, Scan
+from pmrpipe.study.config import Study, parse
+from pmrpipe.study.labels import label_table_path
+from pmrpipe.study.paths import SEED_MARK, TEMPLATE_KEY, Results
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of the tables.
+
+    given : the method as the study names it
+    seed : of its training
+    weights : whose weights it uses, its own name or another row's
+    refine : steps of instance optimisation
+    """
+
+    given: str
+    seed: int
+    weights: str
+    refine: int = 0
+
+    def named(self, name: str, found: MethodSpec) -> MethodSpec:
+        """The method's specification under this row's name."""
+        title = found.title
+        if SEED_MARK in name:
+            title += f", seed {self.seed}"
+        changes: dict[str, Any] = {"name": name, "title": title}
+        if self.refine:
+            changes["title"] += f", {self.refine} steps of instance optimisation"
+            # What the network says is where such a row begins, not what it ends with.
+            changes |= {"posterior": False, "levels": False}
+        return found.model_copy(update=changes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with its cohort, pairs, methods and result paths."""
+
+    study: Study
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> Plan:
+        """Plan a study from the merged configuration; InputError when it cannot be done."""
+        plan = cls(parse(config))
+        plan._check()
+        return plan
+
+    def _check(self) -> None:
+        if self.study.labels is not None:
+            label_table_path(self.study.labels)
+        # A shipped method that this study leaves out may keep its keys.
+        absent = set(names()) - set(self.methods)
+        for key in ("seeds", "refine", "init"):
+            for name in set(getattr(self.study, key)) - absent:
+                if name not in self.specs or not self.specs[name].learned:
+                    problem = f"`{name}` is no learned method of this study"
+                    raise InputError(key, problem, "see the key `methods`")
+        for name in set(self.study.weights) - absent:
+            if name not in self.methods:
+                problem = f"`{name}` is not among the methods {', '.join(self.methods)}"
+                raise InputError("weights", problem, "correct the name")
+        if self.trained and len({scan.subject for scan in self.cohort.of("train")}) < 2:
+            problem = f"needs at least two training subjects to train {', '.join(self.trained)}"
+            raise InputError("split.train", problem, "or name weights: {METHOD: FOLDER}")
+
+    # -- who ----------------------------------------------------------------------------------
+    @cached_property
+    def cohort(self) -> Cohort:
+        return index(self.study)
+
+    @cached_property
+    def scans(self) -> dict[str, Scan]:
+        """Scans in a split, by key: the others are not touched."""
+        return {scan.key: scan for scan in self.cohort.scans if scan.split}
+
+    @property
+    def results(self) -> Results:
+        return Results(self.study.result_root, self.study.grid_mm)
+
+    def labelled(self, key: str) -> bool:
+        return key in self.scans and self.scans[key].labels is not None
+
+    # -- what ---------------------------------------------------------------------------------
+    @cached_property
+    def _runs(self) -> dict[str, Run]:
+        """Rows of the tables by name: methods, their further seeds, and those refined."""
+        found = {}
+        for given in self.study.methods:
+            name = spec(given).name
+            found[name] = Run(given, self.study.seed, name)
+            for seed in self.study.seeds.get(name, ()):
+                found[f"{name}{SEED_MARK}{seed}"] = Run(given, seed, f"{name}{SEED_MARK}{seed}")
+            if name in self.study.refine:
+                steps = self.study.refine[name]
+                found[f"{name}_refine-{steps}"] = Run(given, self.study.seed, name, steps)
+        return found
+
+    @cached_property
+    def specs(self) -> dict[str, MethodSpec]:
+        return {name: run.named(name, spec(run.given)) for name, run in self._runs.items()}
+
+    def spec_argument(self, method: str) -> str:
+        """How a verb is told of a method: a shipped name, or the user's YAML file."""
+        return self._runs[method].given
+
+    def seed(self, method: str) -> int:
+        """Seed of a method's training."""
+        return self._runs[method].seed
+
+    def refinement(self, method: str) -> int:
+        """Steps of instance optimisation; 0 without."""
+        return self._runs[method].refine
+
+    @property
+    def methods(self) -> list[str]:
+        return list(self.specs)
+
+    @property
+    def learned(self) -> list[str]:
+        return [name for name, found in self.specs.items() if found.kind == "learned"]
+
+    @property
+    def trained(self) -> list[str]:
+        """Learned methods without given weights, and without those of another."""
+        own = (name for name in self.learned if self._runs[name].weights == name)
+        return [name for name in own if name not in self.study.weights]
+
+    @property
+    def uncertain(self) -> list[str]:
+        """Methods whose pairs get a map of uncertainty: none unless the study asks for it."""
+        return [name for name, s in self.specs.items() if s.posterior and self.study.uncertainty]
+
+    @property
+    def multilevel(self) -> list[str]:
+        """Methods of which the report shows what each level contributes."""
+        return [name for name, found in self.specs.items() if found.levels]
+
+    def weights(self, method: str) -> Path:
+        """Folder of a learned method's weights, given or trained here."""
+        owner = self._runs[method].weights
+        given = self.study.weights.get(owner)
+        return weights_folder(given, owner) if given else self.results.training(owner)
+
+    def network_mm(self, method: str) -> float | None:
+        """Voxel size inside a network, None for the method's own, which shipped weights keep."""
+        given = self.study.weights.get(self._runs[method].weights)
+        return None if given == "shipped" else self.study.network_mm
+
+    def init(self, method: str) -> Path | None:
+        """Folder of the weights with which a method's training begins, if any are named."""
+        given = self.study.init.get(self.specs[method].name.partition(SEED_MARK)[0])
+        return weights_folder(given, self._runs[method].given) if given else None
+
+    # -- pairs --------------------------------------------------------------------------------
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        return select(self.cohort.of("test"), self.study.pairs, self.study.seed)
+
+    @cached_property
+    def _batches(self) -> dict[str, dict[str, list[Pair]]]:
+        # A classical pair takes minutes and loads nothing: a job of its own.
+        shared, single = batches(self.pairs, self.study.pairs_per_job), batches(self.pairs, 1)
+        return {m: single if s.slow else shared for m, s in self.specs.items()}
+
+    def batches(self, method: str) -> dict[str, list[Pair]]:
+        """Pairs of each job of a method, by the job's name."""
+        return self._batches[method]
+
+    def batch_keys(self, method: str, batch: str) -> list[str]:
+        """Scans that a job needs, the template left out."""
+        keys = {key for pair in self.batches(method)[batch] for key in pair}
+        return sorted(keys - {TEMPLATE_KEY})
+
+    def require_paper_table(self, name: str) -> None:
+        """InputError when the study lacks a method or a region that a table of the paper needs."""
+        from pmrpipe.stages.score.paper import require
+        from pmrpipe.study.labels import read_label_table
+
+        labels = self.study.labels
+        regions = set() if labels is None else set(read_label_table(labels)["region"])
+        require(name, self.methods, sorted(map(str, regions)))
+
+    # -- sources ------------------------------------------------------------------------------
+    def digest(self, *roots: str) -> str:
+        return digest(*roots)
+
+    def simulation_digest(self) -> str:
+        """Digest of the embedded cohort: its sources and what it takes of its label table."""
+        labels = _columns_digest("embedded", ("index", "tissue", "source"))
+        return f"{digest('pmrpipe.stages.cohort.embedded')} {labels}"
+
+    def labels_digest(self, *columns: str) -> str:
+        """Digest of columns of the study's label table; all that scores depend on, by default."""
+        name = self.study.labels
+        return (
+            _columns_digest(name, columns or ("index", "name", "region", "scored")) if name else ""
+        )
+
+    def split_digest(self) -> str:
+        """Digest of who is in which split."""
+        shown = repr([(scan.key, scan.split) for scan in self.cohort.scans])
+        return hashlib.sha256(shown.encode()).hexdigest()[:12]
+
+    def method_digest(self, method: str, *roots: str) -> str:
+        """Digest of a stage as one method runs it: the method's module, parts and YAML."""
+        modules = self.specs[method].modules()
+        if self.refinement(method):
+            modules = [*modules, "pmrpipe.methods.refine"]
+        return digest(*roots, *modules, files=(spec_path(self.spec_argument(method)),))
+
+    def study_json(self) -> str:
+        """The configuration as one line of JSON, for the verbs that need all of it."""
+        return json.dumps(self.study.model_dump(mode="json"), sort_keys=True)
+
+
+def _columns_digest(table: str, columns: Sequence[str]) -> str:
+    with open(label_table_path(table), encoding="utf-8", newline="") as handle:
+        rows = [
+            [row.get(name) for name in columns] for row in csv.DictReader(handle, delimiter="\t")
+        ]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:12]

@@ -1,0 +1,49 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pmrpipe.drawing.style import looks
+from pmrpipe.stages.report.charts import curves
+from pmrpipe.stages.report.tables import number
+
+
+def test_methods_are_told_apart_without_colour():
+    found = looks(["affine", "syn", "pmr", "pmr-cc", *"abcdefghij"])
+    first = list(found.values())[1:8]
+    for part in ("marker", "hatch", "dashes", "colour"):
+        assert len({getattr(look, part) for look in first}) == 7
+    assert len({(look.colour, look.marker) for look in found.values()}) == len(found)
+
+
+def test_a_methods_look_does_not_depend_on_affine():
+    assert looks(["affine", "syn"])["syn"] == looks(["syn"])["syn"]
+
+
+@pytest.mark.parametrize("columns", [("step", "total", "val_dice"), ("epoch", "loss", "dice")])
+def test_curves_are_found_by_their_names(columns):
+    history = pd.DataFrame(np.arange(12).reshape(4, 3).astype(float), columns=columns)
+    history.iloc[1, 2] = np.nan
+    found = curves(history)
+    assert found["axis"] == columns[0].capitalize()
+    steps, values = found["score"]
+    assert steps.tolist() == [0, 6, 9]
+    assert values.tolist() == [2, 8, 11]
+    assert found["loss"][1].mean() == pytest.approx(0)
+
+
+def test_validation_without_labels_is_an_objective():
+    history = pd.DataFrame({"step": [1, 2], "total": [3, 2], "validation_objective": [-5.0, -4]})
+    assert set(curves(history)) == {"axis", "loss", "objective"}
+
+
+def test_a_history_without_known_columns_has_no_curve():
+    assert curves(pd.DataFrame({"what": [1]})) == {}
+    assert curves(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(0.12345, 3, "0.123"), (0, 4, "0.0000"), (3e-6, 4, "<0.0001"), (np.nan, 2, "–")],
+)
+def test_numbers_as_shown(value, digits, text):
+    assert number(value, digits) == text

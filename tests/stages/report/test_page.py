@@ -1,0 +1,257 @@
+import html.parser
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import read_tsv
+from pmrpipe.metrics.choice import choose_pairs
+from pmrpipe.stages.report.collect import MethodInfo, collect, without_paths
+from pmrpipe.stages.report.page import build_report
+from pmrpipe.study.paths import Results
+from pmrpipe.study.timings import stage_costs
+from tests.helpers.synthetic_study import LABELS, METHODS, QUALITY, make_study
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def build(results: Results, **changes) -> str:
+    options = {
+        "methods": METHODS,
+        "title": "Made up <cohort>",
+        "label_table": LABELS,
+        "config_summary": {"root": "/home/someone/data/brains", "network_mm": 2},
+        "citations": {"ANTs": "Avants et al. NeuroImage 54 (2011) 2033."},
+        "excluded": [{"key": "sub-98", "reason": "cannot read /data/in/sub-98_T1w.nii.gz"}],
+        "versions": {"torch": "2.13.0"},
+    }
+    return build_report(results, results.report, **(options | changes)).read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Results:
+    return make_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def page(study) -> str:
+    return build(study)
+
+
+class _Reader(html.parser.HTMLParser):
+    """Open and close tags, ids, links and images of a page."""
+
+    void = ("meta", "link", "img", "source", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open, self.ids, self.links, self.images = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found["href"]] if "href" in found else []
+        if tag in ("img", "source"):
+            self.images.append(found)
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_page_is_well_formed_and_its_inner_links_lead_somewhere(page):
+    found = _Reader(page)
+    assert found.open == []
+    assert len(set(found.ids)) == len(found.ids)
+    assert {link[1:] for link in found.links if link.startswith("#")} <= set(found.ids)
+
+
+def test_everything_is_inside_the_page(page, study):
+    found = _Reader(page)
+    for image in found.images:
+        assert (image.get("src") or image["srcset"]).startswith("data:image/")
+    assert not re.search(r"(src|href|url\()=?[\"']?(https?:)?//", page)
+    files = [link for link in found.links if not link.startswith(("#", "data:"))]
+    assert files
+    for link in files:
+        assert (study.report.parent / link).exists()
+
+
+def test_every_image_says_what_it_shows(page):
+    images = [image for image in _Reader(page).images if "src" in image]
+    assert len(images) > 50
+    assert all(len(image["alt"]) > 20 for image in images)
+
+
+def test_no_absolute_path_and_text_is_escaped(page, study):
+    assert str(study.root) not in page
+    assert "/home/someone" not in page
+    assert "/data/in" not in page
+    assert "sub-98_T1w.nii.gz" in page
+    assert "Made up &lt;cohort&gt;" in page
+
+
+def test_page_shows_what_was_run(page):
+    for text in (
+        "moved during the scan",
+        "2.13.0",
+        "Avants et al. NeuroImage",
+        "Liu et al. MICCAI (2019), arXiv 1907.01922.",
+        "no difference is called significant",
+        "Hippocampus",
+        "Learning curves",
+        "6 ordered pairs of 3 test subjects",
+    ):
+        assert text in page
+
+
+def test_best_value_is_marked_and_affine_does_not_win_folding(page):
+    row = page[page.index('data-value="affine"') : page.index('data-value="syn"')]
+    assert "best" not in row
+    assert page.count('class="num best"') >= 9  # Dice, seven regions, seconds
+
+
+def test_figures_and_tables_lie_beside_the_page(study, page):
+    folder = study.report.parent
+    for name in ("regions", "dice-folding", "dice-seconds", "training"):
+        assert (folder / "figures" / f"{name}.svg").read_bytes().startswith(b"<?xml")
+        assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((folder / "figures").glob("pmr_*.png"))) == 6
+    assert len(list((folder / "figures").glob("pmr_*_levels.png"))) == 3
+    tables = sorted(path.name for path in (folder / "tables").iterdir())
+    assert tables == ["comparison.tsv", "labels.tsv", "overview.tsv", "stages.tsv", "summary.tsv"]
+
+
+def test_uncertainty_and_levels_are_shown_where_there_are_any(page, study):
+    alts = [image.get("alt", "") for image in _Reader(page).images]
+    maps = [alt for alt in alts if alt.startswith("Uncertainty, colours from 0 to ")]
+    assert len(maps) == 6  # two networks, three pairs
+    assert sum("as level 2 of pmr alone deforms it" in alt for alt in alts) == 3
+    assert not any("level 1 of pmr-cc" in alt for alt in alts)
+    assert page.count('class="bar"') == 6
+    overview = read_tsv(study.report.parent / "tables" / "overview.tsv").set_index("method")
+    # The list's pair that is no longer in the study does not count.
+    assert overview.loc["pmr", "uncertainty_mm"] == 0.25
+    assert np.isnan(overview.loc["syn", "uncertainty_mm"])
+
+
+def test_without_uncertainty_and_levels_nothing_speaks_of_them(tmp_path):
+    page = build(make_study(tmp_path, subjects=2, methods={"affine": 0, "syn": 0.5}))
+    for text in ("ncertainty", "evel 1", "SD:"):
+        assert text not in page
+
+
+def test_same_results_give_the_same_bytes(tmp_path):
+    results = make_study(tmp_path, subjects=2, methods={"pmr": 0.5})
+    page = build(results)
+    before = {path: path.read_bytes() for path in results.report.parent.rglob("*.*")}
+    assert build(results) == page
+    assert before == {path: path.read_bytes() for path in results.report.parent.rglob("*.*")}
+
+
+def test_pictures_do_not_depend_on_the_number_of_processes(tmp_path):
+    results = make_study(tmp_path, methods={"affine": 0, "pmr": 0.5})
+    assert build(results, workers=2) == build(results)
+
+
+def test_cohort_without_labels_and_training(tmp_path):
+    page = build(make_study(tmp_path, subjects=2, labelled=False, trained=False), label_table=None)
+    _Reader(page)
+    assert "without labels" in page
+    assert "Highest mean NCC" in page
+    assert 'id="training"' not in page
+    assert "Dice by region" not in page
+    assert "Jacobian" in page
+
+
+def test_pictures_gone_leave_the_numbers(tmp_path):
+    page = build(make_study(tmp_path, pictures=False, methods={"affine": 0, "pmr": 0.5}))
+    assert 'id="pairs"' not in page
+    assert "Without scores, and so not shown: syn, pmr-cc" in page
+    assert 'id="summary"' in page
+
+
+def test_two_subjects_have_no_interval_and_no_median_pair(tmp_path):
+    results = make_study(tmp_path, subjects=2, methods={"pmr": 0.5}, trained=False)
+    page = build(results, methods=[MethodInfo("pmr")], citations=None, versions=None)
+    assert "Best" in page
+    assert "Median <small>" not in page
+
+
+def test_without_a_score_table_there_is_no_page(tmp_path):
+    with pytest.raises(InputError, match="holds no score table"):
+        build(Results(tmp_path))
+    assert not (tmp_path / "report").exists()
+
+
+def test_chosen_pairs_are_ordered_by_dice(study):
+    found = collect(study, METHODS, LABELS)
+    for method in found.methods:
+        roles, _, _, scores = zip(*choose_pairs(method.scores.by_pair), strict=True)
+        assert roles == ("best", "median", "worst")
+        assert scores[0] == np.nanmax(method.dice)
+        assert scores[2] == np.nanmin(method.dice)
+        assert scores[0] >= scores[1] >= scores[2]
+    assert [method.name for method in found.methods] == list(QUALITY)
+
+
+def test_stage_costs_add_up(tmp_path):
+    for n, (seconds, memory) in enumerate([("1.5", "100"), ("2.5", "-")]):
+        (tmp_path / "train").mkdir(exist_ok=True)
+        text = f"s\th:m:s\tmax_rss\n{seconds}\t0:0:1\t{memory}\n"
+        (tmp_path / "train" / f"{n}.tsv").write_text(text)
+    (tmp_path / "train" / "foreign.tsv").write_text("a\tb\n1\t2\n")
+    (row,) = stage_costs(tmp_path).to_dict("records")
+    assert row == {"stage": "train", "jobs": 2, "seconds": 4.0, "memory_mb": 100.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/a/b/c.nii.gz: broken", "c.nii.gz: broken"),
+        ("cannot read '/a/b/d.nii'", "cannot read 'd.nii'"),
+        ("1/2 of sub-1/anat", "1/2 of sub-1/anat"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+        (r"C:\data\x.nii", "x.nii"),
+        (["/x/y", {"k": "~/z/w"}], ["y", {"k": "w"}]),
+        (3, 3),
+    ],
+)
+def test_absolute_paths_are_cut(text, expected):
+    assert without_paths(text) == expected
+
+
+_CLICKS = """<script>
+const out = [], rows = () => [...document.querySelectorAll("#summary table")[0].tBodies[0].rows];
+const header = document.querySelectorAll("#summary thead button")[1];
+for (let n = 0; n < 2; n++) { header.click(); out.push(rows()[0].cells[0].textContent.trim()); }
+const tabs = document.querySelectorAll("[role=tab]");
+tabs[0].focus();
+tabs[0].dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
+out.push(tabs[1].getAttribute("aria-selected"), document.activeElement.id);
+const compare = document.querySelector(".compare"), panel = compare.closest(".panels");
+compare.click();
+const of = (name) => panel.querySelector(`[data-panel=${name}] img`).src;
+out.push(of("warped") === of("fixed"));
+compare.click();
+out.push(of("warped") === of("fixed"), document.documentElement.scrollWidth <= innerWidth);
+document.title = out.join("|");
+</script></body>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_page_works_in_a_browser_without_a_word_on_the_console(study, page, tmp_path):
+    file = tmp_path / "clicked.html"
+    file.write_text(page.replace("</body>", _CLICKS), "utf-8")
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command += ["--enable-logging=stderr", file.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr
+    title = re.search("<title>(.*?)</title>", done.stdout).group(1)
+    order = read_tsv(study.report.parent / "tables" / "overview.tsv").sort_values("dice")["method"]
+    assert title == f"{order.iloc[-1]}|{order.iloc[0]}|true|tab-1-2|true|false|true"

@@ -1,0 +1,65 @@
+"""Configuration: errors in one line, and a manual that says what the classes say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.study.config import Study, load, parse
+from pmrpipe.study.manual import SCHEMA, schema_text, with_table
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_configurations_are_valid(path: Path) -> None:
+    import jsonschema
+
+    assert load(path).methods
+    jsonschema.validate(yaml.safe_load(path.read_text()), Study.model_json_schema())
+
+
+def test_every_key_is_described() -> None:
+    def check(schema: dict, where: str) -> None:
+        for name, key in schema.get("properties", {}).items():
+            assert key.get("description"), f"{where}.{name}"
+
+    whole = Study.model_json_schema()
+    check(whole, "Study")
+    for name, part in whole["$defs"].items():
+        check(part, name)
+
+
+def test_manual_and_schema_are_up_to_date() -> None:
+    page = (CONFIG / "README.md").read_text(encoding="utf-8")
+    assert with_table(page) == page, "run python -m pmrpipe.study.manual"
+    assert SCHEMA.read_text(encoding="utf-8") == schema_text(), "run python -m pmrpipe.study.manual"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"root": "x", "metods": []}, "unknown key `metods`"),
+        ({"root": "x", "split": {"trian": []}}, "unknown key `split.trian`"),
+        ({}, "key `root` is missing"),
+        ({"root": "x", "grid_mm": "one"}, "key `grid_mm`"),
+        ({"root": "x", "orientation": "RRS"}, "key `orientation`"),
+        ({"root": "x", "split": {"train": 2.0}}, "between 0 and 1"),
+    ],
+)
+def test_wrong_keys_are_named(content: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        parse(content)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_json_text_and_yaml_files_give_the_same_study(tmp_path: Path) -> None:
+    study = load(CONFIG / "tiny.yaml")
+    assert load(study.model_dump_json()) == study
+    (tmp_path / "broken.yaml").write_text("a: [")
+    with pytest.raises(InputError, match="not readable YAML"):
+        load(tmp_path / "broken.yaml")
