@@ -1,4 +1,4 @@
-"""Statistics of a deformation: Jacobian determinant, folding, non-diffeomorphic volume, SDlogJ.
+"""Statistics of a deformation: folding, non-diffeomorphic volume, SDlogJ, Hencky strain.
 
 Fields are (X, Y, Z, 3) displacements in RAS mm on a grid: y = x + field(x). All differences
 are taken along array axes and brought to the grid's own frame with its affine, so that a
@@ -8,15 +8,19 @@ rotated, flipped or anisotropic grid gives the determinant that an upright one w
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from pmrpipe.images.jacobian import determinant, in_voxels, require_on_grid
 from pmrpipe.images.volume import Grid
+from pmrpipe.metrics.strain import gradient_in_mm, metric_factor, strain_sums
 
-# Bounds of det J before its logarithm, as in the Learn2Reg evaluation.
+# Bounds of det J before its logarithm, as in the Learn2Reg evaluation; the lower one also bounds
+# the singular values whose logarithms make the strain.
 LOG_FLOOR, LOG_CEILING = 1e-9, 1e9
 # Planes handled at once: a slab of this many planes fits the processor's cache.
 _SLAB = 4
@@ -24,20 +28,41 @@ _SLAB = 4
 
 @dataclass(frozen=True)
 class DeformationStatistics:
-    """folding_percent and ndv_percent in % of the mask, sdlogj without unit."""
+    """folding_percent and ndv_percent in % of the mask; sdlogj and the strains without unit.
+
+    strain : root mean square of the Hencky strain; its square is the sum of the squares of
+        strain_volume and strain_shear
+    """
 
     folding_percent: float
     ndv_percent: float
     sdlogj: float
+    strain: float
+    strain_volume: float
+    strain_shear: float
 
 
-IDENTITY = DeformationStatistics(0.0, 0.0, 0.0)
+IDENTITY = DeformationStatistics(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+_NOWHERE = DeformationStatistics(*[np.nan] * 6)
+
+
+class _Slab(NamedTuple):
+    """Of the inner voxels of a slab: det J (N,), and three sums over them.
+
+    volume : non-diffeomorphic volume, voxels
+    strain, strain_volume : sums of squares
+    """
+
+    determinants: np.ndarray
+    volume: float
+    strain: float
+    strain_volume: float
 
 
 def deformation_statistics(
     field: np.ndarray | None, grid: Grid, mask: np.ndarray
 ) -> DeformationStatistics:
-    """Folding, non-diffeomorphic volume and SD of log det J inside `mask`.
+    """Folding, non-diffeomorphic volume, SD of log det J and strain inside `mask`.
 
     Parameters
     ----------
@@ -55,15 +80,25 @@ def deformation_statistics(
     require_on_grid(field, grid)
     inner = np.zeros(mask.shape, dtype=bool)
     inner[1:-1, 1:-1, 1:-1] = mask[1:-1, 1:-1, 1:-1] > 0
-    voxels = int(inner.sum())
-    if voxels == 0:
-        return DeformationStatistics(np.nan, np.nan, np.nan)
-    slabs = [_slab_statistics(part, where) for part, where in _slabs(field, grid, inner)]
-    determinants = np.concatenate([part for part, _ in slabs]).astype(np.float64)
+    if not inner.any():
+        return _NOWHERE
+    factor = metric_factor(grid.affine)
+    return _joined([_slab(part, where, factor) for part, where in _slabs(field, grid, inner)])
+
+
+def _joined(slabs: list[_Slab]) -> DeformationStatistics:
+    determinants = np.concatenate([slab.determinants for slab in slabs]).astype(np.float64)
+    voxels = determinants.size
+    strain, of_volume = (
+        sum(values) / voxels for values in zip(*(slab[2:] for slab in slabs), strict=True)
+    )
     return DeformationStatistics(
         folding_percent=100.0 * int((determinants <= 0).sum()) / voxels,
-        ndv_percent=100.0 * sum(volume for _, volume in slabs) / voxels,
+        ndv_percent=100.0 * sum(slab.volume for slab in slabs) / voxels,
         sdlogj=float(np.log(np.clip(determinants, LOG_FLOOR, LOG_CEILING)).std()),
+        strain=math.sqrt(strain),
+        strain_volume=math.sqrt(of_volume),
+        strain_shear=math.sqrt(max(strain - of_volume, 0.0)),
     )
 
 
@@ -80,11 +115,23 @@ def _slabs(
         yield part, inner[start:stop, first[1] : last[1], first[2] : last[2]]
 
 
-def _slab_statistics(displacement: np.ndarray, inner: np.ndarray) -> tuple[np.ndarray, float]:
-    """Central det J of the inner voxels, (N,), and their non-diffeomorphic volume in voxels."""
+def _slab(displacement: np.ndarray, inner: np.ndarray, factor: np.ndarray) -> _Slab:
+    """Everything about one slab from one set of differences."""
     forward, backward = _one_sided(displacement)
-    pairs = zip(forward, backward, strict=True)
-    central = determinant(*((ahead + behind) / 2 for ahead, behind in pairs), sides=(1, 1, 1))
+    central = [(ahead + behind) / 2 for ahead, behind in zip(forward, backward, strict=True)]
+    determinants = determinant(*central, sides=(1, 1, 1))[inner]
+    volume = _folded_volume(displacement, forward, backward, inner)
+    gradient = gradient_in_mm(np.stack([part[:, inner] for part in central]), factor)
+    return _Slab(determinants, volume, *strain_sums(gradient, LOG_FLOOR))
+
+
+def _folded_volume(
+    displacement: np.ndarray,
+    forward: list[np.ndarray],
+    backward: list[np.ndarray],
+    inner: np.ndarray,
+) -> float:
+    """Non-diffeomorphic volume of the inner voxels, in voxels."""
     volume = 0.0
     for sides in itertools.product((0, 1), repeat=3):
         columns = [(forward, backward)[side][axis] for axis, side in enumerate(sides)]
@@ -93,7 +140,7 @@ def _slab_statistics(displacement: np.ndarray, inner: np.ndarray) -> tuple[np.nd
         volume += _negative(_central_tetrahedron(displacement, sign), inner)
     # |J| of a corner is six times the volume of its tetrahedron; the two ways of cutting a
     # cube into five tetrahedra are averaged.
-    return central[inner], volume / 12.0
+    return volume / 12.0
 
 
 def _negative(determinant: np.ndarray, inner: np.ndarray) -> float:
