@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def _default(info: Any) -> str:
 
 def _type(annotation: Any) -> str:
     text = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
-    text = text or str(annotation).replace("typing.", "").replace("pmrpipe.study.config.", "")
+    text = text or re.sub(r"typing\.|pmrpipe\.[a-z_.]+\.", "", str(annotation))
     return text.replace("NoneType", "null").replace("None", "null").replace("|", "or")
 
 

@@ -1,0 +1,82 @@
+"""Flags of a verb, derived from the options of its kind of job."""
+
+from __future__ import annotations
+
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pmrpipe.base.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+    from pmrpipe.study.options.flags import Flag
+
+Model = TypeVar("Model", bound="BaseModel")
+
+
+def path_argument(parser: ArgumentParser, *names: str, help: str, **more: Any) -> None:
+    """Add an argument that is a path."""
+    parser.add_argument(*names, type=Path, help=help, **more)
+
+
+def add(parser: ArgumentParser, model: type[BaseModel]) -> None:
+    """Add a flag for every field of `model`."""
+    from pmrpipe.study.options.flags import flags
+
+    for flag in flags(model):
+        parser.add_argument(flag.word, **_how(flag))
+
+
+def read(namespace: Namespace, model: type[Model]) -> Model:
+    """The options that were given, checked.
+
+    Raises
+    ------
+    InputError : a value of another type, outside its range or not among its choices
+    """
+    from pydantic import ValidationError
+
+    from pmrpipe.study.options.flags import flags
+
+    known = {flag.field: flag for flag in flags(model)}
+    values = {
+        name: _items(known[name], value) for name, value in vars(namespace).items() if name in known
+    }
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _refused(error, known) from None
+
+
+def _how(flag: Flag) -> dict[str, Any]:
+    """Arguments of argparse; what is not given is left to the model."""
+    shown = flag.default not in (None, False, (), {})
+    text = flag.description + (f" (default: {flag.default})" if shown else "")
+    how: dict[str, Any] = {"default": SUPPRESS, "help": text.replace("%", "%%")}
+    if flag.kind == "switch":
+        return how | {"action": "store_true"}
+    if flag.choices:
+        how["choices"] = flag.choices
+    if flag.kind in ("list", "mapping"):
+        how["nargs"] = "+" if flag.required else "*"
+        how["metavar"] = "KEY=VALUE" if flag.kind == "mapping" else flag.field.upper()
+    return how | {"required": flag.required}
+
+
+def _items(flag: Flag, value: Any) -> Any:
+    if flag.kind != "mapping":
+        return value
+    pairs = [item.partition("=") for item in value]
+    for item, (_, separator, _) in zip(value, pairs, strict=True):
+        if not separator:
+            raise InputError(flag.word, f"{item} is not KEY=VALUE", "correct it")
+    return {key: text for key, _, text in pairs}
+
+
+def _refused(error: ValidationError, known: dict[str, Flag]) -> InputError:
+    first = error.errors()[0]
+    word = known[str(first["loc"][0])].word
+    problem = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return InputError(word, f"{problem}, got {first['input']}", "see --help")

@@ -1,0 +1,113 @@
+"""Sections that say whose scans are in a study: files, exceptions, splits, pairs."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from pmrpipe.study.config.names import counted
+from pmrpipe.study.options.common import Options, Orientation
+from pmrpipe.study.options.preprocessing import Extractor, Holds
+
+
+class Inputs(Options):
+    """Which files of a BIDS dataset are taken."""
+
+    t1w_desc: str | None = Field(
+        None, description="entity `desc-` of the T1w files; null takes files without it"
+    )
+    labels_root: str | None = Field(
+        None, description="dataset that holds the label maps; null = `root`; relative to `root`"
+    )
+    labels_desc: str | None = Field(None, description="entity `desc-` of the `_dseg` files")
+    masks_root: str | None = Field(
+        None, description="dataset that holds existing brain masks; null = none are used"
+    )
+    masks_desc: str = Field("brain", description="entity `desc-` of the `_mask` files")
+
+
+class Layout(Options):
+    """How a dataset that is not BIDS names its files (reader `pattern`).
+
+    `{subject}` stands for the subject's name in the dataset, `*` for anything within one name.
+    """
+
+    t1w: list[str] = Field(
+        default_factory=list,
+        description="patterns of the T1w files below `root`; the first that a subject has is taken",
+    )
+    labels: list[str] = Field(
+        default_factory=list, description="names of the label map, seen from the T1w's folder"
+    )
+    masks: list[str] = Field(
+        default_factory=list,
+        description="names of an existing brain mask, seen from the T1w's folder",
+    )
+    subject: str = Field(
+        "[A-Za-z0-9._-]+", description="regular expression of a subject's name in the dataset"
+    )
+
+    @field_validator("t1w")
+    @classmethod
+    def _names_subjects(cls, value: list[str]) -> list[str]:
+        if not all("{subject}" in pattern for pattern in value):
+            raise ValueError("every pattern holds {subject}")
+        return value
+
+    @field_validator("subject")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error})") from None
+        return value
+
+
+class Override(Options):
+    """Exceptions for one subject or scan, in place of touching its files."""
+
+    input_state: Holds | None = Field(None, description="head or brain, for this one")
+    brain: Extractor | None = Field(None, description="brain extraction, for this one")
+    orientation: Orientation = None
+    mask: str | None = Field(None, description="brain mask file, relative to `root`")
+    labels: str | None = Field(None, description="label map file, relative to `root`")
+
+
+class Split(Options):
+    """Who trains, validates and is tested; a subject's scans always stay together."""
+
+    train: list[str] | float = Field(
+        default_factory=list, description="subjects, or the fraction of all (drawn with `seed`)"
+    )
+    validation: list[str] | float = Field(
+        default_factory=list, description="subjects, or the fraction of all"
+    )
+    test: list[str] | float | None = Field(
+        None, description="subjects, or the fraction of all; null = everyone else"
+    )
+    column: str | None = Field(
+        None, description="column of participants.tsv that says train, validation or test"
+    )
+
+    @field_validator("train", "validation", "test")
+    @classmethod
+    def _fraction(cls, value: list[str] | float | None) -> list[str] | float | None:
+        if isinstance(value, float) and not 0 <= value <= 1:
+            raise ValueError("a fraction lies between 0 and 1")
+        if isinstance(value, list):
+            return counted(value)
+        return value
+
+
+class Pairs(Options):
+    """Which ordered pairs (moving, fixed) of the test subjects are registered."""
+
+    policy: Literal["all", "to-template", "to-subject", "random", "file"] = Field(
+        "all", description="all ordered pairs; every scan to one; k random partners; or a file"
+    )
+    subject: str | None = Field(None, description="the fixed scan of `to-subject`")
+    k: int = Field(1, ge=1, description="partners per scan of `random`")
+    file: str | None = Field(None, description="TSV with the columns moving and fixed, for `file`")

@@ -1,0 +1,29 @@
+"""Sections that say how jobs work."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pmrpipe.study.options.common import Options
+
+
+class HeadTemplate(Options):
+    """The template of brain extraction by `template`."""
+
+    head: str | None = Field(None, description="whole T1w head, for brain extraction `template`")
+    brain: str | None = Field(
+        None, description="on its grid, the brain's probability, its mask, or the brain cut out"
+    )
+
+
+class Threads(Options):
+    """Threads of each kind of job: fixed here, so that results do not depend on --cores."""
+
+    brain: int = Field(1, ge=1, description="brain extraction")
+    affine: int = Field(
+        1, ge=1, description="affine normalisation; more than 1 is not reproducible"
+    )
+    training: int = Field(1, ge=1, description="training of one network on a CPU")
+    registration: int = Field(
+        1, ge=1, description="registration of pairs; SyN: more than 1 is not reproducible"
+    )

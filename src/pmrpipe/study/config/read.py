@@ -1,0 +1,58 @@
+"""A configuration from a file or from text, checked; and its JSON schema."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.study.config.study import Study
+
+
+def parse(content: dict[str, Any], source: object = "configuration") -> Study:
+    """Check a configuration; InputError names the key that is wrong and what was expected."""
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise InputError(
+            source, _first_problem(error), "config/README.md lists every key"
+        ) from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key `{key}`"
+    if first["type"] == "missing":
+        return f"key `{key}` is missing"
+    return f"key `{key}`: {first['msg']}, got {first['input']!r}"
+
+
+def load(source: str | os.PathLike[str]) -> Study:
+    """Read a study from a YAML file, or from JSON text when `source` begins with a brace."""
+    import yaml
+
+    text = os.fspath(source)
+    if text.lstrip().startswith("{"):
+        return parse(json.loads(text))
+    try:
+        content = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(text, "no such file") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(text, f"is not readable YAML ({error})") from None
+    return parse(content or {}, text)
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of the configuration, for editors and for the tests."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Study.model_json_schema(),
+        "title": "pmrpipe study",
+    }

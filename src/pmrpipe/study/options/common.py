@@ -1,0 +1,67 @@
+"""Options that several kinds of job share: type, range and description."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+SEED = 2019
+
+
+class Options(BaseModel):
+    """Base of every kind of job: unknown names are refused, values stay as they are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def default(model: type[BaseModel], name: str) -> Any:
+    """The default of a model's field, for another model that has the same option."""
+    return model.model_fields[name].get_default(call_default_factory=True)
+
+
+def _no_single_sample(count: int) -> int:
+    if count == 1:
+        raise ValueError("one sample has no deviation: 0, or at least 2")
+    return count
+
+
+_AXES = r"^[RL][AP][SI]$|^[RL][SI][AP]$|^[AP][RL][SI]$|^[AP][SI][RL]$|^[SI][RL][AP]$|^[SI][AP][RL]$"
+
+Seed = Annotated[int, Field(ge=0, description="seed of what is drawn")]
+Threads = Annotated[int, Field(ge=1, description="threads of the job")]
+GridMm = Annotated[float, Field(gt=0, le=8, description="voxel size of the template grid, mm")]
+NetworkMm = Annotated[
+    float | None,
+    Field(gt=0, description="voxel size inside the networks, mm; null: the method's own"),
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    Field(description="where networks run; auto takes a GPU where there is one"),
+]
+Devices = Annotated[
+    int, Field(ge=1, description="GPUs that train one network together; on a CPU, processes")
+]
+Orientation = Annotated[
+    str | None, Field(pattern=_AXES, description="orientation code where headers have none")
+]
+LabelInterpolation = Annotated[
+    Literal["nearest", "genericLabel"], Field(description="how label maps are resampled")
+]
+RefineMm = Annotated[
+    float,
+    Field(
+        gt=0,
+        description="finest level of instance optimisation, mm: 2 is faster and smoother, 1 more "
+        "accurate; levels finer than 2 mm take a quarter of the steps",
+    ),
+]
+Samples = Annotated[
+    int,
+    Field(
+        ge=0,
+        description="samples of the posterior from which each probabilistic network's pairs get a "
+        "map of the displacement's standard deviation in mm; 0: none, else at least 2",
+    ),
+    AfterValidator(_no_single_sample),
+]

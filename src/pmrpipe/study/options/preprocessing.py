@@ -1,0 +1,91 @@
+"""Options of the steps of preprocessing, and of the arrays that training takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pmrpipe.study.options.common import (
+    SEED,
+    GridMm,
+    LabelInterpolation,
+    Options,
+    Orientation,
+    Seed,
+    Threads,
+)
+
+Holds = Literal["head", "brain"]
+Extractor = Literal["deepbet", "template", "mask", "nonzero"]
+
+InputState = Annotated[Holds, Field(description="whole heads, or brains already extracted")]
+BrainMethod = Annotated[
+    Extractor,
+    Field(
+        description="brain extraction: deepbet and template for heads, an existing mask, or "
+        "nonzero for brains"
+    ),
+]
+
+
+class Gridded(Options):
+    """A job on the template grid."""
+
+    mm: GridMm = 1.0
+
+
+class Extraction(Options):
+    """How a scan's brain is cut out."""
+
+    state: InputState = "head"
+    method: BrainMethod = "deepbet"
+    mask: Path | None = Field(None, description="existing brain mask, for the method mask")
+    head_template: Path | None = Field(None, description="whole head, for the method template")
+    brain_template: Path | None = Field(
+        None, description="its brain: probability, mask or cut out, on the same grid"
+    )
+    n4: bool = Field(False, description="correct the brain's intensity bias")
+    orientation: Orientation = None
+    threads: Threads = 1
+
+
+class Normalisation(Options):
+    """How a brain is brought to the template by an affine; one thread alone is reproducible."""
+
+    seed: Seed = SEED
+    threads: Threads = 1
+
+
+class Labelling(Options):
+    """How a label map is brought to the template grid."""
+
+    interpolation: LabelInterpolation = "nearest"
+    orientation: Orientation = None
+
+
+class CheckedLabelling(Labelling):
+    """The same, with the table of labels that are known."""
+
+    table: str | None = Field(None, description="label table: warn of numbers that it lacks")
+
+
+class Preprocessing(Extraction, Normalisation, Labelling, Gridded):
+    """All steps of one scan: each takes what it knows of."""
+
+    labels: Path | None = Field(None, description="label map on the native grid")
+
+
+class Quality(Gridded):
+    """How a quality page is made."""
+
+    orientation: Orientation = None
+
+
+class Packing(Gridded):
+    """Which preprocessed scans become arrays for training."""
+
+    table: str | None = Field(None, description="label table: which labels are scored")
+    keys: tuple[str, ...] = Field(min_length=1, description="training and validation scans")
+    labelled: tuple[str, ...] = Field((), description="those of them with labels")

@@ -1,0 +1,54 @@
+"""Options of registration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from pmrpipe.study.options.common import (
+    SEED,
+    Device,
+    LabelInterpolation,
+    NetworkMm,
+    RefineMm,
+    Samples,
+    Seed,
+    Threads,
+)
+from pmrpipe.study.options.preprocessing import Gridded
+
+
+class Loading(Gridded):
+    """Which method a job loads, and where it runs."""
+
+    method: str = Field(description="name or YAML file of the method")
+    name: str | None = Field(None, description="name of the result folder; default: the method's")
+    weights: Path | None = Field(None, description="folder with weights.safetensors, for a network")
+    network_mm: NetworkMm = None
+    threads: Threads = 1
+    device: Device = "auto"
+
+
+class LevelFields(Loading):
+    """What each level of a network contributes to some pairs."""
+
+    weights: Path = Field(description="folder with weights.safetensors")
+
+
+class Registration(Loading):
+    """A method on pairs of preprocessed scans."""
+
+    seed: Seed = SEED
+    interpolation: LabelInterpolation = "nearest"
+    refine: int = Field(
+        0, ge=0, description="most steps of instance optimisation on each level; 0: none"
+    )
+    refine_mm: RefineMm = 1.0
+    uncertainty: Samples = 0
+    uncertainty_table: Path | None = Field(None, description="list of these maps, TSV")
+    labels: dict[str, Path] = Field({}, description="native label map of each scan that has one")
+    orientations: dict[str, str] = Field(
+        {}, description="orientation code of each scan whose header has none"
+    )
+    pairs: tuple[str, ...] = Field(min_length=1, description="pairs, MOVING_to_FIXED")

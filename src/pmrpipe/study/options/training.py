@@ -1,0 +1,51 @@
+"""Options of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from pmrpipe.study.options.common import (
+    SEED,
+    Device,
+    Devices,
+    NetworkMm,
+    Options,
+    Seed,
+    Threads,
+)
+
+
+class Limits(Options):
+    """Overrides of the methods' own schedule; null keeps what the method's YAML says."""
+
+    max_steps: int | None = Field(
+        None, ge=1, description="optimiser steps per network (reproducible to the bit)"
+    )
+    max_minutes: float | None = Field(
+        None, gt=0, description="wall-clock limit per network, in place of steps"
+    )
+    validate_every: int | None = Field(None, ge=1, description="steps between validations")
+
+    def changes(self) -> dict[str, float | None]:
+        """What is said, as changes of a schedule: steps alone lift a limit of minutes."""
+        said = self.model_dump(include=set(Limits.model_fields), exclude_none=True)
+        return {"max_minutes": None} | said if "max_steps" in said else said
+
+
+class Training(Limits):
+    """How one network is trained on packed arrays."""
+
+    method: str = Field(description="name or YAML file of the method")
+    seed: Seed = SEED
+    threads: Threads = 1
+    device: Device = "auto"
+    devices: Devices = 1
+    network_mm: NetworkMm = None
+    init: Path | None = Field(None, description="folder with weights with which training begins")
+    memory_mb: int | None = Field(
+        None, ge=1, description="memory of the job, MB; images may take half"
+    )
+    train: tuple[str, ...] = Field(min_length=1, description="keys of the training scans")
+    validation: tuple[str, ...] = Field((), description="keys of the validation scans")
