@@ -104,6 +104,7 @@ def test_sform_is_used_and_disagreement_told(tmp_path, caplog):
     nib.save(image, tmp_path / "a.nii")
     np.testing.assert_allclose(read_image(tmp_path / "a.nii").affine, AFFINE)
     assert "the sform is used" in caplog.text
+    assert "left and right perhaps exchanged" in caplog.text
 
 
 def test_symbolic_link(tmp_path):
@@ -116,7 +117,7 @@ def test_labels_and_masks(tmp_path):
     labels = read_labels(saved(tmp_path / "l.nii.gz", values))
     assert labels.data.dtype == np.int32
     np.testing.assert_array_equal(labels.data, values)
-    mask = read_mask(saved(tmp_path / "m.nii.gz", values - 10))
+    mask = read_mask(saved(tmp_path / "m.nii.gz", 255.0 * (values > 10)))
     np.testing.assert_array_equal(mask.data, values > 10)
 
 

@@ -13,6 +13,8 @@ from pmrpipe.base.errors import InputError
 
 _AXIS_OF = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
 _VOXEL_MM = (0.01, 100.0)
+# Beyond this sform and qform say different things.
+DISAGREEMENT_MM = 0.1
 _log = logging.getLogger(__name__)
 
 
@@ -77,18 +79,29 @@ def _oriented_affine(path: Path, image: Any, orientation: str) -> np.ndarray:
     return affine
 
 
-def _warn_of_disagreement(path: Path, image: Any) -> None:
+def disagreement(image: Any) -> float:
+    """How far in mm sform and qform put the corners of an image apart; 0 without two of them."""
     header = image.header
     if "sform_code" not in header.keys():  # noqa: SIM118
-        return
+        return 0.0
     if not (header["sform_code"] > 0 and header["qform_code"] > 0):
-        return
+        return 0.0
     try:
-        far = corner_distance(header.get_sform(), header.get_qform(), image.shape[:3])
+        return corner_distance(header.get_sform(), header.get_qform(), image.shape[:3])
     except Exception:  # an invalid quaternion: the sform is used anyway
-        far = math.inf
-    if not far < 0.1:
-        _log.warning("%s: sform and qform disagree by %.3g mm; the sform is used", path, far)
+        return math.inf
+
+
+def _warn_of_disagreement(path: Path, image: Any) -> None:
+    far = disagreement(image)
+    if not far < DISAGREEMENT_MM:
+        _log.warning(
+            "%s: sform and qform disagree by %.3g mm; the sform is used, and what is written "
+            "holds it as both. Programs that take the qform see this file elsewhere, left and "
+            "right perhaps exchanged: compare with an overlay, and correct the header",
+            path,
+            far,
+        )
 
 
 def corner_distance(first: np.ndarray, second: np.ndarray, shape: tuple[int, ...]) -> float:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pmrpipe.base.errors import InputError
+from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.base.files import atomic
+from pmrpipe.images.header import set_affine
 from pmrpipe.images.open import open_image
 from pmrpipe.images.resampling import Field, Transform
 from pmrpipe.images.volume import Grid
@@ -45,6 +46,9 @@ def write_affine(
     write = _write_text if Path(path).suffix in (".txt", ".tfm") else _write_mat
     with atomic(path) as temporary:
         write(temporary, numbers, fixed)
+        _, held, origin = _read(temporary)
+        if not (np.allclose(held, numbers) and np.allclose(origin, fixed)):
+            raise WorkError(path, "its affine does not read as it was written")
 
 
 def _write_mat(path: Path, numbers: np.ndarray, fixed: np.ndarray) -> None:
@@ -77,7 +81,7 @@ def read_affine(path: str | os.PathLike[str]) -> np.ndarray:
     if not name.exists():
         raise InputError(path, "no such file")
     try:
-        kind, numbers, fixed = (_read_text if name.suffix in (".txt", ".tfm") else _read_mat)(name)
+        kind, numbers, fixed = _read(name)
     except Exception as error:  # a parser on arbitrary bytes may raise anything
         problem = f"is not a readable ITK transform ({type(error).__name__})"
         raise InputError(path, problem) from None
@@ -90,6 +94,11 @@ def read_affine(path: str | os.PathLike[str]) -> np.ndarray:
     if not np.all(np.isfinite(matrix)) or abs(np.linalg.det(linear)) < 1e-6:
         raise InputError(path, "its matrix is singular or not finite")
     return matrix
+
+
+def _read(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
+    """Kind of transform, its parameters and its fixed ones, as they stand in the file."""
+    return (_read_text if path.suffix in (".txt", ".tfm") else _read_mat)(path)
 
 
 def _read_mat(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
@@ -133,8 +142,7 @@ def write_field(path: str | os.PathLike[str], field: np.ndarray, grid: Grid) -> 
     image = nib.Nifti1Image(flipped[:, :, :, None], grid.affine)
     image.header.set_intent(_VECTOR_INTENT)
     image.header.set_xyzt_units("mm")
-    image.set_sform(grid.affine, code=1)
-    image.set_qform(grid.affine, code=1)
+    set_affine(image, grid.affine, path)
     with atomic(path) as temporary:
         nib.save(image, temporary)
 
@@ -144,7 +152,7 @@ def read_field(path: str | os.PathLike[str]) -> Field:
 
     Raises
     ------
-    InputError : as `imagefile.open_image`, and: no vector image of three components, not finite
+    InputError : as `open.open_image`, and: no vector image of three components, not finite
     """
     opened = open_image(path)
     shape = opened.image.shape

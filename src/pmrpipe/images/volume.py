@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import atomic
+from pmrpipe.images.header import require_straight, set_affine
 from pmrpipe.images.open import OpenImage, open_image
 from pmrpipe.images.orientation import corner_distance
+
+_MASK_REMEDY = "give zeros and ones, or probabilities"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,19 +79,23 @@ class Volume:
         return self.grid.spacing
 
 
-def read_image(path: str | os.PathLike[str], orientation: str | None = None) -> Volume:
+def read_image(
+    path: str | os.PathLike[str], orientation: str | None = None, *, sheared: bool = False
+) -> Volume:
     """Read a 3D intensity image as float32 (a 4D file of one volume is squeezed).
 
     Parameters
     ----------
     path : NIfTI-1/2, Analyze or FreeSurfer file
     orientation : directions of the voxel axes ("RAS", "LPS" ...), for headers that state none
+    sheared : take an affine whose voxel axes do not stand at right angles, which cannot be written
 
     Raises
     ------
-    InputError : as `imagefile.open_image`, and: several volumes, all zero, constant, not finite
+    InputError : as `open.open_image`, and: several volumes, all zero, constant, not finite,
+        sheared
     """
-    opened = _open_3d(path, orientation)
+    opened = _open_3d(path, orientation, sheared)
     data = np.ascontiguousarray(opened.read(np.float32), dtype=np.float32)
     low, high = float(data.min()), float(data.max())
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -98,12 +106,14 @@ def read_image(path: str | os.PathLike[str], orientation: str | None = None) -> 
     return Volume(data, opened.affine)
 
 
-def read_labels(path: str | os.PathLike[str], orientation: str | None = None) -> Volume:
+def read_labels(
+    path: str | os.PathLike[str], orientation: str | None = None, *, sheared: bool = False
+) -> Volume:
     """Read a 3D label map as int32; InputError as `read_image`, or when it holds no integers.
 
     A map without any label is read as it is.
     """
-    opened = _open_3d(path, orientation)
+    opened = _open_3d(path, orientation, sheared)
     values = opened.read()
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -116,24 +126,50 @@ def read_labels(path: str | os.PathLike[str], orientation: str | None = None) ->
 
 
 def read_mask(path: str | os.PathLike[str], orientation: str | None = None) -> Volume:
-    """Read a 3D mask as bool: voxels above zero are inside; InputError when none is."""
+    """Read a 3D mask as bool.
+
+    Two values: the larger one is inside. Values from 0 to 1 are probabilities, and those of at
+    least a half are inside. FreeSurfer's brainmask.mgz holds the brain itself: what is above 1 is
+    inside (1 marks what a person erased).
+
+    Raises
+    ------
+    InputError : as `read_labels`, and: empty, or neither a mask nor probabilities
+    """
     opened = _open_3d(path, orientation)
     values = opened.read()
-    if np.isnan(values.min()):
-        raise InputError(path, "holds NaN values", "give a mask of zeros and ones")
-    inside = np.ascontiguousarray(values > 0)
-    if not inside.any():
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError(path, "holds NaN or infinite values", "give a mask of zeros and ones")
+    if high <= 0:
         raise InputError(path, "is an empty mask")
-    return Volume(inside, opened.affine)
+    level = _mask_level(path, values, low, high)
+    return Volume(np.ascontiguousarray(values >= level), opened.affine)
+
+
+def _mask_level(path: str | os.PathLike[str], values: np.ndarray, low: float, high: float) -> float:
+    """The smallest value that is inside; interpolation may overshoot 0 and 1 a little."""
+    if low >= -0.1 and 0.5 <= high <= 1.1:
+        return 0.5
+    if low == 0 and not ((values > 0) & (values < high)).any():
+        return high
+    if Path(path).suffix == ".mgz" and low == 0 and values.dtype.kind in "iu":
+        return 2
+    if low >= 0 and high < 0.5:
+        raise InputError(path, f"no voxel reaches a half (largest {high:g})", _MASK_REMEDY)
+    problem = f"holds values from {low:g} to {high:g}, neither a mask nor probabilities from 0 to 1"
+    raise InputError(path, problem, _MASK_REMEDY)
 
 
 def read_grid(path: str | os.PathLike[str], orientation: str | None = None) -> Grid:
-    """The grid of a 3D image from its header alone; InputError as `imagefile.open_image`."""
+    """The grid of a 3D image from its header alone; InputError as `open.open_image`."""
     opened = _open_3d(path, orientation)
     return Grid(opened.shape, opened.affine)  # type: ignore[arg-type]
 
 
-def _open_3d(path: str | os.PathLike[str], orientation: str | None) -> OpenImage:
+def _open_3d(
+    path: str | os.PathLike[str], orientation: str | None, sheared: bool = False
+) -> OpenImage:
     opened = open_image(path, orientation)
     if len(opened.shape) > 3:
         count = int(np.prod(opened.shape[3:]))
@@ -142,6 +178,8 @@ def _open_3d(path: str | os.PathLike[str], orientation: str | None) -> OpenImage
     if min(opened.shape) < 2:
         shape = "x".join(str(n) for n in opened.shape)
         raise InputError(path, f"has shape {shape}, not that of a 3D image")
+    if not sheared:
+        require_straight(path, opened.affine, opened.shape)
     return opened
 
 
@@ -161,15 +199,19 @@ def write_volume(
 ) -> None:
     """Write a NIfTI-1 image atomically, sform and qform both set (code 1, scanner).
 
-    The bytes depend on the content alone: the gzip header carries no name and no time.
+    The bytes depend on the content alone: the gzip header carries no name and no time. The header
+    reads alike in nibabel and ITK (see `header.set_affine`).
+
+    Raises
+    ------
+    InputError : the affine is sheared
     """
     import nibabel as nib
 
     array = _writable(np.asarray(data, dtype=dtype))
     image = nib.Nifti1Image(array, affine)
     image.header.set_xyzt_units("mm")
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1)
+    set_affine(image, affine, path)
     with atomic(path) as temporary:
         nib.save(image, temporary)
 

@@ -129,7 +129,7 @@ def test_labels_faults(done, tmp_path):
         assert not out.exists()
 
     refused(native.data[1:], native.affine, "shape")
-    refused(native.data, native.affine + np.eye(4) * 0.1 * [1, 1, 1, 0], "its affine differs")
+    refused(native.data, native.affine * [1.02, 1, 1, 1], "its affine differs")
     refused(native.data * 0, native.affine, "holds no label")
     refused(native.data * 0.5, native.affine, "holds values that are no integers")
 

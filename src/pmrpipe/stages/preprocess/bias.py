@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pmrpipe.images.extremes import tamed_brain
 from pmrpipe.images.itk import load_ants, to_ants
 from pmrpipe.images.volume import Volume
 
@@ -25,7 +26,8 @@ def without_bias(brain: Volume, mask: Volume, *, seed: int = 2019) -> np.ndarray
     ants = load_ants(1, seed)
     shrink = max(1, round(_FITTED_MM / max(brain.spacing)))
     inside = to_ants(Volume(mask.data.astype(np.float32), mask.affine), ants)
-    found = ants.n4_bias_field_correction(
-        to_ants(brain, ants), mask=inside, shrink_factor=shrink, convergence=_CONVERGENCE
+    tamed = Volume(tamed_brain(brain.data, mask.data), brain.affine)
+    corrected = ants.n4_bias_field_correction(
+        to_ants(tamed, ants), mask=inside, shrink_factor=shrink, convergence=_CONVERGENCE
     )
-    return np.where(mask.data, found.numpy().astype(np.float32), np.float32(0))
+    return np.where(mask.data, corrected.numpy().astype(np.float32), np.float32(0))

@@ -15,6 +15,7 @@ import numpy as np
 
 from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.base.files import sha256
+from pmrpipe.images.extremes import tamed_brain, tamed_head
 from pmrpipe.images.volume import Volume, require_same_grid
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ WEIGHTS = {
     "model.pt": "de8ee7c69654d0dd3935dc4a5d84571d8ecf4637a6bfc01df399c4c2bc86e0fd",
 }
 _LITRES = (0.2, 3.0)
+# Values below 0 around a brain, as a part of its largest, that interpolation leaves.
+_RINGING = 0.1
+_NO_BRAIN_ALONE = "set input_state: head, or give a mask"
 _REMEDY = "give a mask (overrides.<subject>.mask) or exclude it"
 
 
@@ -45,8 +49,8 @@ def extract_brain(
     ----------
     image : scan in any orientation
     method : "deepbet" or "template" for whole heads; "mask" takes the given mask as it is;
-        "nonzero", for images that hold the brain alone: the largest component of what is above 0,
-        its holes filled
+        "nonzero", for images that hold the brain alone: the largest component of what is not
+        background, its holes filled
     mask : the given mask, on the grid of the image
     template : a head and its brain, for "template"
     name : what messages call the image
@@ -59,29 +63,35 @@ def extract_brain(
     WorkError : no brain is found, or deepbet's weights are missing or not the known ones
     """
     if method == "mask":
-        found = _given(image, mask, name)
+        inside = _given(image, mask, name)
     elif method == "nonzero":
-        found = _above_zero(image, name)
+        inside = _not_background(image, name)
     elif method == "deepbet":
-        found = _deepbet(image, name, threads)
+        inside = _deepbet(_tamed(image), name, threads)
     elif method == "template":
-        found = _by_template(image, template, name)
+        inside = _by_template(_tamed(image), template, name)
     else:
         raise InputError(name, f"unknown brain extraction {method}", " or ".join(METHODS))
-    litres = float(found.sum() * np.prod(image.spacing) * 1e-6)
+    litres = float(inside.sum() * np.prod(image.spacing) * 1e-6)
     if not _LITRES[0] <= litres <= _LITRES[1]:
         problem = f"brain extraction by {method} found {litres:.2f} litres, which is no brain"
         raise WorkError(name, problem, _REMEDY)
-    return Volume(found, image.affine)
+    return Volume(inside, image.affine)
+
+
+def _tamed(image: Volume) -> Volume:
+    return Volume(tamed_head(image.data), image.affine)
 
 
 def cut_out(image: Volume, mask: Volume) -> np.ndarray:
     """The image inside the mask, 0 outside, float32 (X, Y, Z).
 
-    Where a scan has negative values its brain is shifted to start at 0.
+    Extremes that no tissue has are limited (see `images.extremes`). Where a scan has negative
+    values its brain is shifted to start at 0.
     """
-    lowest = min(float(image.data[mask.data].min()), 0.0)
-    return np.where(mask.data, image.data - np.float32(lowest), np.float32(0))
+    data = tamed_brain(image.data, mask.data)
+    lowest = min(float(data[mask.data].min()), 0.0)
+    return np.where(mask.data, data - np.float32(lowest), np.float32(0))
 
 
 def _given(image: Volume, mask: Volume | None, name: object) -> np.ndarray:
@@ -101,12 +111,33 @@ def _by_template(image: Volume, template: HeadTemplate | None, name: object) -> 
     return solid(probability_by_template(image, template, name=name) > 0.5)
 
 
-def _above_zero(image: Volume, name: object) -> np.ndarray:
-    inside = image.data > 0
-    if inside.mean() > 0.9:
-        problem = f"{inside.mean():.0%} of its voxels are above 0, so it is no extracted brain"
-        raise InputError(name, problem, "set input_state: head, or give a mask")
+def _not_background(image: Volume, name: object) -> np.ndarray:
+    """The brain of an image that holds nothing else, whatever the value of its background.
+
+    Beside values below 0 that are as large as the brain's (a z-score), those of a few percent are
+    what interpolation leaves around a brain, and are background too.
+    """
+    data, background = image.data, _background(image.data)
+    if background is None:
+        problem = "its border is not of one value, so it is no extracted brain"
+        raise InputError(name, problem, _NO_BRAIN_ALONE)
+    inside = data != background
+    lowest = float(data.min())
+    if background == 0 and lowest < 0 and -lowest < _RINGING * float(data.max()):
+        inside = data > 0
+    if inside.mean() > 0.9 or not inside.any():
+        problem = f"{inside.mean():.0%} of its voxels are not background, so it is no brain alone"
+        raise InputError(name, problem, _NO_BRAIN_ALONE)
     return solid(inside)
+
+
+def _background(data: np.ndarray) -> float | None:
+    """The value that at least half of the outermost voxels have, None when there is none."""
+    border = np.ones(data.shape, bool)
+    border[1:-1, 1:-1, 1:-1] = False
+    values, counts = np.unique(data[border], return_counts=True)
+    most = int(counts.argmax())
+    return float(values[most]) if 2 * counts[most] >= border.sum() else None
 
 
 def solid(inside: np.ndarray) -> np.ndarray:
@@ -159,11 +190,11 @@ def deepbet_weights() -> Path:
     ------
     WorkError : not installed, missing, or not the known files
     """
-    found = importlib.util.find_spec("deepbet")
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec("deepbet")
+    if package is None or not package.submodule_search_locations:
         raise WorkError("deepbet", "is not installed", "pip install deepbet, or give brain masks")
     # Where the wheel puts them: beside the package, not inside it.
-    folder = Path(found.submodule_search_locations[0]).parent / "data" / "models"
+    folder = Path(package.submodule_search_locations[0]).parent / "data" / "models"
     for name, digest in WEIGHTS.items():
         if not (folder / name).is_file():
             raise WorkError(folder / name, "is missing", "reinstall deepbet")

@@ -81,7 +81,7 @@ def resample(brain: Path, out: Path, *, mm: float) -> None:
     from pmrpipe.stages.preprocess.resample import to_isotropic
     from pmrpipe.study.sidecar import write_sidecar
 
-    found = to_isotropic(read_image(brain), mm)
+    found = to_isotropic(read_image(brain, sheared=True), mm)
     write_sidecar(out, [brain], SkullStripped=True, Resolution=f"{mm:g} mm isotropic")
     write_volume(out, found.data, found.affine)
 

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 
 from pmrpipe.base.errors import InputError, WorkError
+from pmrpipe.images.extremes import tamed_head
 from pmrpipe.images.itk import load_ants, to_ants
 from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.images.volume import Volume, read_image, require_same_grid
-from pmrpipe.stages.preprocess.pose_search import CoarseSearch, coarse
+from pmrpipe.stages.preprocess.pose_search import CoarseSearch, coarse, correlation
 
 _MM = 3.0
+# Correlation of a brain with the head that it was cut out of, perhaps after a bias correction.
+_CUT_OUT = 0.5
 _SYN_ITERATIONS = (40, 30, 8)
 
 
@@ -41,12 +44,24 @@ def read_head_template(head: Path, brain: Path) -> HeadTemplate:
 
     Raises
     ------
-    InputError : as `read_image`, or when the two lie on different grids
+    InputError : as `read_image`, or the two lie on different grids, or `brain` is none of the three
     """
-    image, given = read_image(head), read_image(brain)
-    require_same_grid(given, image, brain, head)
-    data = given.data if given.data.max() <= 1 else (given.data > 0).astype(np.float32)
-    return HeadTemplate(image, Volume(np.clip(data, 0, 1), given.affine))
+    image, cut = read_image(head), read_image(brain)
+    require_same_grid(cut, image, brain, head)
+    return HeadTemplate(image, Volume(_probability(cut.data, image.data, brain), cut.affine))
+
+
+def _probability(data: np.ndarray, head: np.ndarray, name: object) -> np.ndarray:
+    """Probabilities as they are, a mask, or of a brain that was cut out of the head its mask."""
+    inside = data > 0
+    low, high = float(data.min()), float(data.max())
+    if low >= -0.1 and high <= 1.1:
+        return np.clip(data, 0, 1)
+    two_values = not (inside & (data < high)).any()
+    if low < 0 or not (two_values or correlation(data[inside], head[inside]) >= _CUT_OUT):
+        problem = f"holds values from {low:g} to {high:g} that are not the head's"
+        raise InputError(name, problem, "give probabilities from 0 to 1, a mask, or the brain")
+    return inside.astype(np.float32)
 
 
 def probability_by_template(
@@ -66,6 +81,7 @@ def probability_by_template(
     WorkError : ANTs gave up
     """
     mm = max(_MM, *image.spacing)
+    image = Volume(tamed_head(image.data), image.affine)
     fixed, moving = (_foreground(coarse(v, mm), name) for v in (image, template.head))
     search = CoarseSearch(moving, fixed)
     start = search.upright() if search.upright_fits() else search.ranked(1)[0]
@@ -73,15 +89,15 @@ def probability_by_template(
     back = np.linalg.inv(start.matrix)
     head = Volume(moving.data, back @ moving.affine)
     brain = Volume(template.probability.data, back @ template.probability.affine)
-    found = _warped(fixed, head, brain, name, load_ants(1, seed))
-    return resample(Volume(found, fixed.affine), sample_points(image.grid))
+    warped = _warped(fixed, head, brain, name, load_ants(1, seed))
+    return resample(Volume(warped, fixed.affine), sample_points(image.grid))
 
 
 def _warped(fixed: Volume, head: Volume, brain: Volume, name: object, ants: Any) -> np.ndarray:
     target, source = to_ants(fixed, ants), to_ants(head, ants)
     with tempfile.TemporaryDirectory(prefix="pmrpipe-brain-") as folder:
         try:
-            found = ants.registration(
+            registered = ants.registration(
                 target,
                 source,
                 type_of_transform="SyN",
@@ -92,7 +108,7 @@ def _warped(fixed: Volume, head: Volume, brain: Volume, name: object, ants: Any)
                 reg_iterations=_SYN_ITERATIONS,
                 outprefix=str(Path(folder) / "head"),
             )
-            moved = ants.apply_transforms(target, to_ants(brain, ants), found["fwdtransforms"])
+            moved = ants.apply_transforms(target, to_ants(brain, ants), registered["fwdtransforms"])
         except Exception as error:  # antspyx raises RuntimeError, KeyError and others
             problem = f"ANTs could not register the head template ({error})"
             raise WorkError(name, problem, "choose another brain extraction") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pmrpipe.base.errors import WorkError
+from pmrpipe.images.extremes import brain_limits, tamed_brain
 from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.images.volume import Grid, Volume
 from pmrpipe.stages.preprocess.resample import antialiased
@@ -37,9 +38,10 @@ def whiten(
     """
     points, mm = sample_points(grid, matrix), float(np.mean(grid.spacing))
     inside_native = np.asarray(mask.data > 0, np.float32)
+    native = tamed_brain(np.asarray(brain.data, np.float32), mask.data > 0)
     share = resample(antialiased(Volume(inside_native, mask.affine), mm), points)
     inside = share > 0.5
-    masked = Volume(np.asarray(brain.data, np.float32) * inside_native, brain.affine)
+    masked = Volume(native * inside_native, brain.affine)
     # Divided by the share of brain in what was averaged: the rim is not darkened by background.
     values = resample(antialiased(masked, mm), points[inside]) / share[inside]
     if inside.sum() * np.prod(grid.spacing) < _LEAST_MM3 or np.ptp(values) == 0:
@@ -50,8 +52,14 @@ def whiten(
 
 
 def whitened(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """The intensity part alone: (X, Y, Z) float32 in [0, 1], exactly 0 outside `inside`."""
+    """The intensity part alone: (X, Y, Z) float32 in [0, 1], exactly 0 outside `inside`.
+
+    Mean and deviation are those without extremes that no tissue has (see `images.extremes`).
+    """
     brain = values[inside].astype(np.float64)
+    limits = brain_limits(brain)
+    if limits is not None:
+        brain = np.clip(brain, *limits)
     z = np.clip((brain - brain.mean()) / brain.std(), -_CLIP, _CLIP)
     out = np.zeros(values.shape, np.float32)
     out[inside] = np.maximum((z + _CLIP) / (2 * _CLIP), _DARKEST)

@@ -48,7 +48,7 @@ def apply_to_image(
     links = [read_transform(name) for name in transforms]
     grid = read_grid(reference)
     read = read_labels if interpolation == "genericLabel" else read_image
-    source = read(image, orientation)
+    source = read(image, orientation, sheared=True)
     field = composite_field(grid, links)
     found = resample(source, sample_points(grid, field=(field, grid)), interpolation, fill)
     if interpolation == "nearest" and np.array_equal(found, np.rint(found)):
