@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pmrpipe.base.files import write_text
-from pmrpipe.base.version import VERSION
-from pmrpipe.drawing import pictures, style
+from pmrpipe.drawing import html, pictures, style
 from pmrpipe.drawing.views import views_of
 from pmrpipe.images.resampling import Field
 from pmrpipe.images.volume import Grid
@@ -34,18 +33,11 @@ def write_pair_page(
     facts : names and values that stand at the top
     files : names of the files beside the page, and what each is
     """
-    from jinja2 import Environment, StrictUndefined
-
     with style.drawing():
         drawn = pictures.draw(views_of(images, grid, field))
-    here = Path(__file__).parent
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
-    content = page.render(
+    content = html.render(
+        Path(__file__).parent / "page.html",
         title=title,
-        version=VERSION,
         facts=facts,
         files=files,
         panels={name: style.data_uri(png, "png") for name, png in drawn.panels.items()},
