@@ -45,12 +45,10 @@ def run_register_pairs(options: Namespace) -> None:
     import torch
 
     from pmrpipe.base.files import write_tsv
-    from pmrpipe.base.malloc import keep_freed_memory
     from pmrpipe.methods.spec import load_method
     from pmrpipe.stages.register.pairs import NativeLabels, PairRegistration
     from pmrpipe.study.paths import Results
 
-    keep_freed_memory()
     torch.set_num_threads(options.threads)
     device = options.device
     if device == "auto":

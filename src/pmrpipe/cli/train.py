@@ -28,13 +28,10 @@ def add_train(parser: ArgumentParser) -> None:
 
 
 def run_train(options: Namespace) -> None:
-    from pmrpipe.base.malloc import keep_freed_memory
     from pmrpipe.base.versions import commit
     from pmrpipe.methods.spec import spec
     from pmrpipe.stages.train.fit import fit
 
-    # Features of 16 channels at 2 mm and all below; at 1 mm more would raise the peak by half.
-    keep_freed_memory(48)
     found = spec(options.method)
     names = ("max_steps", "max_minutes", "validate_every")
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}

@@ -38,16 +38,16 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
 
     Beyond seven, colours return with another marker, hatch and dashes.
     """
-    of_method, n = {}, 0
+    found, n = {}, 0
     for name in names:
         if name == "affine":
-            of_method[name] = Look(_BASELINE, "o", "", (1, 2))
+            found[name] = Look(_BASELINE, "o", "", (1, 2))
             continue
         turn, k = divmod(n, len(_PALETTE))
         other = (k + 3 * turn) % len(_PALETTE)
-        of_method[name] = Look(_PALETTE[k], _MARKERS[other], _HATCHES[other], _LINES[other])
+        found[name] = Look(_PALETTE[k], _MARKERS[other], _HATCHES[other], _LINES[other])
         n += 1
-    return of_method
+    return found
 
 
 @contextlib.contextmanager

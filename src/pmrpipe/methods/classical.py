@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods.deformation import Deformation
 
@@ -48,6 +49,7 @@ class AntsSyN:
 
         from pmrpipe.images.transforms import read_field
 
+        keep_freed_memory()
         # antspyx 0.6.3 ignores registration(random_seed=...): it takes the seed from here alone.
         ants.config._random_seed = self.seed
         target, source = (_ants_image(image, grid) for image in (fixed, moving))

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.images.volume import Grid
 from pmrpipe.losses.similarity import local_correlation
 from pmrpipe.methods.deformation import Deformation
@@ -98,6 +99,7 @@ def refine(
     ----------
     moving, fixed : (1, 1, X, Y, Z) on `grid`, in [0, 1]
     """
+    keep_freed_memory()
     found, inner = start.displacement, start.grid
     finest = min(grid.spacing)
     levels = [mm for mm in plan.mm if mm > 0.99 * finest] or [finest]

@@ -2,46 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pmrpipe.base.files import write_text
-from pmrpipe.drawing import html, pictures, style
+from pmrpipe.base.version import VERSION
+from pmrpipe.drawing import pictures, style
 from pmrpipe.drawing.views import views_of
-from pmrpipe.images.resampling import Field
-from pmrpipe.images.volume import Grid
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pmrpipe.native.result import NativeRegistration
+
+# Facts of register.json that stand at the top: name, caption, how it is written.
+_TOP = (
+    ("method", "Method", "{}"),
+    ("ncc_affine", "Similarity (NCC), affine", "{:.3f}"),
+    ("ncc", "Similarity (NCC), registered", "{:.3f}"),
+    ("folding_percent", "Folded voxels", "{:.3g} %"),
+    ("sdlogj", "SDlogJ", "{:.3f}"),
+    ("strain", "Strain", "{:.3f}"),
+    ("seconds", "Seconds", "{:.1f}"),
+)
 
 
-def write_pair_page(
-    out: Path,
-    images: tuple[np.ndarray, np.ndarray, np.ndarray],
-    grid: Grid,
-    field: Field,
-    *,
-    title: str,
-    facts: Sequence[tuple[str, str]],
-    files: Mapping[str, str],
-) -> None:
+def write_pair_page(out: Path, result: NativeRegistration, files: Mapping[str, str]) -> None:
     """Write a page with flickering before and after, all panels, the numbers and the files.
 
     Parameters
     ----------
-    images : moving after the affines, fixed, warped; (X, Y, Z) in [0, 1] on `grid`
-    field : displacement in RAS mm and its grid
-    facts : names and values that stand at the top
     files : names of the files beside the page, and what each is
     """
+    from jinja2 import Environment, StrictUndefined
+
+    shown, facts = result.on_template, result.facts
     with style.drawing():
-        drawn = pictures.draw(views_of(images, grid, field))
-    content = html.render(
-        Path(__file__).parent / "page.html",
-        title=title,
-        facts=facts,
+        drawn = pictures.draw(views_of(_images(result), shown.grid, shown.field))
+    here = Path(__file__).parent
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
+    content = page.render(
+        title=f"{facts['moving']} to {facts['fixed']}",
+        version=VERSION,
+        facts=[(caption, form.format(facts[name])) for name, caption, form in _TOP],
+        warnings=_warnings(result),
         files=files,
         panels={name: style.data_uri(png, "png") for name, png in drawn.panels.items()},
         titles=pictures.PANELS,
         size=drawn.size,
     )
     write_text(out, content)
+
+
+def _images(result: NativeRegistration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Moving after the affines, fixed, warped; (X, Y, Z) in [0, 1] on the template grid."""
+    shown = result.on_template
+    return shown.moving, shown.fixed, shown.warped
+
+
+def _warnings(result: NativeRegistration) -> list[tuple[str, str]]:
+    """What each warning is about, and the warning."""
+    names = {which: f"{result.facts[which]} ({which})" for which in ("moving", "fixed")}
+    return [
+        (names.get(what, "the registration"), warning)
+        for what, warnings in result.facts["warnings"].items()
+        for warning in warnings
+    ]

@@ -1,4 +1,6 @@
-"""Two preprocessed scans, registered and brought back to their own grids.
+"""Two T1w scans as they come: preprocessed, registered, brought back to their own grids.
+
+`pmrpipe register` and `pmrpipe.register(moving, fixed)` are `register`.
 
 A point x of the fixed scan goes to the template by the inverse of the fixed scan's affine, then
 through the method's field, then by the moving scan's affine into the moving scan:
@@ -8,16 +10,17 @@ other file is needed to apply them.
 
 from __future__ import annotations
 
+import inspect
+import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pmrpipe.base.files import write_json
-from pmrpipe.images.interpolation import Interpolation
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.malloc import keep_freed_memory
+from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.jacobian import jacobian_determinant
 from pmrpipe.images.resampling import (
     Field,
@@ -26,181 +29,221 @@ from pmrpipe.images.resampling import (
     sample_displacement,
     sample_points,
 )
-from pmrpipe.images.transforms import write_field
-from pmrpipe.images.volume import Grid, Volume, write_volume
+from pmrpipe.images.volume import Grid, Volume, read_grid, read_labels, require_same_grid
 from pmrpipe.metrics.deformation import deformation_statistics
+from pmrpipe.metrics.judgement import doubts
 from pmrpipe.metrics.similarity import ncc
+from pmrpipe.native.method import Deviation, ReadyMethod, ready_method
+from pmrpipe.native.prepare import PreparedScan, prepare
+from pmrpipe.native.request import AnyScan, Request, Say, Scan, make_request
+from pmrpipe.native.result import (
+    NativeRegistration,
+    OnTemplate,
+    generated_by,
+    require_replaceable,
+    write_result,
+)
 from pmrpipe.stages.register.pairs import millimetres
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from pmrpipe.methods.deformation import Method
-
-FORWARD = "from-moving_to-fixed_mode-image_xfm.nii.gz"
-INVERSE = "from-fixed_to-moving_mode-image_xfm.nii.gz"
-WARPED = "space-fixed_desc-moving_T1w.nii.gz"
-WARPED_DSEG = "space-fixed_desc-moving_dseg.nii.gz"
-JACOBIAN = "space-fixed_desc-jacobian_map.nii.gz"
-UNCERTAINTY = "space-fixed_desc-uncertainty_map.nii.gz"
-FACTS = "register.json"
+from pmrpipe.study.options.two_scans import TwoScans
 
 
-@dataclass(frozen=True)
-class PreparedScan:
-    """A scan as it came, its brain on the template grid, and how the two are related.
+def _silent(text: str) -> None:
+    """Say nothing."""
 
-    affine : (4, 4), RAS mm, points of the template to points of the scan
-    doubtful : what its quality measures say against it, as in qc.tsv
+
+def register(
+    moving: AnyScan,
+    fixed: AnyScan,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    say: Say = _silent,
+    **options: Any,
+) -> NativeRegistration:
+    """Register two T1w scans as they come, and write the result to `output` if it is given.
+
+    The caller's environment and torch's number of threads are afterwards what they were.
+
+    Parameters
+    ----------
+    moving, fixed : files, or a `Scan` where more is known
+    say : is told each line of progress, and each warning
+    {options}
+
+    Raises
+    ------
+    InputError : an option out of its range; a file, mask or label map that is unusable; files
+        in `output` that pmrpipe did not write
+    WorkError : a step failed
     """
-
-    name: str
-    scan: Volume
-    preproc: Volume
-    affine: np.ndarray
-    doubtful: str | None = None
+    return run(make_request(moving, fixed, output, options), say)
 
 
-@dataclass(frozen=True)
-class OnTemplate:
-    """The pair on the template grid, as a picture shows it: brains, and the deformable part."""
-
-    moving: np.ndarray
-    fixed: np.ndarray
-    warped: np.ndarray
-    field: Field
-    grid: Grid
-
-
-@dataclass(frozen=True)
-class NativeRegistration:
-    """What registering two scans gives.
-
-    forward : (X, Y, Z, 3) RAS mm on the fixed scan's grid, to points of the moving scan
-    inverse : the same on the moving scan's grid, to points of the fixed scan
-    warped : the moving scan on the fixed scan's grid
-    labels : the moving scan's labels there, or None
-    jacobian : (X, Y, Z) determinant of the forward map, its affine part included
-    uncertainty : (X, Y, Z) standard deviation of the forward map, mm, or None
-    facts : method, seconds, similarity and regularity
-    """
-
-    fixed_grid: Grid
-    moving_grid: Grid
-    forward: np.ndarray
-    inverse: np.ndarray
-    warped: Volume
-    labels: Volume | None
-    jacobian: np.ndarray
-    uncertainty: np.ndarray | None
-    facts: dict[str, Any]
-    on_template: OnTemplate = field(repr=False)
-
-    def write(self, folder: Path) -> list[Path]:
-        """Write everything to `folder`, each file whole or not at all, register.json last."""
-        sources = {"Moving": self.facts["moving"], "Fixed": self.facts["fixed"]}
-        for name, values, grid, ends in (
-            (FORWARD, self.forward, self.fixed_grid, ("fixed", "moving")),
-            (INVERSE, self.inverse, self.moving_grid, ("moving", "fixed")),
-        ):
-            write_json(folder / name.replace(".nii.gz", ".json"), _about(*ends) | sources)
-            write_field(folder / name, values, grid)
-        affine, written = self.fixed_grid.affine, [FORWARD, INVERSE, WARPED, JACOBIAN]
-        write_volume(folder / WARPED, self.warped.data, affine)
-        write_volume(folder / JACOBIAN, self.jacobian, affine, np.float32)
-        if self.labels is not None:
-            write_volume(folder / WARPED_DSEG, self.labels.data, affine)
-            written.append(WARPED_DSEG)
-        if self.uncertainty is not None:
-            write_volume(folder / UNCERTAINTY, self.uncertainty, affine, np.float32)
-            written.append(UNCERTAINTY)
-        write_json(folder / FACTS, self.facts)
-        return [folder / name for name in (*written, FACTS)]
+def _declare(options: type[TwoScans]) -> None:
+    """Give `register` the signature and the documentation that the options say."""
+    named = inspect.Parameter.KEYWORD_ONLY
+    own = list(inspect.signature(register).parameters.values())[:-1]
+    fields = options.model_fields.items()
+    more = [
+        inspect.Parameter(k, named, default=f.default, annotation=f.annotation) for k, f in fields
+    ]
+    register.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
+    lines = "\n    ".join(f"{name} : {field.description}" for name, field in fields)
+    register.__doc__ = (register.__doc__ or "").replace("{options}", lines)
 
 
-def _about(on: str, to: str) -> dict[str, str]:
-    return {
-        "Direction": f"maps points of the {on} scan to points of the {to} scan; "
-        f"antsApplyTransforms resamples images of the {to} scan onto the {on} scan with it",
-        "Frame": "LPS (ITK's world)",
-        "Units": "mm",
-        "Format": "ITK displacement field (NIfTI, vector intent), affine parts included",
-        "Grid": f"that of the {on} scan",
-    }
+_declare(TwoScans)
+
+
+def run(request: Request, say: Say = _silent) -> NativeRegistration:
+    """Do what a request says; errors as `register`."""
+    request.device()  # before any work
+    if request.output is not None and not request.options.overwrite:
+        require_replaceable(request.output, request.inputs)
+    keep_freed_memory()
+    with limited_threads(request.threads):
+        result = _registered(request, say)
+    for warning in result.facts["warnings"]["registration"]:
+        say(f"warning: {warning}")
+    if request.output is not None:
+        say(f"writing {request.output}")
+        write_result(result, request.output)
+    return result
+
+
+def _registered(request: Request, say: Say) -> NativeRegistration:
+    ready = ready_method(request, say)
+    labels = None
+    if request.options.labels is not None:
+        labels = _labels(request.options.labels, request.moving)
+    scans = prepare(request, say)
+    say(f"registering by {ready.spec.name}")
+    result = register_native(*scans, ready, request, labels)
+    options = request.options
+    result.facts.update(ready.facts, mm=options.mm, n4=options.n4, threads=request.threads)
+    return result
+
+
+def _labels(path: Path, scan: Scan) -> Volume:
+    labels = read_labels(path, scan.orientation)
+    require_same_grid(labels, read_grid(scan.path, scan.orientation), path, scan.path)
+    if not labels.data.any():
+        raise InputError(path, "holds no label", "give a label map, or none")
+    return labels
 
 
 def register_native(
     moving: PreparedScan,
     fixed: PreparedScan,
-    method: Method,
-    *,
+    ready: ReadyMethod,
+    request: Request,
     labels: Volume | None = None,
-    interpolation: Interpolation = "nearest",
-    uncertain: Callable[[Sequence[Tensor], Grid], np.ndarray] | None = None,
-    device: str = "cpu",
 ) -> NativeRegistration:
     """Register `moving` to `fixed` and compose both directions between the scans as they came.
 
     Parameters
     ----------
     labels : label map of the moving scan, on any grid of its space
-    uncertain : gives the displacement's standard deviation, mm, (X, Y, Z) on the template grid
     """
     import torch
 
     grid = fixed.preproc.grid
+    device = request.device()
     images = [torch.from_numpy(s.preproc.data)[None, None].to(device) for s in (moving, fixed)]
     began = time.perf_counter()
     with torch.no_grad():
-        found = method.register(*images, grid)
-        back = found.inverse()
+        deformation = ready.method.register(*images, grid)
+        inverse = deformation.inverse()
     seconds = round(time.perf_counter() - began, 3)
-    there = (millimetres(found.displacement, found.grid), found.grid)
-    again = (millimetres(back.displacement, back.grid), back.grid)
-    forward = composite_field(fixed.scan.grid, [np.linalg.inv(fixed.affine), there, moving.affine])
-    inverse = composite_field(moving.scan.grid, [np.linalg.inv(moving.affine), again, fixed.affine])
-    points = sample_points(fixed.scan.grid, field=(forward, fixed.scan.grid))
+    there, again = (
+        (millimetres(map_.displacement, map_.grid), map_.grid) for map_ in (deformation, inverse)
+    )
+    brain = resample(moving.preproc, sample_points(grid, field=there), "linear")
+    on_template = OnTemplate(moving.preproc.data, fixed.preproc.data, brain, there, grid)
+    return _on_scans(
+        moving,
+        fixed,
+        (there, again),
+        labels=labels,
+        interpolation=request.options.interpolation,
+        uncertainty=_uncertainty(ready.deviation, images, moving, fixed),
+        facts=_facts(moving, fixed, on_template, seconds),
+        on_template=on_template,
+    )
+
+
+def _on_scans(
+    moving: PreparedScan,
+    fixed: PreparedScan,
+    fields: tuple[Field, Field],
+    *,
+    labels: Volume | None,
+    interpolation: Any,
+    uncertainty: np.ndarray | None,
+    facts: dict[str, Any],
+    on_template: OnTemplate,
+) -> NativeRegistration:
+    """Both fields on the template composed with the affines, and what they carry."""
+    there, again = fields
+    on_fixed, on_moving = fixed.scan.grid, moving.scan.grid
+    forward = composite_field(on_fixed, [np.linalg.inv(fixed.affine), there, moving.affine])
+    inverse = composite_field(on_moving, [np.linalg.inv(moving.affine), again, fixed.affine])
+    points = sample_points(on_fixed, field=(forward, on_fixed))
     warped = resample(moving.scan, points, "linear")
     dseg = None if labels is None else resample(labels, points, interpolation)
-    brain = resample(moving.preproc, sample_points(grid, field=there), "linear")
-    shown = OnTemplate(moving.preproc.data, fixed.preproc.data, brain, there, grid)
     return NativeRegistration(
-        fixed.scan.grid,
-        moving.scan.grid,
+        on_fixed,
+        on_moving,
         forward,
         inverse,
         Volume(warped, fixed.scan.affine),
         None if dseg is None else Volume(dseg, fixed.scan.affine),
-        jacobian_determinant(forward, fixed.scan.grid),
-        None if uncertain is None else _on_scan(uncertain(images, grid), moving, fixed),
-        {
-            "moving": moving.name,
-            "fixed": fixed.name,
-            "doubtful": {"moving": moving.doubtful, "fixed": fixed.doubtful},
-            "seconds": seconds,
-            **_quality(shown),
-        },
-        shown,
+        jacobian_determinant(forward, on_fixed),
+        uncertainty,
+        facts,
+        on_template,
     )
 
 
-def _on_scan(deviation: np.ndarray, moving: PreparedScan, fixed: PreparedScan) -> np.ndarray:
-    """From the template grid to the fixed scan's, in mm of the moving scan; 0 outside the brain."""
-    inside = np.where(fixed.preproc.data > 0, deviation, 0)
+def _uncertainty(
+    deviation: Deviation | None, images: Any, moving: PreparedScan, fixed: PreparedScan
+) -> np.ndarray | None:
+    """On the fixed scan's grid, in mm of the moving scan; 0 outside the brain."""
+    if deviation is None:
+        return None
+    inside = np.where(fixed.preproc.data > 0, deviation(images, fixed.preproc.grid), 0)
     scale = abs(np.linalg.det(moving.affine[:3, :3])) ** (1 / 3)
     points = sample_points(fixed.scan.grid, np.linalg.inv(fixed.affine))
     return scale * resample(Volume(inside, fixed.preproc.affine), points, "linear")
 
 
-def _quality(shown: OnTemplate) -> dict[str, float]:
-    """Similarity and regularity on the template grid, in the fixed brain: after the affines."""
-    mask = shown.fixed > 0
-    values, own = shown.field
-    on_grid = sample_displacement((values, own), shown.grid)
-    statistics = deformation_statistics(on_grid, shown.grid, mask)
+def _facts(
+    moving: PreparedScan, fixed: PreparedScan, on_template: OnTemplate, seconds: float
+) -> dict[str, Any]:
+    quality = _quality(on_template)
     return {
-        "ncc_affine": round(ncc(shown.fixed, shown.moving, mask), 4),
-        "ncc": round(ncc(shown.fixed, shown.warped, mask), 4),
+        "moving": moving.name,
+        "fixed": fixed.name,
+        "GeneratedBy": generated_by(),
+        "doubtful": {"moving": moving.doubtful, "fixed": fixed.doubtful},
+        "warnings": {
+            "moving": list(moving.doubts),
+            "fixed": list(fixed.doubts),
+            "registration": doubts(quality),
+        },
+        "seconds": seconds,
+        **quality,
+    }
+
+
+def _quality(on_template: OnTemplate) -> dict[str, float]:
+    """Similarity and regularity on the template grid, in the fixed brain: after the affines."""
+    mask = on_template.fixed > 0
+    grid: Grid = on_template.grid
+    statistics = deformation_statistics(sample_displacement(on_template.field, grid), grid, mask)
+    return {
+        "ncc_affine": round(ncc(on_template.fixed, on_template.moving, mask), 4),
+        "ncc": round(ncc(on_template.fixed, on_template.warped, mask), 4),
         "folding_percent": round(statistics.folding_percent, 4),
         "sdlogj": round(statistics.sdlogj, 4),
+        "strain": round(statistics.strain, 4),
     }

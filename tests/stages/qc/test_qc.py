@@ -13,10 +13,10 @@ from pmrpipe.cli import main
 from pmrpipe.images.volume import Volume, read_image, write_volume
 from pmrpipe.stages.preprocess.steps import template as write_template
 from pmrpipe.stages.qc.figures import upright
-from pmrpipe.stages.qc.measures import judged, measure, noise
+from pmrpipe.stages.qc.measures import contrast, doubts, judged, measure, noise
 from pmrpipe.study.paths import QC_FIGURES, TEMPLATE_KEY, Results
 
-QUALITY = {"mask_dice": 0.95, "correlation": 0.7, "attempts": 1}
+QUALITY = {"mask_dice": 0.95, "correlation": 0.7, "attempts": 1, "scales": [1.1, 1.0, 0.9]}
 
 
 def cube(edge=20, size=40, spacing=(1.0, 2.0, 0.5), start=10) -> Volume:
@@ -46,6 +46,25 @@ def test_noise_of_a_flat_brain_is_found():
 def test_a_ramp_is_no_noise():
     mask = cube(edge=36, start=2)
     assert noise(np.add.outer(np.arange(40.0), np.ones((40, 40))), mask.data) < 1e-5
+
+
+def test_contrast_is_that_of_a_known_distribution():
+    white = np.zeros((30, 30, 30))
+    white[5:25, 5:25, 5:25] = np.clip(np.random.default_rng(0).normal(0.5, 0.1, (20, 20, 20)), 0, 1)
+    assert contrast(white) == pytest.approx(1.349 * 0.1, rel=0.05)
+
+
+def test_a_person_reads_value_and_limit():
+    """A newborn's size and one hot voxel are told; an adult's clear brain is not."""
+    mask = cube(edge=36, start=2, spacing=(3.0, 3.0, 3.0))
+    data = np.where(mask.data, np.random.default_rng(0).uniform(80, 120, mask.shape), 0)
+    brain = Volume(data, mask.affine)
+    assert doubts(measure(brain, mask, QUALITY, data / 120 * mask.data)) == []
+    small = {**QUALITY, "scales": [0.62, 0.56, 0.55]}
+    squeezed = np.where(mask.data, 0.5 + data * 1e-5, 0)
+    size, grey = doubts(measure(brain, mask, small, squeezed))
+    assert "0.55 of the template's size" in size
+    assert "squeezed" in grey
 
 
 def cohort(scans=40) -> pd.DataFrame:

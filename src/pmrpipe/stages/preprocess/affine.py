@@ -37,7 +37,10 @@ _RETRIES = 4
 # once, a doubtful one (a strongly deformed brain at 4 mm: 0.88) only when no start gave a better.
 _CLEAR = (0.92, 0.45)
 _LEAST = (0.8, 0.35)
-_SCALES = (0.6, 1.6)
+# Sizes of an adult's brain against the template; and those that are taken at all, when no start
+# gave others: a newborn's is 0.6, one of the third trimester 0.5. The measures of quality tell it.
+ADULT_SCALES = (0.6, 1.6)
+_ANY_SCALES = (0.4, 2.0)
 _log = logging.getLogger(__name__)
 
 
@@ -93,11 +96,11 @@ def normalise(
             continue
         quality = {"start": start.name} | _quality(moving, fixed, *masks, found)
         tried.append(AffineResult(found, quality | {"attempts": len(tried) + 1}))
-        if _reaches(quality, _CLEAR):
+        if _reaches(quality, _CLEAR, ADULT_SCALES):
             break
         _log.warning("%s: the affine that started %s is not clearly right", subject, start.name)
     best = max(tried, key=_merit, default=None)
-    if best is None or not _reaches(best.quality, _LEAST):
+    if best is None or not _reaches(best.quality, _LEAST, _ANY_SCALES):
         raise _failure(subject, best)
     return AffineResult(best.matrix, best.quality | {"attempts": len(tried)})
 
@@ -106,8 +109,9 @@ def _failure(subject: str, best: AffineResult | None) -> WorkError:
     remedy = "look at its brain mask and orientation, or exclude it"
     if best is None:
         return WorkError(subject, "ANTs could not align it to the template", remedy)
-    shown = ", ".join(f"{k} {best.quality[k]:.2f}" for k in ("mask_dice", "correlation"))
-    return WorkError(subject, f"is not aligned to the template (best: {shown})", remedy)
+    missed = " and ".join(_missed(best.quality, _LEAST, _ANY_SCALES))
+    problem = f"is not aligned to the template ({missed})"
+    return WorkError(subject, problem, remedy)
 
 
 def _starts(brain: Volume, template: Volume) -> Iterator[Start]:
@@ -222,13 +226,24 @@ def _merit(result: AffineResult) -> float:
     return float(result.quality["mask_dice"] + result.quality["correlation"])
 
 
-def _reaches(quality: dict[str, Any], least: tuple[float, float]) -> bool:
-    """Whether overlap and correlation are enough, and no size is absurd."""
-    sizes = quality["scales"]
-    return (
-        quality["mask_dice"] >= least[0]
-        and quality["correlation"] >= least[1]
-        and quality["determinant"] > 0
-        and _SCALES[0] <= min(sizes)
-        and max(sizes) <= _SCALES[1]
-    )
+def _reaches(
+    quality: dict[str, Any], least: tuple[float, float], sizes: tuple[float, float]
+) -> bool:
+    return not _missed(quality, least, sizes)
+
+
+def _missed(
+    quality: dict[str, Any], least: tuple[float, float], sizes: tuple[float, float]
+) -> list[str]:
+    """The limits that an affine does not keep, each with its value."""
+    scales, missed = quality["scales"], []
+    measures = (("overlap", quality["mask_dice"]), ("correlation", quality["correlation"]))
+    for (name, value), limit in zip(measures, least, strict=True):
+        if value < limit:
+            missed.append(f"{name} {value:.2f}, at least {limit:g} is needed")
+    if quality["determinant"] <= 0:
+        missed.append("it is mirrored")
+    if min(scales) < sizes[0] or max(scales) > sizes[1]:
+        told = ", ".join(f"{scale:.2f}" for scale in scales)
+        missed.append(f"scales {told}, {sizes[0]:g} to {sizes[1]:g} are taken")
+    return missed

@@ -17,6 +17,9 @@ JUDGED = {
     "mask_dice": "low",
     "correlation": "low",
     "snr": "low",
+    "scale_min": "low",
+    "scale_max": "high",
+    "contrast": "low",
 }
 # Bounds that need no cohort: an adult's brain with its ventricles; what an aligned brain reaches
 # (see preprocess.affine); a mask that the edge of the image cuts.
@@ -25,15 +28,35 @@ _BOUNDS = {
     "border_percent": (-np.inf, 0.5),
     "mask_dice": (0.92, np.inf),
     "correlation": (0.45, np.inf),
+    "scale_min": (0.6, np.inf),
+    "scale_max": (-np.inf, 1.6),
+    "contrast": (0.1, np.inf),
+}
+# What a person reads of a value beyond its bounds.
+_WORDS = {
+    "brain_ml": "its brain mask holds {value:.0f} ml, an adult's brain {low:g} to {high:g}",
+    "border_percent": "{value:.2g} % of its brain mask lies on the edge of the image: is it cut?",
+    "mask_dice": "brain and template overlap by {value:.2f} after the affine, {low:g} is usual",
+    "correlation": "brain and template correlate by {value:.2f} after the affine, {low:g} is usual",
+    "scale_min": "its brain is {value:.2f} of the template's size along one direction, "
+    "an adult's {low:g} or more",
+    "scale_max": "its brain is {value:.2f} of the template's size along one direction, "
+    "an adult's {high:g} or less",
+    "contrast": "its brain is squeezed into few grey values (half of it within {value:.3f} of the "
+    "range): is there a very bright or dark spot?",
 }
 # Robust z beyond which a scan is an outlier of its cohort (Iglewicz and Hoaglin 1993), and the
 # number of scans from which on that means anything.
 _FAR, _ENOUGH = 3.5, 16
+# Judged by their bounds alone: sizes of heads differ, and so do contrasts of scanners.
+_ALONE = ("scale_min", "scale_max", "contrast")
 # The smallest spread that counts, as a part of the median: a cohort may be all alike.
 _LEAST_SPREAD = 0.01
 
 
-def measure(image: Volume, mask: Volume, quality: Mapping[str, Any]) -> dict[str, float]:
+def measure(
+    image: Volume, mask: Volume, quality: Mapping[str, Any], white: np.ndarray | None = None
+) -> dict[str, float]:
     """Measures of one scan.
 
     Parameters
@@ -41,6 +64,7 @@ def measure(image: Volume, mask: Volume, quality: Mapping[str, Any]) -> dict[str
     image : the brain on the native grid, background 0
     mask : bool, on the same grid
     quality : of the affine, as its sidecar holds it
+    white : the brain on the template grid, whitened to [0, 1], background 0
 
     Returns
     -------
@@ -50,6 +74,9 @@ def measure(image: Volume, mask: Volume, quality: Mapping[str, Any]) -> dict[str
     mask_dice, correlation : of the brain and the template after the affine
     attempts : starts that the affine needed
     snr : median intensity over the noise's standard deviation, see `noise`
+    scale_min, scale_max : size of the brain against the template, along the directions in which
+        the affine shrinks and stretches most
+    contrast : range of the middle half of the whitened intensities, NaN without `white`
     """
     inside = mask.data > 0
     border = inside.copy()
@@ -63,7 +90,26 @@ def measure(image: Volume, mask: Volume, quality: Mapping[str, Any]) -> dict[str
         "correlation": float(quality["correlation"]),
         "attempts": int(quality["attempts"]),
         "snr": middle / deviation if deviation > 0 else float("inf"),
+        "scale_min": float(min(quality["scales"])),
+        "scale_max": float(max(quality["scales"])),
+        "contrast": float("nan") if white is None else contrast(white),
     }
+
+
+def contrast(white: np.ndarray) -> float:
+    """Range of the middle half of the intensities above 0; a normal distribution has 0.22."""
+    low, high = np.quantile(white[white > 0], (0.25, 0.75))
+    return float(high - low)
+
+
+def doubts(measures: Mapping[str, float]) -> list[str]:
+    """Sentences on the values of one scan that leave the bounds of any adult brain."""
+    said = []
+    for name, words in _WORDS.items():
+        low, high = _BOUNDS[name]
+        if measures[name] < low or measures[name] > high:
+            said.append(words.format(value=measures[name], low=low, high=high))
+    return said
 
 
 def noise(data: np.ndarray, inside: np.ndarray) -> float:
@@ -94,6 +140,8 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
     """
     said: list[list[str]] = [[] for _ in range(len(table))]
     for name, side in JUDGED.items():
+        if name not in table:
+            continue  # measured by an older version
         values = table[name].to_numpy(float)
         low, high = _limits(values, name)
         for row, value in enumerate(values):
@@ -107,7 +155,7 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
 
 def _limits(values: np.ndarray, name: str) -> tuple[float, float]:
     low, high = _BOUNDS.get(name, (-np.inf, np.inf))
-    if len(values) >= _ENOUGH:
+    if len(values) >= _ENOUGH and name not in _ALONE:
         middle = float(np.median(values))
         spread = 1.4826 * float(np.median(np.abs(values - middle)))
         spread = max(spread, _LEAST_SPREAD * abs(middle))

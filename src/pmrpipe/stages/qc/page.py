@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pmrpipe.base.files import read_json, write_bytes, write_json, write_text
-from pmrpipe.drawing import html, style
+from pmrpipe.base.files import atomic, read_json, write_json, write_text
+from pmrpipe.base.version import VERSION
+from pmrpipe.drawing import style
 from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.images.volume import Volume, read_image, read_mask
 from pmrpipe.stages.qc import figures
@@ -23,6 +24,9 @@ _NAMES = {
     "correlation": "Correlation with the template",
     "attempts": "Starts of the affine",
     "snr": "Signal to noise",
+    "scale_min": "Smallest size against the template",
+    "scale_max": "Largest size against the template",
+    "contrast": "Middle half of the grey values",
 }
 
 
@@ -39,7 +43,7 @@ def write_page(
     brain, mask = read_image(results.brain(key)), read_mask(results.mask(key))
     white, template = (read_image(results.preproc(k)) for k in (key, TEMPLATE_KEY))
     sidecar = read_json(sidecar_path(results.affine(key)))
-    measures = measure(brain, mask, sidecar["Quality"])
+    found = measure(brain, mask, sidecar["Quality"], white.data)
     before = _unmoved(brain, template)
     with style.drawing():
         drawn = {
@@ -50,12 +54,10 @@ def write_page(
         }
         pictures = {name: style.svg(figure) for name, figure in drawn.items()}
     for name, content in pictures.items():
-        write_bytes(results.qc_figure(key, name), content)
-    write_json(
-        results.qc_measures(key), {"key": key, **{k: _short(v) for k, v in measures.items()}}
-    )
-    write_text(results.qc_page(key), _render(results, key, measures))
-    return measures
+        _write(results.qc_figure(key, name), content)
+    write_json(results.qc_measures(key), {"key": key, **{k: _short(v) for k, v in found.items()}})
+    write_text(results.qc_page(key), _render(results, key, found))
+    return found
 
 
 def write_template_figure(results: Results) -> None:
@@ -63,7 +65,12 @@ def write_template_figure(results: Results) -> None:
     template = read_image(results.preproc(TEMPLATE_KEY)).data
     with style.drawing():
         content = style.svg(figures.template_figure(template, template))
-    write_bytes(results.qc_figure(TEMPLATE_KEY, "template"), content)
+    _write(results.qc_figure(TEMPLATE_KEY, "template"), content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _unmoved(brain: Volume, template: Volume) -> np.ndarray:
@@ -83,12 +90,18 @@ def _short(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _render(results: Results, key: str, measures: dict[str, float]) -> str:
+def _render(results: Results, key: str, found: dict[str, float]) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
     places = {name: results.qc_figure(key, name) for name in QC_FIGURES}
     places["template"] = results.qc_figure(TEMPLATE_KEY, "template")
-    return html.render(
-        Path(__file__).parent / "page.html",
+    return environment.from_string(text).render(
         key=key,
-        facts=[(_NAMES[name], f"{value:.4g}") for name, value in measures.items()],
+        version=VERSION,
+        facts=[(_NAMES[name], f"{value:.4g}") for name, value in found.items()],
         figures={name: path.relative_to(results.root) for name, path in places.items()},
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.images.resampling import resample, sample_displacement, sample_points
 from pmrpipe.images.transforms import read_affine, read_field, write_field
 from pmrpipe.images.volume import Grid, Volume, read_image, read_labels, write_volume
@@ -60,6 +61,7 @@ class PairRegistration:
         `seconds` is the registration alone: images in memory to field in memory;
         `inverse_consistency_mm` is None where the method has no inverse of its own.
         """
+        keep_freed_memory()
         image = lru_cache(_KEPT)(lambda key: read_image(self.results.preproc(key)))
         for moving, fixed in pairs:
             found = self._register(moving, fixed, image(moving), image(fixed))

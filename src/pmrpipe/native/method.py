@@ -1,0 +1,117 @@
+"""The method of a request, ready to register, and what register.json says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import read_json, sha256
+from pmrpipe.native.request import Request, Say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from pmrpipe.images.volume import Grid
+    from pmrpipe.methods.deformation import Method
+    from pmrpipe.methods.spec import MethodSpec
+
+DEFAULT = "pmr-plus"
+Deviation = Callable[[Sequence["Tensor"], "Grid"], "np.ndarray"]
+
+
+@dataclass(frozen=True)
+class ReadyMethod:
+    """A method with its weights and refinement.
+
+    deviation : gives the displacement's standard deviation, mm, (X, Y, Z) on the template grid,
+        of images (1, 1, X, Y, Z) there; None where no map is asked for
+    facts : what register.json says of it
+    """
+
+    method: Method
+    spec: MethodSpec
+    deviation: Deviation | None
+    facts: dict[str, Any]
+
+
+def ready_method(request: Request, say: Say) -> ReadyMethod:
+    """Load, refine and sample as the request says.
+
+    Raises
+    ------
+    InputError : no such method, weights that are missing or do not fit, refinement of what is no
+        network, uncertainty of what has no posterior
+    """
+    from pmrpipe.methods.spec import load_method
+
+    options = request.options
+    name, weights, network_mm = _named(options.method, options.weights)
+    spec, method = load_method(
+        name, weights=weights, network_mm=network_mm, seed=options.seed, device=request.device()
+    )
+    facts = {"method": spec.name, "citation": spec.citation, **_trained(weights, network_mm)}
+    refine = spec.refine if options.refine is None else options.refine
+    if refine:
+        method = _refined(method, spec, refine, options.refine_mm, say)
+        facts |= {"refine": refine, "refine_mm": options.refine_mm}
+    deviation = None
+    if options.uncertainty:
+        deviation = _deviation(method, spec, options.uncertainty, options.seed, bool(refine))
+        facts["uncertainty_samples"] = options.uncertainty
+        facts["uncertainty_factor"] = spec.uncertainty_factor
+    return ReadyMethod(method, spec, deviation, facts)
+
+
+def _named(name: str | None, weights: Path | None) -> tuple[str, Path | None, float | None]:
+    """Name of the method, its weights and the voxel size that they were trained at."""
+    from pmrpipe.methods.spec import shipped_weights
+    from pmrpipe.methods.weights import MODEL
+
+    if weights is None:
+        name = name or DEFAULT
+        weights = shipped_weights(name)
+    if weights is None:
+        assert name is not None
+        return name, None, None
+    model = read_json(weights / MODEL)
+    if not isinstance(model, dict):
+        raise InputError(weights / MODEL, "is no model.json of pmrpipe", "train the method again")
+    name = name or model.get("method")
+    if not isinstance(name, str):
+        raise InputError(weights / MODEL, "does not name its `method`", "say it by --method")
+    return name, weights, model.get("network_mm")
+
+
+def _trained(weights: Path | None, network_mm: float | None) -> dict[str, Any]:
+    from pmrpipe.methods.weights import WEIGHTS
+
+    if weights is None:
+        return {}
+    return {"weights_sha256": sha256(weights / WEIGHTS), "network_mm": network_mm}
+
+
+def _refined(method: Any, spec: MethodSpec, steps: int, finest: float, say: Say) -> Method:
+    from pmrpipe.methods.refine import Refined, Refinement
+
+    if not spec.learned:
+        raise InputError(spec.name, "is no network", "--refine is for learned methods")
+
+    def tell(step: int, most: int) -> None:
+        if step % max(1, most // 4) == 0:
+            say(f"refining: {step} of at most {most} steps")
+
+    return Refined(method, Refinement(steps=steps).down_to(finest), tell)
+
+
+def _deviation(method: Any, spec: MethodSpec, samples: int, seed: int, refined: bool) -> Deviation:
+    from pmrpipe.stages.register.uncertainty import deviation_map
+
+    if not getattr(method, "probabilistic", False):
+        problem = "has no posterior" + (" when refined" if refined else "")
+        raise InputError(spec.name, problem, "take a network with --refine 0")
+    factor = spec.uncertainty_factor
+    return lambda images, grid: factor * deviation_map(method, images, grid, samples, seed)

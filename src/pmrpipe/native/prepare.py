@@ -1,0 +1,182 @@
+"""Both scans preprocessed: from the cache, or each in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pmrpipe.base.digest import digest
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import read_json, sha256
+from pmrpipe.images.transforms import read_affine
+from pmrpipe.images.volume import Volume, read_image, read_mask
+from pmrpipe.native.messages import about
+from pmrpipe.native.processes import Job, run_jobs
+from pmrpipe.native.request import Request, Say, Scan, Which
+from pmrpipe.study.paths import Results
+from pmrpipe.study.sidecar import sidecar_path
+
+
+@dataclass(frozen=True)
+class PreparedScan:
+    """A scan as it came, its brain on the template grid, and how the two are related.
+
+    affine : (4, 4), RAS mm, points of the template to points of the scan
+    doubtful : what its quality measures say against it, as in qc.tsv
+    doubts : the same in sentences
+    """
+
+    name: str
+    scan: Volume
+    preproc: Volume
+    affine: np.ndarray
+    doubtful: str | None = None
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Everything on which the preprocessed files of a scan depend, but for the code.
+
+    `key` is made of every field, and `job` says every field to the worker: what is computed
+    and what it is called cannot part.
+    """
+
+    t1w: Path
+    mm: float
+    state: Literal["head", "brain"]
+    method: str
+    mask: Path | None
+    head_template: Path | None
+    brain_template: Path | None
+    orientation: str | None
+    n4: bool
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Name by content: files by their bytes, whatever they are called."""
+        said = {k: _content(v) for k, v in asdict(self).items()}
+        text = json.dumps(said, sort_keys=True)
+        return f"sub-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+    def results(self, cache: Path) -> Results:
+        """Where its files lie; the template, which depends on voxels alone, beside them."""
+        code = digest("pmrpipe.stages.preprocess.workflow")
+        return Results(cache / code / f"mm-{self.mm!r}", self.mm)
+
+    def job(self, cache: Path) -> Job:
+        """What the worker is told."""
+        options = {k: _plain(v) for k, v in asdict(self).items() if k not in ("t1w", "mm")}
+        root = str(self.results(cache).root)
+        return Job(str(self.t1w), root, self.mm, self.key, {**options, "threads": 1})
+
+
+def preparation(scan: Scan, request: Request) -> Preparation:
+    """How a scan of the request is preprocessed."""
+    templates: tuple[Path | None, ...] = (None, None)
+    method = "deepbet"
+    if scan.mask is not None:
+        method = "mask"
+    elif scan.state == "head" and request.templates:
+        method, templates = "template", request.templates
+    options = request.options
+    return Preparation(
+        scan.path,
+        options.mm,
+        scan.state,
+        method,
+        scan.mask,
+        *templates,
+        scan.orientation,
+        options.n4,
+        options.seed,
+    )
+
+
+def prepare(request: Request, say: Say) -> list[PreparedScan]:
+    """Moving and fixed with their preprocessed brains, from the cache where they are in it.
+
+    Each is preprocessed in a process of its own, with one thread, which alone makes the affine
+    reproducible; ITK here keeps its own number of threads. What they leave behind when they are
+    stopped is removed.
+
+    Raises
+    ------
+    InputError, WorkError : a scan or mask is unusable; a step failed. They name the user's file
+    """
+    scans = request.scans
+    images = {}
+    for which, scan in scans.items():
+        with about(which, scan):
+            images[which] = read_image(scan.path, scan.orientation)
+    with tempfile.TemporaryDirectory(prefix="pmrpipe-register-") as space:
+        cache = Path(space) if request.options.cache is None else request.options.cache
+        plans = {which: preparation(scan, request) for which, scan in scans.items()}
+        _preprocess(request, plans, cache, Path(space), say)
+        return [
+            _prepared(which, scan, images[which], plans[which], cache, say)
+            for which, scan in scans.items()
+        ]
+
+
+def _preprocess(
+    request: Request, plans: dict[Which, Preparation], cache: Path, space: Path, say: Say
+) -> None:
+    """Run the jobs whose files are not there yet, one of two that are the same."""
+    jobs: dict[Which, Job] = {}
+    for which, plan in plans.items():
+        if plan.results(cache).preproc(plan.key).exists():
+            say(f"{plan.t1w}: preprocessed before")
+        elif plan.key not in {job.key for job in jobs.values()}:
+            say(f"{plan.t1w}: preprocessing")
+            jobs[which] = plan.job(cache)
+    for which, error in run_jobs(jobs, space):
+        with about(which, request.scans[which]):
+            raise error
+
+
+def _prepared(
+    which: Which, scan: Scan, image: Volume, plan: Preparation, cache: Path, say: Say
+) -> PreparedScan:
+    results, key = plan.results(cache), plan.key
+    white = read_image(results.preproc(key))
+    doubtful, doubts = _judge(results, key, white.data)
+    for doubt in doubts:
+        say(f"warning: {scan.path} ({which}): {doubt}")
+    matrix = read_affine(results.affine(key))
+    return PreparedScan(scan.path.name, image, white, matrix, doubtful, tuple(doubts))
+
+
+def _judge(results: Results, key: str, white: np.ndarray) -> tuple[str | None, list[str]]:
+    """What the measures of a study's qc.tsv say against a scan: in names, and in sentences."""
+    import pandas as pd
+
+    from pmrpipe.stages.qc.measures import doubts, judged, measure
+
+    quality = read_json(sidecar_path(results.affine(key)))["Quality"]
+    brain, mask = read_image(results.brain(key)), read_mask(results.mask(key))
+    measures = measure(brain, mask, quality, white)
+    return judged(pd.DataFrame([measures]))["outlier"].iloc[0], doubts(measures)
+
+
+def _content(value: Any) -> Any:
+    """What a field means: a file is its bytes, and those of the second file of an Analyze pair."""
+    if not isinstance(value, Path):
+        return value
+    try:
+        return [sha256(path) for path in Scan(value).files]
+    except FileNotFoundError:
+        raise InputError(value, "no such file") from None
+    except OSError as error:
+        raise InputError(value, f"cannot be read ({error.strerror})") from None
+
+
+def _plain(value: Any) -> Any:
+    return str(value.absolute()) if isinstance(value, Path) else value

@@ -1,0 +1,184 @@
+"""What registering two scans gives: its files, their names and captions, and writing them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import read_json, write_json
+from pmrpipe.base.outputs import is_one_of
+from pmrpipe.base.version import VERSION
+from pmrpipe.images.resampling import Field
+from pmrpipe.images.transforms import write_field
+from pmrpipe.images.volume import Grid, Volume, write_volume
+from pmrpipe.study.sidecar import sidecar_path
+
+FORWARD = "from-moving_to-fixed_mode-image_xfm.nii.gz"
+INVERSE = "from-fixed_to-moving_mode-image_xfm.nii.gz"
+WARPED = "space-fixed_desc-moving_T1w.nii.gz"
+WARPED_DSEG = "space-fixed_desc-moving_dseg.nii.gz"
+JACOBIAN = "space-fixed_desc-jacobian_map.nii.gz"
+UNCERTAINTY = "space-fixed_desc-uncertainty_map.nii.gz"
+FACTS = "register.json"
+PAGE = "qc.html"
+# Every file that can be written but the page and the sidecars of the fields, in the page's order.
+CAPTIONS = {
+    FORWARD: "resamples images of the moving scan onto the fixed scan; all parts in one ITK "
+    "displacement field",
+    INVERSE: "the other direction",
+    WARPED: "the moving scan on the fixed scan's grid",
+    WARPED_DSEG: "the moving scan's labels there",
+    JACOBIAN: "Jacobian determinant from fixed to moving, affine included: above 1 where the "
+    "moving brain is larger",
+    UNCERTAINTY: "standard deviation, mm, of where the network puts each point in the moving scan",
+    FACTS: "what was done, and the numbers above",
+}
+SIDECARS = tuple(sidecar_path(name).name for name in (FORWARD, INVERSE))
+NAMES = (PAGE, *CAPTIONS, *SIDECARS)
+# There while a result is being written: what a killed run leaves is known as pmrpipe's.
+MARKER = ".pmrpipe-register"
+
+
+@dataclass(frozen=True)
+class OnTemplate:
+    """The pair on the template grid, as a picture shows it: brains, and the deformable part."""
+
+    moving: np.ndarray
+    fixed: np.ndarray
+    warped: np.ndarray
+    field: Field
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class NativeRegistration:
+    """What registering two scans gives.
+
+    forward : (X, Y, Z, 3) RAS mm on the fixed scan's grid, to points of the moving scan
+    inverse : the same on the moving scan's grid, to points of the fixed scan
+    warped : the moving scan on the fixed scan's grid
+    labels : the moving scan's labels there, or None
+    jacobian : (X, Y, Z) determinant of the forward map, its affine part included
+    uncertainty : (X, Y, Z) standard deviation of the forward map, mm, or None
+    facts : method, seconds, similarity, regularity and warnings
+    """
+
+    fixed_grid: Grid
+    moving_grid: Grid
+    forward: np.ndarray
+    inverse: np.ndarray
+    warped: Volume
+    labels: Volume | None
+    jacobian: np.ndarray
+    uncertainty: np.ndarray | None
+    facts: dict[str, Any]
+    on_template: OnTemplate = field(repr=False)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write everything to `folder`, each file whole or not at all, register.json last."""
+        self._write_field(folder, FORWARD, self.forward, self.fixed_grid, "fixed", "moving")
+        self._write_field(folder, INVERSE, self.inverse, self.moving_grid, "moving", "fixed")
+        written = [FORWARD, INVERSE]
+        for name, data, dtype in (
+            (WARPED, self.warped.data, None),
+            (JACOBIAN, self.jacobian, np.float32),
+            (WARPED_DSEG, None if self.labels is None else self.labels.data, None),
+            (UNCERTAINTY, self.uncertainty, np.float32),
+        ):
+            if data is not None:
+                write_volume(folder / name, data, self.fixed_grid.affine, dtype)
+                written.append(name)
+        write_json(folder / FACTS, self.facts)
+        return [folder / name for name in (*written, FACTS)]
+
+    def _write_field(
+        self, folder: Path, name: str, values: np.ndarray, grid: Grid, on: str, to: str
+    ) -> None:
+        sources = {"Moving": self.facts["moving"], "Fixed": self.facts["fixed"]}
+        write_json(sidecar_path(folder / name), _about(on, to) | sources)
+        write_field(folder / name, values, grid)
+
+
+def _about(on: str, to: str) -> dict[str, str]:
+    return {
+        "Direction": f"maps points of the {on} scan to points of the {to} scan; "
+        f"antsApplyTransforms resamples images of the {to} scan onto the {on} scan with it",
+        "Frame": "LPS (ITK's world)",
+        "Units": "mm",
+        "Format": "ITK displacement field (NIfTI, vector intent), affine parts included",
+        "Grid": f"that of the {on} scan",
+    }
+
+
+def generated_by() -> dict[str, str]:
+    """Entry of register.json by which a result is known as pmrpipe's."""
+    return {"Name": "pmrpipe", "Version": VERSION}
+
+
+def require_replaceable(folder: Path, inputs: Sequence[Path]) -> None:
+    """Nothing that would be written takes the place of an input, or of a file of others.
+
+    Raises
+    ------
+    InputError : a file of the result's names is an input (also by a link), or lies in a folder
+        whose register.json was not written by pmrpipe
+    """
+    there = [folder / name for name in NAMES if os.path.lexists(folder / name)]
+    for path in there:
+        if is_one_of(path, inputs):
+            problem = "is an input, and the result would take its place"
+            raise InputError(path, problem, "choose another --output, or say --overwrite")
+    if there and not _is_own(folder):
+        problem = "was not written by pmrpipe register, and the result would take its place"
+        raise InputError(there[0], problem, "choose another --output, or say --overwrite")
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether an earlier run wrote the result there, or was killed while it did."""
+    if (folder / MARKER).exists():
+        return True
+    try:
+        facts = read_json(folder / FACTS)
+    except InputError:
+        return False
+    if not isinstance(facts, dict):
+        return False
+    generator = facts.get("GeneratedBy")
+    if isinstance(generator, dict):
+        return generator.get("Name") == "pmrpipe"
+    # Of a version that did not yet write its name.
+    return {"moving", "fixed", "method", "ncc_affine", "folding_percent"} <= set(facts)
+
+
+def write_result(result: NativeRegistration, out: Path) -> None:
+    """Write all files and the page to `out`, in place of what an older registration left there."""
+    from pmrpipe.native.page import write_pair_page
+
+    with _alone(out):
+        (out / MARKER).touch()
+        for name in (PAGE, *CAPTIONS):
+            (out / name).unlink(missing_ok=True)
+        written = [path.name for path in result.write(out)]
+        write_pair_page(out / PAGE, result, {name: CAPTIONS[name] for name in written})
+        (out / MARKER).unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Of several runs that write to `folder` at once, one after the other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # file systems without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

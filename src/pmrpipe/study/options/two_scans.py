@@ -1,0 +1,59 @@
+"""Options of the registration of two scans as they come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from pmrpipe.study.options.common import (
+    SEED,
+    Device,
+    LabelInterpolation,
+    Orientation,
+    RefineMm,
+    Samples,
+    Seed,
+)
+from pmrpipe.study.options.preprocessing import Gridded
+
+
+class TwoScans(Gridded):
+    """What `pmrpipe register` and `pmrpipe.register` can be told of two scans."""
+
+    method: str | None = Field(
+        None, description="name or YAML; None: that of the weights, else pmr-plus"
+    )
+    weights: Path | None = Field(
+        None, description="folder of trained weights; None: those in the package"
+    )
+    refine: int | None = Field(
+        None,
+        ge=0,
+        description="most steps a level of instance optimisation; 0: none; None: the method's own",
+    )
+    refine_mm: RefineMm = 1.0
+    uncertainty: Samples = 0
+    labels: Path | None = Field(None, description="label map of the moving scan, brought along")
+    interpolation: LabelInterpolation = "nearest"
+    brain_extracted: bool = Field(False, description="both scans hold the brain alone")
+    moving_mask: Path | None = Field(None, description="brain mask of the moving scan")
+    moving_orientation: Orientation = None
+    fixed_mask: Path | None = Field(None, description="brain mask of the fixed scan")
+    fixed_orientation: Orientation = None
+    head_template: Path | None = Field(
+        None, description="whole head: brains are extracted by ANTs in place of deepbet"
+    )
+    brain_template: Path | None = Field(
+        None, description="its brain: probability, mask or cut out; goes with head_template"
+    )
+    n4: bool = Field(False, description="correct both brains' intensity bias")
+    cache: Path | None = Field(
+        None, description="folder that keeps preprocessed scans by content; None: nothing is kept"
+    )
+    seed: Seed = SEED
+    threads: int | None = Field(None, ge=1, description="threads of the work; None: all cores")
+    device: Device = "auto"
+    overwrite: bool = Field(
+        False, description="replace files that pmrpipe register did not write, inputs too"
+    )
