@@ -30,6 +30,7 @@ def study(subjects: int, gain=0.0, seed=0, regions=("frontal", "putamen")) -> ta
             "folding_percent": 0.1,
             "ndv_percent": 0.2,
             "sdlogj": 0.3,
+            "strain": 0.4 + gain,
         }
         for a, b in all_pairs(subjects)
     ]
@@ -41,10 +42,13 @@ def study(subjects: int, gain=0.0, seed=0, regions=("frontal", "putamen")) -> ta
 
 
 def test_summary_has_the_promised_columns_and_rows():
-    found = summarise({"affine": study(4), "pmr": study(4, 0.1)})
-    assert list(found.columns) == list(tables.SUMMARY)
-    assert found["region"].tolist() == ["all", "frontal", "putamen"] * 2
-    row = found.iloc[3]
+    table = summarise({"affine": study(4), "pmr": study(4, 0.1)})
+    promised = "method region dice_mean dice_sd dice_median dice_low dice_high pairs subjects"
+    promised += " folding_percent ndv_percent sdlogj seconds_median hd95_mm inverse_consistency_mm"
+    appended = "ncc strain strain_volume strain_shear"
+    assert list(table.columns) == [*promised.split(), *appended.split()]
+    assert table["region"].tolist() == ["all", "frontal", "putamen"] * 2
+    row = table.iloc[3]
     values = study(4, 0.1).by_pair["dice"]
     assert row["dice_mean"] == pytest.approx(values.mean())
     assert row["dice_sd"] == pytest.approx(values.std())
@@ -63,9 +67,9 @@ def test_weights_are_products_of_multiplicities():
     pairs = all_pairs(4)
     weights = pair_weights(*zip(*pairs, strict=True), draws=50, seed=1)
     for draw in weights:
-        table = {pair: weight for pair, weight in zip(pairs, draw, strict=True)}
+        of_pair = {pair: weight for pair, weight in zip(pairs, draw, strict=True)}
         # The product is symmetric, and the total is (Σm)² - Σm² for multiplicities m.
-        assert all(table[a, b] == table[b, a] for a, b in pairs)
+        assert all(of_pair[a, b] == of_pair[b, a] for a, b in pairs)
         assert 0 < draw.sum() <= 16 - 4
 
 
@@ -100,32 +104,37 @@ def test_sessions_of_a_subject_are_drawn_together():
 
 
 def test_two_subjects_and_no_labels_give_no_interval():
-    found = summarise({"a": study(2)})
-    assert found["dice_low"].isna().all()
-    assert found["dice_mean"].notna().all()
+    table = summarise({"a": study(2)})
+    assert table["dice_low"].isna().all()
+    assert table["dice_mean"].notna().all()
     bare = study(4)
     bare.by_pair["dice"] = np.nan
-    found = summarise({"a": bare})
-    assert np.isnan(found.loc[0, "dice_mean"])
-    assert np.isnan(found.loc[0, "dice_low"])
-    assert found.loc[0, "folding_percent"] == pytest.approx(0.1)
+    table = summarise({"a": bare})
+    assert np.isnan(table.loc[0, "dice_mean"])
+    assert np.isnan(table.loc[0, "dice_low"])
+    assert table.loc[0, "folding_percent"] == pytest.approx(0.1)
 
 
 def test_paired_difference_is_sharper_than_the_two_intervals():
-    found = compare({"affine": study(8), "pmr": study(8, 0.02, seed=0)})
-    row = found.iloc[0]
-    assert list(found.columns) == list(tables.COMPARISON)
+    table = compare({"affine": study(8), "pmr": study(8, 0.02, seed=0)})
+    row = table.iloc[0]
+    promised = "method reference region difference low high pairs subjects significant"
+    appended = [f"strain_{part}" for part in ("difference", "low", "high", "significant")]
+    assert list(table.columns) == [*promised.split(), *appended]
     assert (row["method"], row["reference"]) == ("pmr", "affine")
     assert row["difference"] == pytest.approx(0.02)
     assert row["low"] <= row["difference"] <= row["high"]
     assert row["high"] - row["low"] < 0.01
     assert row["significant"] == "yes"
+    strain = [f"strain_{part}" for part in ("difference", "low", "high")]
+    assert row[strain].tolist() == pytest.approx([0.02] * 3)
+    assert (table["strain_difference"] == row["strain_difference"]).all()
 
 
 def test_no_significance_mark_below_six_subjects():
-    found = compare({"affine": study(5), "pmr": study(5, 0.3)})
-    assert found["significant"].isna().all()
-    assert found["low"].notna().all()
+    table = compare({"affine": study(5), "pmr": study(5, 0.3)})
+    assert table["significant"].isna().all()
+    assert table["low"].notna().all()
 
 
 def test_comparison_uses_the_pairs_that_both_have():

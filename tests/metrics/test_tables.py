@@ -32,8 +32,9 @@ def scores(moving="sub-1", fixed="sub-2", **changes) -> tables.MethodScores:
 
 def test_columns_are_the_promised_ones():
     by_pair = "moving fixed dice dice_frontal hd95_mm folding_percent ndv_percent sdlogj ncc"
-    last = ["interpolation", "inverse_consistency_mm"]
-    assert list(scores().by_pair.columns) == [*by_pair.split(), *last]
+    by_pair += " interpolation inverse_consistency_mm"
+    appended = "strain strain_volume strain_shear"
+    assert list(scores().by_pair.columns) == [*by_pair.split(), *appended.split()]
     by_label = "moving fixed label name region dice target_overlap hd95_mm msd_mm n_fixed n_warped"
     assert list(scores().by_label.columns) == by_label.split()
     timing = "moving fixed seconds device threads network_mm"
@@ -42,13 +43,31 @@ def test_columns_are_the_promised_ones():
 
 def test_written_tables_come_back(tmp_path):
     tables.write_scores(tmp_path, scores())
-    found = tables.read_scores(tmp_path)
-    pd.testing.assert_frame_equal(found.by_pair, scores().by_pair, check_dtype=False)
-    assert found.sidecar == scores().sidecar
-    assert tables.regions_of(found.by_pair) == ["frontal"]
+    read = tables.read_scores(tmp_path)
+    pd.testing.assert_frame_equal(read.by_pair, scores().by_pair, check_dtype=False)
+    assert read.sidecar == scores().sidecar
+    assert tables.regions_of(read.by_pair) == ["frontal"]
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "by_label.json", "by_label.tsv", "by_pair.json", "by_pair.tsv", "timing.tsv"
     ]  # fmt: skip
+
+
+def test_tables_from_before_a_metric_are_read_without_it(tmp_path):
+    tables.write_scores(tmp_path, scores())
+    path = tmp_path / "by_pair.tsv"
+    old = [line.split("\t")[:-3] for line in path.read_text().splitlines()]
+    path.write_text("\n".join("\t".join(line) for line in old) + "\n")
+    by_pair = tables.read_scores(tmp_path).by_pair
+    assert list(by_pair.columns) == list(scores().by_pair.columns)
+    assert by_pair["strain"].isna().all()
+
+
+def test_a_table_that_lacks_a_promised_column_is_refused(tmp_path):
+    tables.write_scores(tmp_path, scores())
+    path = tmp_path / "by_pair.tsv"
+    path.write_text(path.read_text().replace("sdlogj", "else"))
+    with pytest.raises(InputError, match="sdlogj"):
+        tables.read_scores(tmp_path)
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):

@@ -6,7 +6,6 @@ the figure file.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmrpipe.drawing.canvas import LINE_COLOURS, TITLE, Canvas, Place, palette_png
 from pmrpipe.drawing.style import REGION_COLOURS
 from pmrpipe.drawing.views import View
 
@@ -32,10 +32,10 @@ JACOBIAN_MAP = "PuOr"
 UNCERTAINTY_MAP = "cividis"
 # The map shows log2 det J from half to twice the volume.
 JACOBIAN_RANGE = 1.0
-_PIXELS_PER_MM, _GAP, _TITLE = 1.7, 6, 26
+_PIXELS_PER_MM, _GAP = 1.7, 6
 _GRID_MM = 6.0
-# Colours of the palette of one panel, of one that holds lines alone, and of the sheet of all.
-_COLOURS, _LINE_COLOURS, _SHEET_COLOURS = 128, 16, 256
+# Colours of the palette of one panel, and of the sheet of all.
+_COLOURS, _SHEET_COLOURS = 128, 256
 # Panels with an image are black, the others white.
 _DARK = ("moving", "fixed", "warped")
 _SIDES = {"axial": ("L", "R"), "coronal": ("L", "R"), "sagittal": ("P", "A")}
@@ -62,7 +62,7 @@ class _Panel:
     """
 
     title: str
-    draw: Callable[[_Place, View], None]
+    draw: Callable[[Place, View], None]
     dark: bool = False
     scale: float | None = None
     lines: bool = False
@@ -104,22 +104,23 @@ def _sheet(views: list[View], shown: dict[str, _Panel]) -> Pictures:
     sizes = [_pixels(view) for view in views]
     width = max(size[0] for size in sizes)
     height = sum(size[1] for size in sizes) + _GAP * (len(sizes) - 1)
-    canvas = _Canvas(len(shown) * (width + _GAP) - _GAP, height + _TITLE)
+    canvas = Canvas(len(shown) * (width + _GAP) - _GAP, height + TITLE)
     for n, panel in enumerate(shown.values()):
-        left, top = n * (width + _GAP), _TITLE
-        canvas.column(left, width, panel)
+        left, top = n * (width + _GAP), TITLE
+        bar = {"scale": panel.scale, "colours": UNCERTAINTY_MAP}
+        canvas.column(left, width, panel.title, dark=panel.dark, **bar)
         for view, (wide, high) in zip(views, sizes, strict=True):
-            place = _Place(canvas.axes, view, left + (width - wide) // 2, top, wide, high)
+            place = Place(canvas.axes, view, left + (width - wide) // 2, top, wide, high)
             panel.draw(place, view)
             _sides(canvas.axes, view, (left, width), top + high, panel.dark)
             top += high + _GAP
     image = canvas.pixels()
     starts = {name: n * (width + _GAP) for n, name in enumerate(shown)}
-    cut = {name: image[_TITLE:, left : left + width] for name, left in starts.items()}
-    colours = {name: _LINE_COLOURS if panel.lines else _COLOURS for name, panel in shown.items()}
-    panels = {name: _png(part, colours[name]) for name, part in cut.items()}
+    cut = {name: image[TITLE:, left : left + width] for name, left in starts.items()}
+    colours = {name: LINE_COLOURS if panel.lines else _COLOURS for name, panel in shown.items()}
+    panels = {name: palette_png(part, colours[name]) for name, part in cut.items()}
     scales = [panel.scale for panel in shown.values() if panel.scale is not None]
-    sheet = _png(image, _SHEET_COLOURS)
+    sheet = palette_png(image, _SHEET_COLOURS)
     return Pictures(panels, (width, height), sheet, scales[0] if scales else None)
 
 
@@ -131,113 +132,22 @@ def _pixels(view: View) -> tuple[int, int]:
     )
 
 
-class _Canvas:
-    """One pair of axes over the whole figure, measured in pixels from its upper left corner.
-
-    One for all views: axes cost more time than everything that is drawn in them.
-    """
-
-    _DPI = 100
-
-    def __init__(self, width: int, height: int) -> None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        self._figure = Figure(figsize=(width / self._DPI, height / self._DPI), dpi=self._DPI)
-        FigureCanvasAgg(self._figure)
-        self.axes: Axes = self._figure.add_axes((0, 0, 1, 1))
-        self.axes.set_axis_off()
-        self.axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
-        self._height = height
-
-    def column(self, left: int, width: int, panel: _Panel) -> None:
-        """Title and background of one panel; with a scale, its bar of colours beside the title."""
-        from matplotlib.patches import Rectangle
-
-        share = 0.5 if panel.scale is None else 0.27
-        centre = (left + width * share, _TITLE / 2)
-        self.axes.text(*centre, panel.title, ha="center", va="center", fontsize=11)
-        if panel.scale is not None:
-            self._bar(left + width * 0.57, width * 0.18, panel.scale)
-        if panel.dark:
-            box = Rectangle((left, _TITLE), width, self._height, color="black", lw=0, zorder=-1)
-            self.axes.add_patch(box)
-
-    def _bar(self, left: float, width: float, scale: float) -> None:
-        extent = (left, left + width, _TITLE * 0.7, _TITLE * 0.3)
-        colours = np.linspace(0, 1, 64)[None]
-        self.axes.imshow(colours, extent=extent, aspect="auto", cmap=UNCERTAINTY_MAP)
-        ends = (left - 4, "right", "0"), (left + width + 4, "left", f"{scale:g} mm")
-        for x, align, text in ends:
-            self.axes.text(x, _TITLE / 2, text, ha=align, va="center", fontsize=9)
-
-    def pixels(self) -> np.ndarray:
-        """(height, width, 3) uint8."""
-        self._figure.canvas.draw()
-        return np.asarray(self._figure.canvas.buffer_rgba())[..., :3]
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where on the canvas a view lies, in pixels."""
-
-    axes: Axes
-    view: View
-    left: int
-    top: int
-    width: int
-    height: int
-
-    def image(self, values: np.ndarray, **style: Any) -> None:
-        """Show an array (rows, columns) whose first row is the lowest."""
-        extent = (self.left, self.left + self.width, self.top + self.height, self.top)
-        self.axes.imshow(values, extent=extent, origin="lower", aspect="auto", **style)
-
-    def points(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Voxel positions of the slice as pixels, (..., 2)."""
-        count = self.view.fixed.shape
-        x = self.left + (np.asarray(columns) + 0.5) / count[1] * self.width
-        y = self.top + self.height - (np.asarray(rows) + 0.5) / count[0] * self.height
-        return np.stack([x, y], axis=-1)
-
-    def lines(self, lines: list[np.ndarray], **style: Any) -> None:
-        """Lines in pixels, cut off at the edge of the view."""
-        from matplotlib.collections import LineCollection
-        from matplotlib.transforms import Bbox, TransformedBbox
-
-        drawn = self.axes.add_collection(LineCollection(lines, **style))
-        box = Bbox.from_bounds(self.left, self.top, self.width, self.height)
-        drawn.set_clip_box(TransformedBbox(box, self.axes.transData))
-
-
-def _png(pixels: np.ndarray, colours: int) -> bytes:
-    """A palette PNG: a third of the size, and no difference that an eye sees."""
-    from PIL import Image
-
-    # An octree of few colours loses thin dark lines.
-    method = Image.Quantize.MAXCOVERAGE if colours <= _LINE_COLOURS else Image.Quantize.FASTOCTREE
-    image = Image.fromarray(np.ascontiguousarray(pixels)).quantize(colours, method=method, dither=0)
-    buffer = io.BytesIO()
-    image.save(buffer, format="png", compress_level=7)
-    return buffer.getvalue()
-
-
-def _image(place: _Place, image: np.ndarray) -> None:
+def _image(place: Place, image: np.ndarray) -> None:
     top = max(float(np.quantile(image, 0.998)), 1e-6)
     place.image(image, cmap="gray", vmin=0, vmax=top, interpolation="bilinear")
 
 
-def _moving(place: _Place, view: View) -> None:
+def _moving(place: Place, view: View) -> None:
     _image(place, view.moving)
     _contours(place, view.moving_regions)
 
 
-def _fixed(place: _Place, view: View) -> None:
+def _fixed(place: Place, view: View) -> None:
     _image(place, view.fixed)
     _contours(place, view.fixed_regions)
 
 
-def _warped(place: _Place, view: View) -> None:
+def _warped(place: Place, view: View) -> None:
     _image(place, view.warped)
     _contours(place, view.warped_regions)
     if view.fixed_regions is None:
@@ -246,17 +156,17 @@ def _warped(place: _Place, view: View) -> None:
         _contours(place, view.fixed_regions, target=True)
 
 
-def _contours(place: _Place, regions: np.ndarray | None, target: bool = False) -> None:
+def _contours(place: Place, regions: np.ndarray | None, target: bool = False) -> None:
     """Outlines of the regions; those of the target are white and dashed."""
     if regions is None:
         return
     numbers = np.unique(regions[regions > 0]).tolist()
-    found = [(number, line) for number in numbers for line in _edges(place, regions == number)]
-    lines = [line for _, line in found]
+    edges = [(number, line) for number in numbers for line in _edges(place, regions == number)]
+    lines = [line for _, line in edges]
     if target:
         place.lines(lines, colors="#ffffff", **_dashed((1.5, 2.5)))
     else:
-        place.lines(lines, colors=[region_colour(number) for number, _ in found], lw=1.15)
+        place.lines(lines, colors=[region_colour(number) for number, _ in edges], lw=1.15)
 
 
 def region_colour(number: int) -> str:
@@ -265,7 +175,7 @@ def region_colour(number: int) -> str:
 
 
 def _outline(
-    place: _Place, mask: np.ndarray, colour: str, dashes: tuple[float, float] | None = None
+    place: Place, mask: np.ndarray, colour: str, dashes: tuple[float, float] | None = None
 ) -> None:
     style = _dashed(dashes) if dashes else {"lw": 1.15}
     place.lines(_edges(place, mask), colors=colour, **style)
@@ -275,24 +185,24 @@ def _dashed(dashes: tuple[float, float]) -> dict[str, Any]:
     return {"lw": 0.9, "linestyles": [(0, dashes)]}
 
 
-def _edges(place: _Place, mask: np.ndarray) -> list[np.ndarray]:
+def _edges(place: Place, mask: np.ndarray) -> list[np.ndarray]:
     """Lines around a mask, in pixels."""
     from contourpy import contour_generator
 
     # One voxel of margin closes the lines of a region that reaches the border.
-    found = contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5)
-    return [place.points(line[:, 0] - 1, line[:, 1] - 1) for line in found]
+    edges = contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5)
+    return [place.points(line[:, 0] - 1, line[:, 1] - 1) for line in edges]
 
 
-def _grid(place: _Place, view: View) -> None:
+def _grid(place: Place, view: View) -> None:
     _deformed(place, view, view.grid_lines)
 
 
-def _level(place: _Place, view: View, number: int) -> None:
+def _level(place: Place, view: View, number: int) -> None:
     _deformed(place, view, view.levels[number - 1])
 
 
-def _deformed(place: _Place, view: View, moved: np.ndarray) -> None:
+def _deformed(place: Place, view: View, moved: np.ndarray) -> None:
     rows, columns = moved
     step = [max(1, round(_GRID_MM / mm)) for mm in view.spacing]
     points = place.points(columns, rows)
@@ -301,7 +211,7 @@ def _deformed(place: _Place, view: View, moved: np.ndarray) -> None:
     _outline(place, view.brain, "#D55E00")
 
 
-def _jacobian(place: _Place, view: View) -> None:
+def _jacobian(place: Place, view: View) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log2(np.where(view.jacobian > 0, view.jacobian, np.nan))
     shown = np.where(view.brain, ratio, np.nan)
@@ -313,7 +223,7 @@ def _jacobian(place: _Place, view: View) -> None:
     _outline(place, view.brain, "#64748b")
 
 
-def _uncertainty(place: _Place, view: View, scale: float) -> None:
+def _uncertainty(place: Place, view: View, scale: float) -> None:
     shown = np.where(view.brain, view.uncertainty, np.nan)
     style = {"cmap": UNCERTAINTY_MAP, "interpolation": "nearest"}
     place.image(shown, vmin=0, vmax=scale, **style)

@@ -38,16 +38,16 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
 
     Beyond seven, colours return with another marker, hatch and dashes.
     """
-    found, n = {}, 0
+    of_method, n = {}, 0
     for name in names:
         if name == "affine":
-            found[name] = Look(_BASELINE, "o", "", (1, 2))
+            of_method[name] = Look(_BASELINE, "o", "", (1, 2))
             continue
         turn, k = divmod(n, len(_PALETTE))
         other = (k + 3 * turn) % len(_PALETTE)
-        found[name] = Look(_PALETTE[k], _MARKERS[other], _HATCHES[other], _LINES[other])
+        of_method[name] = Look(_PALETTE[k], _MARKERS[other], _HATCHES[other], _LINES[other])
         n += 1
-    return found
+    return of_method
 
 
 @contextlib.contextmanager

@@ -8,9 +8,18 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from pmrpipe.metrics import entries
 from pmrpipe.metrics.bootstrap import DRAWS, interval, pair_weights, subjects_of
+from pmrpipe.metrics.finite import finite_mean
 from pmrpipe.metrics.sidecar import require_comparable
-from pmrpipe.metrics.tables import COMPARISON, SUMMARY, MethodScores, regions_of
+from pmrpipe.metrics.tables import (
+    COMPARED,
+    MethodScores,
+    compared_column,
+    comparison_columns,
+    regions_of,
+    summary_columns,
+)
 from pmrpipe.study.paths import SEED_MARK
 from pmrpipe.study.regions import ALL
 
@@ -24,8 +33,8 @@ def summarise(
     """summary.tsv: one row per method and region, `all` (mean over scored labels) first.
 
     dice_low and dice_high bound the mean: 95 % bootstrap over subjects, the same draws for
-    every method. folding_percent, ndv_percent, sdlogj, hd95_mm and inverse_consistency_mm are
-    means over pairs.
+    every method. The other metrics are means over pairs; those without regions of their own
+    stand in the row of every region.
 
     Raises
     ------
@@ -33,7 +42,7 @@ def summarise(
     """
     _require_comparable(scores)
     rows = [row for name, one in scores.items() for row in _rows(name, one, seed, draws)]
-    return pd.DataFrame(rows, columns=list(SUMMARY))
+    return pd.DataFrame(rows, columns=summary_columns())
 
 
 def over_seeds(summary: pd.DataFrame) -> pd.DataFrame:
@@ -54,6 +63,7 @@ def compare(
 ) -> pd.DataFrame:
     """comparison.tsv: Dice of `method` minus that of `reference`, over the pairs both have.
 
+    Other metrics that are compared have columns with their name in front, `strain_difference`.
     low and high: 95 % interval of the mean paired difference, bootstrap over subjects.
     significant: yes when the interval excludes 0, no otherwise, n/a below six subjects.
 
@@ -67,7 +77,7 @@ def compare(
         for reference, method in itertools.combinations(scores, 2)
         for row in _differences(method, reference, scores, seed, draws)
     ]
-    return pd.DataFrame(rows, columns=list(COMPARISON))
+    return pd.DataFrame(rows, columns=comparison_columns())
 
 
 def _require_comparable(scores: Mapping[str, MethodScores]) -> None:
@@ -76,43 +86,43 @@ def _require_comparable(scores: Mapping[str, MethodScores]) -> None:
         require_comparable(described)
 
 
-def _dice(by_pair: pd.DataFrame) -> pd.DataFrame:
-    """Dice by pair (rows, indexed by moving and fixed) and region (columns, `all` first)."""
-    columns = {"dice": ALL} | {f"dice_{name}": name for name in regions_of(by_pair)}
-    indexed = by_pair.set_index(["moving", "fixed"]).sort_index()
-    return indexed[list(columns)].rename(columns=columns).astype(float)
+def _compared_values(by_pair: pd.DataFrame) -> pd.DataFrame:
+    """What methods are compared in: pairs (rows, by moving and fixed) by column of by_pair."""
+    names = [m.column(region) for region in _regions(by_pair) for m in entries.compared()]
+    table = by_pair.set_index(["moving", "fixed"]).sort_index()
+    return table.reindex(columns=list(dict.fromkeys(names))).astype(float)
+
+
+def _regions(by_pair: pd.DataFrame) -> list[str]:
+    return [ALL, *regions_of(by_pair)]
 
 
 def _rows(method: str, scores: MethodScores, seed: int, draws: int) -> list[dict[str, object]]:
-    dice = _dice(scores.by_pair)
+    by_pair = scores.by_pair.set_index(["moving", "fixed"]).sort_index()
+    regions = {name: entries.DICE.column(name) for name in _regions(scores.by_pair)}
+    dice = by_pair[list(regions.values())].astype(float)
     low, high, subjects = _intervals(dice, seed, draws)
     seconds = None if scores.timing is None else scores.timing["seconds"].astype(float)
-    common = {
-        "pairs": len(dice),
-        "subjects": subjects,
-        **{
-            name: _mean(scores.by_pair[name].to_numpy(float))
-            for name in ("folding_percent", "ndv_percent", "sdlogj")
-        },
-        "seconds_median": np.nan if seconds is None else seconds.median(),
-        **{
-            name: _mean(scores.by_pair[name].to_numpy(float))
-            for name in ("hd95_mm", "inverse_consistency_mm")
-        },
-    }
     return [
         {
             "method": method,
             "region": region,
-            "dice_mean": _mean(values.to_numpy()),
-            "dice_sd": values.std(ddof=1),
-            "dice_median": values.dropna().median(),
+            "dice_mean": finite_mean(dice[column]),
+            "dice_sd": dice[column].std(ddof=1),
+            "dice_median": dice[column].dropna().median(),
             "dice_low": low[n],
             "dice_high": high[n],
-            **common,
+            "pairs": len(dice),
+            "subjects": subjects,
+            "seconds_median": np.nan if seconds is None else seconds.median(),
+            **{m.name: _mean_of(by_pair, m.column(region)) for m in entries.METRICS},
         }
-        for n, (region, values) in enumerate(dice.items())
+        for n, (region, column) in enumerate(regions.items())
     ]
+
+
+def _mean_of(by_pair: pd.DataFrame, column: str) -> float:
+    return finite_mean(by_pair[column]) if column in by_pair else np.nan
 
 
 def _intervals(values: pd.DataFrame, seed: int, draws: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -129,33 +139,34 @@ def _intervals(values: pd.DataFrame, seed: int, draws: int) -> tuple[np.ndarray,
 def _differences(
     method: str, reference: str, scores: Mapping[str, MethodScores], seed: int, draws: int
 ) -> list[dict[str, object]]:
-    mine, theirs = (_dice(scores[name].by_pair) for name in (method, reference))
+    mine, theirs = (_compared_values(scores[name].by_pair) for name in (method, reference))
     shared = mine.index.intersection(theirs.index).sort_values()
-    regions = [name for name in mine.columns if name in theirs.columns]
-    difference = mine.loc[shared, regions] - theirs.loc[shared, regions]
+    columns = [name for name in mine.columns if name in theirs.columns]
+    difference = mine.loc[shared, columns] - theirs.loc[shared, columns]
     low, high, subjects = _intervals(difference, seed, draws)
+    parts = {
+        column: (finite_mean(values), low[n], high[n], _verdict(low[n], high[n], subjects))
+        for n, (column, values) in enumerate(difference.items())
+    }
+    names = {"method": method, "reference": reference}
+    counts = {"pairs": len(shared), "subjects": subjects}
     return [
-        {
-            "method": method,
-            "reference": reference,
-            "region": region,
-            "difference": _mean(values.to_numpy()),
-            "low": low[n],
-            "high": high[n],
-            "pairs": len(shared),
-            "subjects": subjects,
-            "significant": _verdict(low[n], high[n], subjects),
-        }
-        for n, (region, values) in enumerate(difference.items())
+        names | {"region": region} | counts | _compared_row(region, parts)
+        for region in _regions(scores[method].by_pair)
+        if entries.DICE.column(region) in columns
     ]
+
+
+def _compared_row(region: str, parts: Mapping[str, tuple[object, ...]]) -> dict[str, object]:
+    """The cells of every compared metric for one region."""
+    return {
+        compared_column(metric.name, part): value
+        for metric in entries.compared()
+        for part, value in zip(COMPARED, parts[metric.column(region)], strict=True)
+    }
 
 
 def _verdict(low: float, high: float, subjects: int) -> object:
     if subjects < FEWEST_FOR_SIGNIFICANCE or not np.isfinite([low, high]).all():
         return np.nan
     return "yes" if low > 0 or high < 0 else "no"
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else float("nan")

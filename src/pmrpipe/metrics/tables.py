@@ -13,6 +13,8 @@ from typing import Any
 import pandas as pd
 
 from pmrpipe.base.files import read_json, read_tsv, write_json, write_tsv
+from pmrpipe.metrics import entries
+from pmrpipe.study.regions import ALL
 
 BY_LABEL = (
     "moving",
@@ -28,8 +30,9 @@ BY_LABEL = (
     "n_warped",
 )
 TIMING = ("moving", "fixed", "seconds", "device", "threads", "network_mm")
-_BEFORE_REGIONS = ("moving", "fixed", "dice")
-_AFTER_REGIONS = (
+# Columns promised first, in places that they keep; every other metric is appended behind them.
+_BY_PAIR_BEFORE_REGIONS = ("moving", "fixed", "dice")
+_BY_PAIR_AFTER_REGIONS = (
     "hd95_mm",
     "folding_percent",
     "ndv_percent",
@@ -66,11 +69,37 @@ COMPARISON = (
     "subjects",
     "significant",
 )
+# What comparison.tsv says of each metric.
+COMPARED = ("difference", "low", "high", "significant")
 
 
 def by_pair_columns(regions: Iterable[str] = ()) -> list[str]:
     """Columns of by_pair.tsv for a label table with these regions."""
-    return [*_BEFORE_REGIONS, *(f"dice_{name}" for name in regions), *_AFTER_REGIONS]
+    regions = list(regions)
+    first = [
+        *_BY_PAIR_BEFORE_REGIONS,
+        *(f"dice_{name}" for name in regions),
+        *_BY_PAIR_AFTER_REGIONS,
+    ]
+    every = [m.column(name) for m in entries.METRICS for name in (ALL, *regions)]
+    return list(dict.fromkeys([*first, *every]))
+
+
+def summary_columns() -> list[str]:
+    """Columns of summary.tsv; Dice has several of its own."""
+    means = [metric.name for metric in entries.METRICS if metric.name != "dice"]
+    return list(dict.fromkeys([*SUMMARY, *means]))
+
+
+def comparison_columns() -> list[str]:
+    """Columns of comparison.tsv; those of Dice have no prefix."""
+    parts = [compared_column(m.name, part) for m in entries.compared() for part in COMPARED]
+    return list(dict.fromkeys([*COMPARISON, *parts]))
+
+
+def compared_column(metric: str, part: str) -> str:
+    """The column of comparison.tsv for a part (difference, low, high, significant) of a metric."""
+    return part if metric == "dice" else f"{metric}_{part}"
 
 
 def regions_of(by_pair: pd.DataFrame) -> list[str]:
@@ -122,9 +151,17 @@ def write_table(path: Path, table: pd.DataFrame, sidecar: Mapping[str, Any] | No
 
 
 def read_scores(folder: Path) -> MethodScores:
-    """Read a method's tables; InputError when one is missing or lacks a promised column."""
+    """Read a method's tables; a metric that came after they were written is NaN in them.
+
+    Raises
+    ------
+    InputError : a table is missing or lacks a column that was promised first
+    """
     by_label = read_tsv(folder / "by_label.tsv", BY_LABEL)
-    by_pair = read_tsv(folder / "by_pair.tsv", tuple(by_pair_columns()))
+    first = (*_BY_PAIR_BEFORE_REGIONS, *_BY_PAIR_AFTER_REGIONS)
+    by_pair = read_tsv(folder / "by_pair.tsv", first)
+    columns = [*by_pair_columns(regions_of(by_pair)), *by_pair.columns]
+    by_pair = by_pair.reindex(columns=list(dict.fromkeys(columns)))
     timing, sidecar = folder / "timing.tsv", folder / "by_pair.json"
     return MethodScores(
         by_label,

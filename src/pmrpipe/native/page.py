@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmrpipe.base.files import write_text
-from pmrpipe.base.version import VERSION
-from pmrpipe.drawing import pictures, style
+from pmrpipe.drawing import html, pictures, style
 from pmrpipe.drawing.views import views_of
 
 if TYPE_CHECKING:
@@ -35,19 +34,12 @@ def write_pair_page(out: Path, result: NativeRegistration, files: Mapping[str, s
     ----------
     files : names of the files beside the page, and what each is
     """
-    from jinja2 import Environment, StrictUndefined
-
     shown, facts = result.on_template, result.facts
     with style.drawing():
         drawn = pictures.draw(views_of(_images(result), shown.grid, shown.field))
-    here = Path(__file__).parent
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
-    content = page.render(
+    content = html.render(
+        Path(__file__).parent / "page.html",
         title=f"{facts['moving']} to {facts['fixed']}",
-        version=VERSION,
         facts=[(caption, form.format(facts[name])) for name, caption, form in _TOP],
         warnings=_warnings(result),
         files=files,

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pmrpipe.base.files import atomic, read_json, write_json, write_text
-from pmrpipe.base.version import VERSION
-from pmrpipe.drawing import style
+from pmrpipe.base.files import read_json, write_bytes, write_json, write_text
+from pmrpipe.drawing import html, style
 from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.images.volume import Volume, read_image, read_mask
 from pmrpipe.stages.qc import figures
@@ -43,7 +42,7 @@ def write_page(
     brain, mask = read_image(results.brain(key)), read_mask(results.mask(key))
     white, template = (read_image(results.preproc(k)) for k in (key, TEMPLATE_KEY))
     sidecar = read_json(sidecar_path(results.affine(key)))
-    found = measure(brain, mask, sidecar["Quality"], white.data)
+    measures = measure(brain, mask, sidecar["Quality"], white.data)
     before = _unmoved(brain, template)
     with style.drawing():
         drawn = {
@@ -54,10 +53,12 @@ def write_page(
         }
         pictures = {name: style.svg(figure) for name, figure in drawn.items()}
     for name, content in pictures.items():
-        _write(results.qc_figure(key, name), content)
-    write_json(results.qc_measures(key), {"key": key, **{k: _short(v) for k, v in found.items()}})
-    write_text(results.qc_page(key), _render(results, key, found))
-    return found
+        write_bytes(results.qc_figure(key, name), content)
+    write_json(
+        results.qc_measures(key), {"key": key, **{k: _short(v) for k, v in measures.items()}}
+    )
+    write_text(results.qc_page(key), _render(results, key, measures))
+    return measures
 
 
 def write_template_figure(results: Results) -> None:
@@ -65,12 +66,7 @@ def write_template_figure(results: Results) -> None:
     template = read_image(results.preproc(TEMPLATE_KEY)).data
     with style.drawing():
         content = style.svg(figures.template_figure(template, template))
-    _write(results.qc_figure(TEMPLATE_KEY, "template"), content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(results.qc_figure(TEMPLATE_KEY, "template"), content)
 
 
 def _unmoved(brain: Volume, template: Volume) -> np.ndarray:
@@ -90,18 +86,12 @@ def _short(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _render(results: Results, key: str, found: dict[str, float]) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    text = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+def _render(results: Results, key: str, measures: dict[str, float]) -> str:
     places = {name: results.qc_figure(key, name) for name in QC_FIGURES}
     places["template"] = results.qc_figure(TEMPLATE_KEY, "template")
-    return environment.from_string(text).render(
+    return html.render(
+        Path(__file__).parent / "page.html",
         key=key,
-        version=VERSION,
-        facts=[(_NAMES[name], f"{value:.4g}") for name, value in found.items()],
+        facts=[(_NAMES[name], f"{value:.4g}") for name, value in measures.items()],
         figures={name: path.relative_to(results.root) for name, path in places.items()},
     )

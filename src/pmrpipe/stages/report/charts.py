@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 
 from pmrpipe.drawing.style import INK, MUTED, Look, figure
+from pmrpipe.metrics import entries
 from pmrpipe.stages.report.collect import MethodResult, Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Up to here single pairs are drawn over their box, and scatter stays vector graphics.
-_FEW, _MANY = 60, 2000
-# Below this folding, in percent, the axis is linear: 0 has its place on it.
-_LINEAR_FOLDING = 1e-3
+# Up to here single pairs are drawn over their box.
+_FEW = 60
 
 
 def region_boxes(study: Study, looks: dict[str, Look], narrow: bool = False) -> Figure | None:
@@ -28,8 +27,8 @@ def region_boxes(study: Study, looks: dict[str, Look], narrow: bool = False) -> 
     methods = study.methods
     step = len(methods) + 1.2
     size = (4.4, 0.9 + 0.19 * step * len(groups)) if narrow else (11.0, 4.6)
-    made = figure(*size)
-    axes = made.add_subplot()
+    chart = figure(*size)
+    axes = chart.add_subplot()
     centres = np.arange(len(groups)) * step
     for n, method in enumerate(methods):
         values = [_known(method, column) for column in groups.values()]
@@ -37,8 +36,8 @@ def region_boxes(study: Study, looks: dict[str, Look], narrow: bool = False) -> 
         _boxes(axes, values, places, looks[method.name], narrow)
     ticks = [name.capitalize() if name != "all" else "All labels" for name in groups]
     _group_axis(axes, centres, ticks, step, narrow)
-    _method_legend(made, study, looks, boxes=True, columns=2 if narrow else 6)
-    return made
+    method_legend(chart, study, looks, boxes=True, columns=2 if narrow else 6)
+    return chart
 
 
 def _known(method: MethodResult, column: str) -> np.ndarray:
@@ -89,100 +88,37 @@ def _group_axis(
         axes.axvline(step / 2, color=MUTED, lw=0.8)
 
 
-def dice_against_folding(study: Study, looks: dict[str, Look]) -> Figure | None:
-    """Dice (or NCC) of each pair against the percentage of folded voxels, means on top."""
-    column = "dice" if study.labelled else "ncc"
-    made = figure(5.6, 4.4)
-    axes = made.add_subplot()
-    count = sum(len(method.scores.by_pair) for method in study.methods)
-    for method in study.methods:
-        table = method.scores.by_pair[[column, "folding_percent"]].astype(float).dropna()
-        x, y = table[column].to_numpy(), table["folding_percent"].to_numpy()
-        look = looks[method.name]
-        axes.scatter(
-            x, y, s=16, marker=look.marker, c=look.colour, alpha=0.35, lw=0,
-            rasterized=count > _MANY,
-        )  # fmt: skip
-        if len(x):
-            axes.plot(x.mean(), y.mean(), look.marker, ms=11, mfc=look.colour, mec="white", mew=1.5)
-    axes.set_yscale("symlog", linthresh=_LINEAR_FOLDING)
-    axes.set_ylim(-_LINEAR_FOLDING / 4, max(axes.get_ylim()[1], 10 * _LINEAR_FOLDING))
-    axes.set(xlabel="Dice" if study.labelled else "NCC", ylabel="Folded voxels, %")
-    _method_legend(made, study, looks, columns=4)
-    return made
-
-
-def dice_against_seconds(study: Study, looks: dict[str, Look]) -> Figure | None:
-    """Mean Dice (or NCC) with its interval against the median seconds of a pair."""
-    timed = [method for method in study.methods if method.seconds.size]
-    if not timed:
-        return None
-    made = figure(5.6, 4.4)
-    axes = made.add_subplot()
-    for method in timed:
-        mean, low, high = _mean_interval(study, method)
-        look, seconds = looks[method.name], max(float(np.median(method.seconds)), 1e-3)
-        if np.isfinite([low, high]).all():
-            reach = [[max(mean - low, 0)], [max(high - mean, 0)]]
-            axes.errorbar([seconds], [mean], reach, color=look.colour, lw=1.8, capsize=7)
-        axes.plot(seconds, mean, look.marker, ms=11, mfc=look.colour, mec="white", mew=1.5)
-        axes.annotate(
-            method.info.name,
-            (seconds, mean),
-            xytext=(11, 5),
-            textcoords="offset points",
-            fontsize=9,
-        )
-    axes.set_xscale("log")
-    axes.margins(x=0.25, y=0.15)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(lambda value, _: "")
-    axes.set(xlabel="Median seconds per pair", ylabel="Mean Dice" if study.labelled else "Mean NCC")
-    return made
-
-
-def _mean_interval(study: Study, method: MethodResult) -> tuple[float, float, float]:
-    if not study.labelled:
-        values = method.scores.by_pair["ncc"].to_numpy(float)
-        return float(np.nanmean(values)), np.nan, np.nan
-    summary = study.summary
-    row = summary[(summary["method"] == method.name) & (summary["region"] == "all")].iloc[0]
-    return row["dice_mean"], row["dice_low"], row["dice_high"]
-
-
 def similarity_boxes(study: Study, looks: dict[str, Look]) -> Figure | None:
-    """Box plots of NCC and SDlogJ by method: what a cohort without labels has."""
+    """Box plots of similarity and smoothness by method: what a cohort without labels has."""
     if study.labelled:
         return None
-    made = figure(7.6, 3.6)
-    panels = made.subplots(1, 2)
-    for axes, (column, name) in zip(
-        panels, {"ncc": "NCC", "sdlogj": "SDlogJ"}.items(), strict=True
-    ):
+    shown = [metric for metric in entries.METRICS if metric.boxes]
+    drawn = figure(3.8 * len(shown), 3.6)
+    for axes, metric in zip(np.ravel(drawn.subplots(1, len(shown))), shown, strict=True):
         for n, method in enumerate(study.methods):
-            _boxes(axes, [_known(method, column)], np.array([n]), looks[method.name], False)
+            _boxes(axes, [_known(method, metric.name)], np.array([n]), looks[method.name], False)
         axes.set_xticks(range(len(study.methods)), [m.name for m in study.methods], rotation=30)
-        axes.set_ylabel(name)
+        axes.set_ylabel(f"{metric.title}, {metric.unit}" if metric.unit else metric.title)
         axes.grid(False, axis="x")
-    return made
+    return drawn
 
 
 def training_curves(study: Study, looks: dict[str, Look], narrow: bool = False) -> Figure | None:
     """Training objective and validation score of every learned method; stacked when narrow."""
     learned = [(method, curves(method.history)) for method in study.methods]
-    learned = [(method, found) for method, found in learned if found]
+    learned = [(method, lines) for method, lines in learned if lines]
     if not learned:
         return None
-    kinds = [kind for kind in _CURVE_NAMES if any(kind in found for _, found in learned)]
+    kinds = [kind for kind in _CURVE_NAMES if any(kind in lines for _, lines in learned)]
     across, down = (1, len(kinds)) if narrow else (len(kinds), 1)
-    made = figure((4.6 if narrow else 5.2) * across, (3.3 if narrow else 3.8) * down)
-    for axes, kind in zip(np.ravel(made.subplots(down, across)), kinds, strict=True):
-        for method, found in learned:
-            if kind in found:
-                _curve(axes, *found[kind], looks[method.name], method.name)
+    drawn = figure((4.6 if narrow else 5.2) * across, (3.3 if narrow else 3.8) * down)
+    for axes, kind in zip(np.ravel(drawn.subplots(down, across)), kinds, strict=True):
+        for method, lines in learned:
+            if kind in lines:
+                _curve(axes, *lines[kind], looks[method.name], method.name)
         axes.set(xlabel=learned[0][1]["axis"], ylabel=_CURVE_NAMES[kind])
         axes.legend(fontsize=9)
-    return made
+    return drawn
 
 
 _CURVE_NAMES = {
@@ -221,8 +157,8 @@ def curves(history: pd.DataFrame | None) -> dict[str, Any]:
         "score": scores,
         "objective": [n for n in validation if "objective" in n],
     }
-    found = {k: _line(history[n[0]], x, scale=k != "score") for k, n in columns.items() if n}
-    return {"axis": (axis or "row").capitalize(), **found} if found else {}
+    lines = {k: _line(history[n[0]], x, scale=k != "score") for k, n in columns.items() if n}
+    return {"axis": (axis or "row").capitalize(), **lines} if lines else {}
 
 
 def _line(column: pd.Series, x: np.ndarray, scale: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -235,9 +171,10 @@ def _line(column: pd.Series, x: np.ndarray, scale: bool) -> tuple[np.ndarray, np
     return x[known], values
 
 
-def _method_legend(
-    made: Figure, study: Study, looks: dict[str, Look], boxes: bool = False, columns: int = 4
+def method_legend(
+    drawn: Figure, study: Study, looks: dict[str, Look], boxes: bool = False, columns: int = 4
 ) -> None:
+    """Write every method's name and look above a figure."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -250,7 +187,7 @@ def _method_legend(
         else:
             style = {"ls": "", "marker": look.marker, "ms": 8, "color": look.colour}
             handles.append(Line2D([], [], **style, label=method.name))
-    made.legend(
+    drawn.legend(
         handles=handles, loc="outside upper left", ncols=min(columns, len(handles)), fontsize=9.5
     )
 

@@ -83,8 +83,8 @@ class Study:
     @property
     def regions(self) -> list[str]:
         """Regions with a score, in the order of the tables."""
-        found = [name for m in self.methods for name in regions_of(m.scores.by_pair)]
-        return list(dict.fromkeys(found))
+        names = [name for m in self.methods for name in regions_of(m.scores.by_pair)]
+        return list(dict.fromkeys(names))
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -103,14 +103,14 @@ def collect(
     InputError : no method has a score, or a table is broken
     """
     scored = [info for info in methods if (results.score(info.name) / "by_pair.tsv").exists()]
-    found = tuple(_method(results, info) for info in scored)
-    if not any(len(method.scores.by_pair) for method in found):
+    present = tuple(_method(results, info) for info in scored)
+    if not any(len(method.scores.by_pair) for method in present):
         raise InputError(results.root / "score", "holds no score table", "score the pairs first")
-    scores = {method.name: method.scores for method in found}
+    scores = {method.name: method.scores for method in present}
     beside = results.summary.with_name("comparison.tsv")
     return Study(
         results=results,
-        methods=found,
+        methods=present,
         absent=tuple(info.name for info in methods if info not in scored),
         summary=_or(results.summary, lambda: summarise(scores)),
         comparison=_or(beside, lambda: compare(scores)),

@@ -11,18 +11,24 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pmrpipe.base.files import atomic
+from pmrpipe.base.files import write_bytes
 from pmrpipe.drawing import pictures, style
+from pmrpipe.metrics import entries
 from pmrpipe.metrics.choice import choose_pairs
-from pmrpipe.stages.report import charts, collect
+from pmrpipe.metrics.metric import Metric
+from pmrpipe.stages.report import charts, collect, trade_offs
 from pmrpipe.stages.report.pair_reader import PairReader
 from pmrpipe.study.paths import pair_name
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart as data URI, with a second form for narrow screens where there is one."""
+    """A chart as data URI, with a second form for narrow screens where there is one.
 
+    section : where on the page it stands
+    """
+
+    section: str
     name: str
     title: str
     caption: str
@@ -54,68 +60,98 @@ class Case:
 def draw_charts(study: collect.Study, folder: Path) -> list[Chart]:
     """Every chart that the study has data for, written to `folder` as SVG and PNG."""
     looks = style.looks([method.name for method in study.methods])
-    made = []
-    for name, (draw, heading, caption) in _CHARTS.items():
-        figure = draw(study, looks)
-        if figure is None:
-            continue
-        narrow = None
-        if name in _TWO_FORMS:
-            narrow = style.data_uri(style.svg(draw(study, looks, narrow=True)), "svg+xml")
-        width = round(_PIXELS_PER_INCH * figure.get_figwidth())
-        source = _save(figure, folder, name)
-        made.append(Chart(name, heading, caption, source, width, narrow))
-    return made
+    charts = (_draw_chart(plan, study, looks, folder) for plan in _plans())
+    return [chart for chart in charts if chart is not None]
 
 
-_CHARTS = {
-    "regions": (
+@dataclass(frozen=True)
+class _Plan:
+    """A chart to draw; `two_forms`: it is drawn again, narrow, for small screens."""
+
+    section: str
+    name: str
+    draw: Callable[..., Any]
+    title: str
+    caption: str
+    two_forms: bool = False
+
+
+def _draw_chart(
+    plan: _Plan, study: collect.Study, looks: dict[str, style.Look], folder: Path
+) -> Chart | None:
+    figure = plan.draw(study, looks)
+    if figure is None:
+        return None
+    narrow = None
+    if plan.two_forms:
+        narrow = style.data_uri(style.svg(plan.draw(study, looks, narrow=True)), "svg+xml")
+    width = round(_PIXELS_PER_INCH * figure.get_figwidth())
+    source = _save(figure, folder, plan.name)
+    return Chart(plan.section, plan.name, plan.title, plan.caption, source, width, narrow)
+
+
+def _plans() -> list[_Plan]:
+    """Every chart, in the order of the page."""
+    against = [_against(metric) for metric in entries.METRICS if metric.trade_off is not None]
+    return [*_DISTRIBUTIONS, *against, _TIME, _TRAINING]
+
+
+def _against(metric: Metric) -> _Plan:
+    chart = metric.trade_off
+    corner = "Upper" if metric.best == "max" else "Lower"
+    caption = f"Small: single pairs; large: means over pairs. {corner} right is better."
+    if chart.linear_below is not None:
+        linear = f"{chart.linear_below:g} {metric.unit}".strip()
+        caption += f" The vertical axis is logarithmic above {linear} and linear below."
+    draw = partial(trade_offs.accuracy_against, column=metric.name, chart=chart)
+    return _Plan("trade-offs", f"dice-{chart.name}", draw, chart.title, caption)
+
+
+_DISTRIBUTIONS = (
+    _Plan(
+        "distributions",
+        "regions",
         charts.region_boxes,
         "Dice by region",
         "Box: quartiles, line: median, whiskers: 1.5 interquartile ranges; with up to 60 pairs "
         "each point is a pair. Region Dice is the mean over the region's labels.",
+        two_forms=True,
     ),
-    "similarity": (
+    _Plan(
+        "distributions",
+        "similarity",
         charts.similarity_boxes,
         "Similarity and smoothness",
-        "NCC of the fixed and the warped image inside the fixed brain, and SDlogJ of the "
-        "deformation.",
+        "NCC of the fixed and the warped image inside the fixed brain; measures of the "
+        "deformation, which are smaller for a smoother one.",
     ),
-    "dice-folding": (
-        charts.dice_against_folding,
-        "Accuracy against folding",
-        "Small: single pairs; large: means over pairs. Lower right is better. The vertical axis "
-        "is logarithmic above 0.001 % and linear below.",
-    ),
-    "dice-seconds": (
-        charts.dice_against_seconds,
-        "Accuracy against time",
-        "Vertical lines: 95 % interval of the mean. Upper left is better.",
-    ),
-    "training": (
-        charts.training_curves,
-        "Learning curves",
-        "The objectives of two methods have no common scale and are shown z-scored; validation "
-        "Dice is comparable.",
-    ),
-}
+)
+_TIME = _Plan(
+    "trade-offs",
+    "dice-seconds",
+    trade_offs.accuracy_against_seconds,
+    "Accuracy against time",
+    "Vertical lines: 95 % interval of the mean. Upper left is better.",
+)
+_TRAINING = _Plan(
+    "training",
+    "training",
+    charts.training_curves,
+    "Learning curves",
+    "The objectives of two methods have no common scale and are shown z-scored; validation "
+    "Dice is comparable.",
+    two_forms=True,
+)
 # Largest size on the page: letters a little larger than in the figure files.
 _PIXELS_PER_INCH = 112
-# Charts with a second form for narrow screens.
-_TWO_FORMS = ("regions", "training")
 
 
 def _save(figure: Any, folder: Path, name: str) -> str:
     """Write a figure as SVG and PNG; the SVG as data URI."""
     content = style.svg(figure)
-    _write_bytes(folder / f"{name}.svg", content)
-    _write_bytes(folder / f"{name}.png", style.png(figure))
+    write_bytes(folder / f"{name}.svg", content)
+    write_bytes(folder / f"{name}.png", style.png(figure))
     return style.data_uri(content, "svg+xml")
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def draw_cases(
@@ -128,13 +164,13 @@ def draw_cases(
     workers : processes that draw, a method each; the pictures do not depend on it
     """
     draw = partial(_draw_method, study, folder)
-    found = {}
+    with_pictures = {}
     with _mapper(workers) as mapped:
         for method, cases in zip(study.methods, mapped(draw, study.methods), strict=True):
             say(f"drew pairs of {method.name}")
             if cases:
-                found[method.name] = cases
-    return found
+                with_pictures[method.name] = cases
+    return with_pictures
 
 
 @contextmanager
@@ -157,7 +193,7 @@ def _draw_method(study: collect.Study, folder: Path, method: collect.MethodResul
             continue
         drawn, alone = pictures.draw(views), pictures.draw_levels(views)
         stem = f"figures/{method.name}_{role}_{pair_name(moving, fixed)}"
-        _write_bytes(folder / f"{stem}.png", drawn.sheet)
+        write_bytes(folder / f"{stem}.png", drawn.sheet)
         case = Case(
             role,
             moving,
@@ -169,7 +205,7 @@ def _draw_method(study: collect.Study, folder: Path, method: collect.MethodResul
             drawn.scale,
         )
         if alone is not None:
-            _write_bytes(folder / f"{stem}_levels.png", alone.sheet)
+            write_bytes(folder / f"{stem}_levels.png", alone.sheet)
             case = replace(case, levels=_data_uris(alone), levels_file=f"{stem}_levels.png")
         cases.append(case)
     return cases

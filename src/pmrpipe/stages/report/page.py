@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pmrpipe.base.files import read_tsv, write_text, write_tsv
-from pmrpipe.base.version import VERSION
-from pmrpipe.drawing import pictures, style
+from pmrpipe.drawing import html, pictures, style
 from pmrpipe.stages.report import collect, gallery, sentences, tables
 from pmrpipe.study.paths import Results
 from pmrpipe.study.regions import region_labels
@@ -71,18 +70,18 @@ def build_report(
     context = {
         "title": title,
         "study": study,
-        "version": VERSION,
         "headline": sentences.headline(study),
         "columns": tables.summary_columns(study),
         "rows": tables.summary_cells(study),
         "intervals": bool(study.labelled and study.summary["dice_low"].notna().any()),
         "titles": [(m.name, m.info.title) for m in study.methods if m.info.title],
         "comparison": tables.comparison_rows(study),
+        "compared": tables.compared_metrics(study),
         "few_subjects": _few_subjects(study),
         "charts": {chart.name: chart for chart in drawn},
         "cases": cases,
         "shown_kinds": _shown_kinds(cases),
-        "panel_columns": max([len(c.panels) for found in cases.values() for c in found], default=0),
+        "panel_columns": max([len(c.panels) for shown in cases.values() for c in shown], default=0),
         "uncertain": any(method.uncertainty is not None for method in study.methods),
         "panels": pictures.PANELS,
         "legend": _region_legend(label_table),
@@ -101,18 +100,9 @@ def build_report(
         "js": _asset("page.js"),
     }
     say("writing the page")
-    write_text(out, _render(context))
+    template = Path(__file__).parent / "page.html"
+    write_text(out, html.render(template, {"number": tables.number}, **context))
     return out
-
-
-def _render(context: dict[str, Any]) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = tables.number
-    return environment.from_string(_asset("page.html")).render(context)
 
 
 def _asset(name: str) -> str:
@@ -120,17 +110,17 @@ def _asset(name: str) -> str:
 
 
 def _write_tables(study: collect.Study, folder: Path) -> list[str]:
-    made = {
-        "overview": tables.summary_frame(study),
+    named = {
+        "overview": tables.overview(study),
         "summary": study.summary,
         "comparison": study.comparison,
         "labels": tables.label_frame(study),
         "stages": study.stages,
     }
-    for name, table in made.items():
+    for name, table in named.items():
         if len(table):
             write_tsv(folder / f"{name}.tsv", table)
-    return [f"tables/{name}.tsv" for name, table in made.items() if len(table)]
+    return [f"tables/{name}.tsv" for name, table in named.items() if len(table)]
 
 
 def _label_rows(study: collect.Study) -> dict[str, Any] | None:
@@ -142,8 +132,8 @@ def _label_rows(study: collect.Study) -> dict[str, Any] | None:
 
 
 def _shown_kinds(cases: Mapping[str, list[gallery.Case]]) -> set[str]:
-    shown = (case for found in cases.values() for case in found)
-    return {kind for case in shown for kind in _KINDS if getattr(case, kind)}
+    every = (case for shown in cases.values() for case in shown)
+    return {kind for case in every for kind in _KINDS if getattr(case, kind)}
 
 
 def _region_legend(label_table: pd.DataFrame | None) -> list[tuple[str, str]]:

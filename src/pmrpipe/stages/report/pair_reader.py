@@ -67,8 +67,8 @@ class PairReader:
     ) -> np.ndarray | None:
         path = self._results.uncertainty(method, moving, fixed)
         # Not as an image: a network without a doubt gives a map of zeros.
-        found = open_image(path) if path.exists() else None
-        return found.read(np.float32) if found is not None and found.image.shape == shape else None
+        opened = open_image(path) if path.exists() else None
+        return opened.read(np.float32) if opened and opened.image.shape == shape else None
 
     def _level_fields(self, method: str, moving: str, fixed: str) -> list[Field]:
         paths = (self._results.level_field(method, moving, fixed, n) for n in count(1))

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pmrpipe.metrics import entries
+from pmrpipe.metrics.finite import finite_mean
 from pmrpipe.stages.report.collect import MethodResult, Study, cohort_counts
 from pmrpipe.study.paths import subject_of
 from pmrpipe.study.space import TEMPLATE_NAME
 
-_METRICS = {
+_ALWAYS = {
     "Bootstrap over subjects": "Owen A B. The pigeonhole bootstrap. Ann. Appl. Stat. 1 (2007) 386.",
-    "Non-diffeomorphic volume": "Liu Y, Chen J, Wei S, Carass A, Prince J. On finite difference "
-    "Jacobian computation in deformable image registration. IJCV 132 (2024) 3678.",
     "Template": "Fonov V, Evans A C, Botteron K, et al. Unbiased average age-appropriate atlases "
     "for pediatric studies. NeuroImage 54 (2011) 313.",
 }
@@ -21,9 +21,10 @@ _METRICS = {
 
 def references(study: Study, citations: Mapping[str, str]) -> list[tuple[str, str]]:
     """(what, citation) of the methods, of what else was used, and of the measures."""
-    found = {_title(m): m.info.citation for m in study.methods if m.info.citation}
-    named = {**found, **citations}
-    named |= {what: citation for what, citation in _METRICS.items() if what not in named}
+    named = {_title(m): m.info.citation for m in study.methods if m.info.citation}
+    named |= citations
+    further = _ALWAYS | {metric.title: metric.citation for metric in entries.METRICS}
+    named |= {what: citation for what, citation in further.items() if what not in named}
     return [(what, " ".join(citation.split())) for what, citation in named.items() if citation]
 
 
@@ -73,23 +74,23 @@ def _measure_sentences(study: Study, mark: Mapping[str, str]) -> list[str]:
         "labels, in regions over the region's labels. Intervals are 95 % bootstrap intervals of "
         f"the mean, subjects being resampled{mark.get('Bootstrap over subjects', '')}."
     )
-    deformation = (
-        "Folding is the percentage of voxels of the fixed brain with a Jacobian determinant of "
-        "at most 0 by central differences; NDV is the non-diffeomorphic volume over all finite "
-        f"differences{mark.get('Non-diffeomorphic volume', '')}; SDlogJ is the standard deviation "
-        "of the logarithm of the Jacobian determinant."
-    )
     scored = f"Every method was scored on the same grid of {spacing}."
-    return [scored, labels if study.labelled else "", deformation]
+    return [scored, labels if study.labelled else "", _definitions(mark)]
+
+
+def _definitions(mark: Mapping[str, str]) -> str:
+    """What the metrics are, each with its reference."""
+    text = "; ".join(f"{m.sentence}{mark.get(m.title, '')}" for m in entries.METRICS if m.sentence)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _interpolation(study: Study) -> str:
-    found = {
+    kinds = {
         str(value)
         for method in study.methods
         for value in method.scores.by_pair["interpolation"].dropna().unique()
     }
-    return " and ".join(sorted(found)) or "nearest"
+    return " and ".join(sorted(kinds)) or "nearest"
 
 
 def headline(study: Study) -> list[tuple[str, str, str]]:
@@ -103,8 +104,9 @@ def headline(study: Study) -> list[tuple[str, str, str]]:
     if "affine" in means and best != "affine":
         gain = means[best] - means["affine"]
         cards.insert(1, ("Gain over affine", f"{gain:+.3f}", f"affine alone {means['affine']:.3f}"))
-    folding = {m.name: float(m.scores.by_pair["folding_percent"].mean()) for m in study.methods}
-    if best in folding:
-        remark = f"mean of {best}, of the brain's voxels"
-        cards.append(("Folding", f"{folding[best]:.2g} %", remark))
+    shown = next(method.scores.by_pair for method in study.methods if method.name == best)
+    folding, strain = (finite_mean(shown[name]) for name in ("folding_percent", "strain"))
+    cards.append(("Folding", f"{folding:.2g} %", f"mean of {best}, of the brain's voxels"))
+    if np.isfinite(strain):
+        cards.append(("Strain", f"{strain:.3f}", f"mean of {best}, 0 = rigid"))
     return cards

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pmrpipe.metrics import entries
+from pmrpipe.metrics.finite import finite_mean
+from pmrpipe.metrics.metric import Metric
+from pmrpipe.metrics.tables import COMPARED, compared_column
 from pmrpipe.stages.report.collect import MethodResult, Study
+from pmrpipe.study.regions import ALL
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the summary: `best` is max, min or None (no order of merit)."""
+    """A column of the summary: `best` is max, min or None (no order of merit).
+
+    by_deforming : a method without deformation takes no part in who is best, it would always win
+    """
 
     key: str
     title: str
     digits: int
     best: str | None = None
     unit: str = ""
+    by_deforming: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,20 +59,31 @@ def number(value: float, digits: int) -> str:
 
 
 def summary_columns(study: Study) -> list[Column]:
-    """The columns that the study has something for."""
-    dice = [Column("dice", "Dice", 3, "max")]
-    dice += [Column(f"dice_{name}", name.capitalize(), 3, "max") for name in study.regions]
-    dice.append(Column("hd95_mm", "HD95", 2, "min", "mm"))
-    rest = [
-        Column("ncc", "NCC", 3, "max"),
-        Column("folding_percent", "Folding", 4, "min", "%"),
-        Column("ndv_percent", "NDV", 4, "min", "%"),
-        Column("sdlogj", "SDlogJ", 3),
-        Column("seconds", "Seconds", 1, "min", "s"),
+    """The columns that the study has something for: metrics, seconds, uncertainty."""
+    columns = [
+        _column(metric, region)
+        for metric in entries.METRICS
+        if metric.page and (study.labelled or metric.needs != "labels")
+        for region in ([ALL, *study.regions] if metric.by_region else [ALL])
     ]
+    columns.append(Column("seconds", "Seconds", 1, "min", "s", by_deforming=True))
     if any(method.uncertainty is not None for method in study.methods):
-        rest.append(Column("uncertainty_mm", "SD", 2, None, "mm"))
-    return [*(dice if study.labelled else []), *rest]
+        columns.append(Column("uncertainty_mm", "SD", 2, None, "mm"))
+    return columns
+
+
+def _column(metric: Metric, region: str) -> Column:
+    title = metric.title
+    if region != ALL:
+        title = region.capitalize() if metric is entries.DICE else f"{title}, {region}"
+    return Column(
+        metric.column(region),
+        title,
+        metric.digits,
+        metric.best,
+        metric.unit,
+        by_deforming=metric.needs == "field",
+    )
 
 
 def summary_frame(study: Study) -> pd.DataFrame:
@@ -80,10 +102,28 @@ def summary_frame(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def overview(study: Study) -> pd.DataFrame:
+    """overview.tsv: the summary's frame with the columns that were promised first in front."""
+    frame = summary_frame(study)
+    dice = ["dice", *(entries.DICE.column(name) for name in study.regions)]
+    first = [name for name in ("method", *dice, *_OVERVIEW) if name in frame]
+    return frame[list(dict.fromkeys([*first, *frame.columns]))]
+
+
+_OVERVIEW = (
+    "hd95_mm",
+    "ncc",
+    "folding_percent",
+    "ndv_percent",
+    "sdlogj",
+    "seconds",
+    "uncertainty_mm",
+    "pairs",
+)
+
+
 def _mean(by_pair: pd.DataFrame, column: str) -> float:
-    values = by_pair[column].to_numpy(float) if column in by_pair else np.zeros(0)
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if values.size else float("nan")
+    return finite_mean(by_pair[column]) if column in by_pair else float("nan")
 
 
 def summary_cells(study: Study) -> list[tuple[MethodResult, list[Cell]]]:
@@ -108,17 +148,13 @@ def summary_cells(study: Study) -> list[tuple[MethodResult, list[Cell]]]:
 
 
 def _best(study: Study, frame: pd.DataFrame, column: Column) -> set[int]:
-    """Rows with the best value as shown, ties included; where all are equal none is the best.
-
-    The method without deformation is left out of folding and time: it would always win.
-    """
+    """Rows with the best value as shown, ties included; where all are equal none is the best."""
     if column.best is None:
         return set()
-    undisputed = column.key in ("folding_percent", "ndv_percent", "seconds")
     rows = [
         n
         for n, method in enumerate(study.methods)
-        if np.isfinite(frame.at[n, column.key]) and (method.deforms or not undisputed)
+        if np.isfinite(frame.at[n, column.key]) and (method.deforms or not column.by_deforming)
     ]
     shown = {n: round(frame.at[n, column.key], column.digits) for n in rows}
     if len(set(shown.values())) < 2:
@@ -142,34 +178,62 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference, ready to show."""
+
+    text: str
+    value: float | None
+    interval: str
+    verdict: str
+
+
 def comparison_rows(study: Study) -> list[dict[str, object]]:
-    """Paired differences over all labels, ready to show."""
+    """Paired differences over all labels, ready to show; `differences` as `compared_metrics`."""
     table = study.comparison
-    if not study.labelled or not len(table):
-        return []
-    return [
+    rows = [
         {
-            "method": row.method,
-            "reference": row.reference,
-            "difference": _signed(row.difference),
-            "value": float(row.difference),
-            "interval": _signed_interval(row.low, row.high),
-            "pairs": int(row.pairs),
-            "subjects": int(row.subjects),
-            "verdict": row.significant if isinstance(row.significant, str) else MISSING,
+            "method": row["method"],
+            "reference": row["reference"],
+            "differences": [_difference(row, metric) for metric in compared_metrics(study)],
+            "pairs": int(row["pairs"]),
+            "subjects": int(row["subjects"]),
         }
-        for row in table[table["region"] == "all"].itertuples()
-        if np.isfinite(row.difference)
+        for row in table[table["region"] == ALL].to_dict("records")
+    ]
+    return [row for row in rows if any(one.value is not None for one in row["differences"])]
+
+
+def compared_metrics(study: Study) -> list[Metric]:
+    """The metrics that the comparison has a difference of; a table may be older than a metric."""
+    return [
+        metric
+        for metric in entries.compared()
+        if study.comparison.get(compared_column(metric.name, "difference"), _NONE).notna().any()
     ]
 
 
-def _signed_interval(low: float, high: float) -> str:
-    known = np.isfinite([low, high]).all()
-    return f"{_signed(low)} to {_signed(high)}" if known else MISSING
+_NONE = pd.Series(dtype=float)
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+def _difference(row: Mapping[Hashable, Any], metric: Metric) -> Difference:
+    value, low, high, verdict = (row[compared_column(metric.name, part)] for part in COMPARED)
+    return Difference(
+        _signed(value, metric.digits),
+        _finite(value),
+        _signed_interval(low, high, metric.digits),
+        verdict if isinstance(verdict, str) else MISSING,
+    )
+
+
+def _signed_interval(low: float, high: float, digits: int) -> str:
+    if not np.isfinite([low, high]).all():
+        return MISSING
+    return f"{_signed(low, digits)} to {_signed(high, digits)}"
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−") if np.isfinite(value) else MISSING
 
 
 def label_frame(study: Study) -> pd.DataFrame:

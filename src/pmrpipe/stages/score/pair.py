@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmrpipe.metrics.deformation import deformation_statistics
 from pmrpipe.metrics.distance import label_distances
+from pmrpipe.metrics.entries import measured
+from pmrpipe.metrics.metric import RegisteredPair, Row
 from pmrpipe.metrics.overlap import Overlap, label_overlap
-from pmrpipe.metrics.similarity import ncc
 from pmrpipe.study.regions import region_labels, scored_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pmrpipe.images.volume import Volume
-
-Row = dict[str, Any]
 
 
 def score_pair(
@@ -32,6 +31,7 @@ def score_pair(
     moving: str = "",
     fixed: str = "",
     interpolation: str = "nearest",
+    registered: Mapping[str, float] | None = None,
 ) -> tuple[list[Row], Row]:
     """Score one pair on the grid of `fixed_image`.
 
@@ -44,12 +44,14 @@ def score_pair(
         None when there is no deformable part
     label_table : columns index, name, region, scored; None without labels
     moving, fixed, interpolation : written into the rows
+    registered : what was measured when the pair was registered, by column of by_pair
 
     Returns
     -------
     by_label rows : one per scored label that is in at least one map, ascending
-    by_pair row : dice is the mean over those labels, dice_<region> over the region's; NaN where
-        there is none. A label in one map only counts 0; its distances are NaN.
+    by_pair row : every metric of `metrics.entries`; dice is the mean over those labels,
+        dice_<region> over the region's; NaN where there is none. A label in one map only counts
+        0; its distances are NaN.
 
     Raises
     ------
@@ -58,18 +60,19 @@ def score_pair(
     names = {"moving": moving, "fixed": fixed}
     labelled = fixed_dseg is not None and warped_dseg is not None and label_table is not None
     by_label = _label_rows(fixed_dseg, warped_dseg, label_table, names) if labelled else []
-    statistics = deformation_statistics(field, fixed_image.grid, mask)
-    by_pair = {
-        **names,
-        **_pair_overlap(by_label, label_table),
-        "hd95_mm": _mean([row["hd95_mm"] for row in by_label]),
-        "folding_percent": statistics.folding_percent,
-        "ndv_percent": statistics.ndv_percent,
-        "sdlogj": statistics.sdlogj,
-        "ncc": ncc(fixed_image.data, warped_image, mask),
-        "interpolation": interpolation if labelled else np.nan,
-    }
-    return by_label, by_pair
+    pair = RegisteredPair(
+        fixed_image,
+        warped_image,
+        mask,
+        field,
+        fixed_dseg if labelled else None,
+        warped_dseg if labelled else None,
+        by_label,
+        registered,
+    )
+    regions = {} if label_table is None else region_labels(label_table)
+    kept = {"interpolation": interpolation if labelled else np.nan}
+    return by_label, names | measured(pair, regions) | kept
 
 
 def _label_rows(
@@ -99,17 +102,3 @@ def _overlap_of(overlap: Overlap, n: int) -> Row:
         "n_fixed": int(overlap.n_fixed[n]),
         "n_warped": int(overlap.n_warped[n]),
     }
-
-
-def _pair_overlap(by_label: list[Row], label_table: pd.DataFrame | None) -> Row:
-    dice = {row["label"]: row["dice"] for row in by_label}
-    regions = {} if label_table is None else region_labels(label_table)
-    return {"dice": _mean(list(dice.values()))} | {
-        f"dice_{name}": _mean([dice[label] for label in labels.tolist() if label in dice])
-        for name, labels in regions.items()
-    }
-
-
-def _mean(values: list[float]) -> float:
-    known = [value for value in values if np.isfinite(value)]
-    return float(np.mean(known)) if known else float("nan")
