@@ -1,5 +1,7 @@
 # Configuration, stages and named targets. `snakemake --cores 8` runs the embedded cohort;
 # `snakemake --cores 8 --configfile config/bids.yaml --config root=/data/mine` your own.
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -7,8 +9,13 @@ min_version("9.0")
 
 # A study's file stands alone: it does not inherit the embedded cohort's keys.
 if not workflow.overwrite_configfiles:
+    CONFIGURATION = "config/config.yaml"
+    if not os.path.exists(CONFIGURATION):
+        # Outside a clone: the one that lies beside this file.
+        beside = workflow.current_basedir.join(CONFIGURATION)
+        CONFIGURATION = beside.get_path_or_uri(secret_free=False)
 
-    configfile: "config/config.yaml"
+    configfile: CONFIGURATION
 
 
 include: "rules/common.smk"

@@ -1,6 +1,5 @@
 # The plan of the study, shared by the rules of all stages.
 import gc
-import os
 import shlex
 import sys
 import time
@@ -9,15 +8,13 @@ from pathlib import Path
 # Planning makes millions of objects that all stay: looking for garbage among them is in vain.
 gc.set_threshold(1_000_000)
 
-SOURCE = next(
-    folder / "src"
-    for folder in [Path(workflow.basedir), Path(workflow.basedir).parent]
-    if (folder / "src" / "pmrpipe").is_dir()
-)
-sys.path.insert(0, str(SOURCE))
-# Every `python -m pmrpipe` of a job, here or on a cluster node, finds the same sources. In the
-# command itself: `--use-conda` takes the variable out of the environment.
-shell.prefix(f"export PYTHONPATH={shlex.quote(str(SOURCE))}; ")
+# In a clone the sources lie beside the Snakefile; in a wheel they are installed with it.
+for folder in (Path(workflow.basedir), Path(workflow.basedir).parent):
+    if (folder / "src" / "pmrpipe").is_dir():
+        sys.path.insert(0, str(folder / "src"))
+        break
+
+from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from pmrpipe.base.errors import PmrpipeError
 from pmrpipe.study.paths import (
@@ -28,8 +25,12 @@ from pmrpipe.study.paths import (
     TEMPLATE_KEY,
     pair_name,
 )
+from pmrpipe.workflow.jobs import job_prefix
 from pmrpipe.workflow.plan import Plan
 from pmrpipe.workflow.locks import clear_dead_locks
+
+# In the command itself: `--use-conda` takes PYTHONPATH out of the environment.
+shell.prefix(job_prefix(DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method))
 
 if workflow.is_main_process and clear_dead_locks(Path.cwd()):
     print("removed the locks of a run that was killed", file=sys.stderr)

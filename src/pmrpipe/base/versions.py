@@ -13,9 +13,14 @@ SHOWN = (
 
 
 def commit(folder: Path) -> str | None:
-    """Commit of the checkout in `folder`, "-dirty" when files are changed; None elsewhere."""
+    """Commit of the checkout in `folder`, "-dirty" when files are changed; None elsewhere.
+
+    An environment inside somebody's own repository is no checkout of pmrpipe.
+    """
+    if not (folder / ".git").exists():
+        return None
     try:
-        found = subprocess.run(
+        described = subprocess.run(
             ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
             capture_output=True,
             text=True,
@@ -24,17 +29,17 @@ def commit(folder: Path) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return described.stdout.strip() or None
 
 
 def versions() -> dict[str, str]:
     """Versions of pmrpipe and of the libraries that its numbers depend on."""
     from pmrpipe.base.version import VERSION
 
-    found = {"pmrpipe": VERSION}
+    numbers = {"pmrpipe": VERSION}
     for name in SHOWN:
         try:
-            found[name] = version(name)
+            numbers[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return numbers

@@ -13,8 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pmrpipe.base.errors import PmrpipeError
 
+# Words that these verbs do not know are Snakemake's.
+_HANDED_ON = ("run", "bids")
 # verb: (module of this package, line of help). Modules are imported when their verb is used.
 VERBS = {
+    "run": ("run", "run the workflow: targets and options of snakemake follow"),
+    "bids": ("bids", "run the workflow on a BIDS dataset, called as BIDS Apps are"),
     "cohort": ("cohort", "index a study: write cohort.tsv and pairs.tsv"),
     "label-table": ("cohort", "list the labels of some label maps as a table to edit"),
     "simulate": ("cohort", "write the simulated cohort (reader `embedded`)"),
@@ -51,7 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 = done, 1 = the work failed, 2 = arguments or input are wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser, run = _parser(given)
-    options = parser.parse_args(given)
+    options, more = parser.parse_known_args(given)
+    if more and given[0] not in _HANDED_ON:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    options.more = more
     if run is None:
         parser.print_help()
         return 2

@@ -1,0 +1,68 @@
+"""`pmrpipe bids`: from the call of a BIDS App to a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.cli import main
+from pmrpipe.study.config import load
+from pmrpipe.workflow.bids_app import BidsCall, write_study
+from pmrpipe.workflow.plan import Plan
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    for name in ("sub-01", "sub-02", "sub-03"):
+        (tmp_path / "raw" / name / "anat").mkdir(parents=True)
+        (tmp_path / "raw" / name / "anat" / f"{name}_T1w.nii.gz").touch()
+    return tmp_path / "raw"
+
+
+def planned(call: BidsCall) -> Plan:
+    return Plan.of(load(write_study(call)).model_dump(mode="json"))
+
+
+def test_every_participant_is_registered_to_the_template(dataset: Path, tmp_path: Path) -> None:
+    plan = planned(BidsCall(dataset, tmp_path / "derivatives" / "pmrpipe"))
+    assert plan.methods == ["affine", "pmr-plus", "pmr-plus_refine-20"]
+    assert plan.trained == []
+    assert [moving for moving, _ in plan.pairs] == ["sub-01", "sub-02", "sub-03"]
+    assert plan.results.root == tmp_path / "derivatives" / "pmrpipe"
+
+
+def test_a_further_participant_leaves_the_jobs_of_others(dataset: Path, tmp_path: Path) -> None:
+    one, two = (
+        planned(BidsCall(dataset, tmp_path / "out", participants=labels)).batches("affine")
+        for labels in (["01"], ["sub-01", "02"])
+    )
+    assert set(one) < set(two)
+    assert len(two) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": ["pmr"]}, "pmr: comes without weights"),
+        ({"output": "raw"}, "is the dataset itself"),
+        ({"output": "pmrpipe 0.1"}, "cannot be the name of a study"),
+        ({"dataset": "absent"}, "no such folder"),
+    ],
+)
+def test_what_cannot_be_done_ends_in_one_line(
+    dataset: Path, tmp_path: Path, changes: dict, message: str
+) -> None:
+    changes = {k: tmp_path / v if isinstance(v, str) else v for k, v in changes.items()}
+    with pytest.raises(InputError, match=message):
+        write_study(BidsCall(**{"dataset": dataset, "output": tmp_path / "out", **changes}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_group_is_everybody(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = [str(dataset), str(tmp_path / "out"), "group", "--participant-label", "01"]
+    assert main(["bids", *words]) == 2
+    assert "goes with the level participant" in capsys.readouterr().err

@@ -1,0 +1,56 @@
+"""The words that `pmrpipe run` hands to Snakemake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.cli import main
+from pmrpipe.workflow.run import snakemake_command, workflow_folder
+
+
+def words(*given: str) -> list[str]:
+    return snakemake_command(given)[5:]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_snakefile_comes_with_the_package() -> None:
+    snakefile = Path(snakemake_command([])[4])
+    assert snakefile == workflow_folder() / "Snakefile"
+    assert snakefile.is_file()
+
+
+def test_words_stay_in_their_order() -> None:
+    line = ["score", "--cores", "2", "-n", "--config", "root=/a b", "--configfile", "mine.yaml"]
+    assert words(*line) == line
+
+
+def test_a_target_after_configfile_is_said_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"score.*follows --configfile.*pmrpipe run score"):
+        words("--cores", "2", "--configfile", "mine.yaml", "score")
+    assert words("--configfile", "mine.yaml", "--cores", "2", "score")[-1] == "score"
+
+
+@pytest.mark.parametrize("form", [["--configfile", "{}"], ["--configfile={}"]])
+def test_a_configuration_of_the_package_serves_where_the_folder_has_none(
+    form: list[str], tmp_path: Path
+) -> None:
+    line = [word.format("config/tiny.yaml") for word in form]
+    shipped = workflow_folder() / "config" / "tiny.yaml"
+    assert words(*line) == [word.format(shipped) for word in form]
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "tiny.yaml").touch()
+    assert words(*line) == line
+
+
+def test_other_verbs_refuse_words_that_they_do_not_know(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["methods", "--cores"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --cores" in capsys.readouterr().err
