@@ -31,13 +31,14 @@ def _purpose(package: str) -> str:
 
 
 def floor_table() -> str:
-    """Markdown: floor, package, what it holds."""
-    rows = ["| floor | package | what it holds |", "|---|---|---|"]
+    """Markdown: floor, package, whether it may import its neighbours, what it holds."""
+    rows = ["| floor | package | may import its neighbours | what it holds |", "|---|---|---|---|"]
     layers = [layer for layer in floors() if layer != "pmrpipe.__main__"]
     for number, layer in zip(range(len(layers), 0, -1), layers, strict=True):
+        neighbours = "yes" if " : " in layer else "no" if " | " in layer else ""
         for part in re.split(r"( [|:] )", layer)[::2]:
             name = part.strip().removeprefix("pmrpipe.")
-            rows.append(f"| {number} | `{name}` | {_purpose(part.strip())} |")
+            rows.append(f"| {number} | `{name}` | {neighbours} | {_purpose(part.strip())} |")
     return "\n".join(rows) + "\n"
 
 
