@@ -8,10 +8,12 @@ import tomllib
 from pathlib import Path
 
 from pmrpipe.cli import VERBS
+from pmrpipe.metrics import entries
 
 from .pages import DOCS, REPO
 
 ARCHITECTURE = DOCS / "explanation" / "architecture.md"
+METRICS = DOCS / "metrics.md"
 COMMANDS = DOCS / "reference" / "commands.md"
 
 
@@ -48,6 +50,23 @@ def verb_table() -> str:
     return "\n".join(["| verb | what it does |", "|---|---|", *rows]) + "\n"
 
 
+def metric_table() -> str:
+    """Markdown: every score of a pair, from its entry."""
+    rows = ["| column | on the page | better | compared | formula | note |", "|" + "---|" * 6]
+    better = {"max": "higher", "min": "lower", None: ""}
+    for metric in entries.METRICS:
+        title = f"{metric.title}, {metric.unit}" if metric.unit else metric.title
+        cells = [
+            f"`{metric.name}`" + (f", `{metric.name}_REGION`" if metric.by_region else ""),
+            title if metric.page else "",
+            better[metric.best],
+            "yes" if metric.compared else "",
+            *(text.replace("|", r"\|") for text in (metric.formula, metric.note)),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
 def between(page: Path, name: str, table: str) -> str:
     """The page with `table` between its marks of that name."""
     text = page.read_text(encoding="utf-8")
@@ -63,6 +82,7 @@ def between(page: Path, name: str, table: str) -> str:
 
 GENERATED = {
     ARCHITECTURE: lambda: between(ARCHITECTURE, "floors", floor_table()),
+    METRICS: lambda: between(METRICS, "metrics", metric_table()),
     COMMANDS: lambda: between(COMMANDS, "verbs", verb_table()),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,30 +11,14 @@ import pytest
 
 from pmrpipe.base.files import read_tsv
 
-from .pages import DOCS, REPO, blocks
+from .clone import cloned
+from .pages import DOCS
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package with the reader of the page."""
-    folder = tmp_path_factory.mktemp("clone")
-    shutil.copytree(REPO / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(REPO / "config", folder / "config")
-    for block in blocks(DOCS / "how-to" / "reader.md"):
-        if block.language == "python":
-            (folder / block.title).write_text(block.text, encoding="utf-8")
-        if block.language == "diff":
-            _patch(folder / block.title, block.text)
-    return folder
-
-
-def _patch(path: Path, diff: str) -> None:
-    lines = diff.splitlines()
-    before = "\n".join(line[1:] for line in lines if line[0] == "-")
-    after = "\n".join(line[1:] for line in lines if line[0] == "+")
-    text = path.read_text(encoding="utf-8")
-    assert text.count(before) == 1, f"{path.name} has no longer the line {before}"
-    path.write_text(text.replace(before, after), encoding="utf-8")
+    return cloned(DOCS / "how-to" / "reader.md", tmp_path_factory.mktemp("clone"))
 
 
 def _python(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:
