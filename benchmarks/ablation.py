@@ -25,7 +25,8 @@ from torch import Tensor
 
 from pmrpipe.base.files import read_json
 from pmrpipe.base.malloc import keep_freed_memory
-from pmrpipe.methods.spec import MethodSpec, build, spec
+from pmrpipe.methods.load import build
+from pmrpipe.methods.spec import MethodSpec, spec
 from pmrpipe.methods.weights import MODEL, load_weights
 from pmrpipe.networks import pyramid
 from pmrpipe.stages.train.fit import fit

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from pmrpipe.images.volume import Volume, read_image, read_labels, write_volume
-from pmrpipe.methods.spec import build, spec
+from pmrpipe.methods.load import build
+from pmrpipe.methods.spec import spec
 from pmrpipe.spatial.resize import resize_image
 from pmrpipe.stages.train.validation import mean_dice
 from pmrpipe.study.paths import Results
@@ -77,14 +78,16 @@ def main() -> None:
             results = Results(Path(name) / chain, 1.0)
             brains = [read_image(results.preproc(key)) for key in (moving, fixed)]
             images = [torch.from_numpy(brain.data)[None, None] for brain in brains]
-            found = method.register(*images, brains[1].grid)
+            deformation = method.register(*images, brains[1].grid)
             maps = [
                 torch.from_numpy(read_labels(results.dseg(key)).data.astype(np.int32))[None, None]
                 for key in (fixed, moving)
             ]
-            dice[chain].append(mean_dice(*maps, found.displacement, GREY_WHITE))
-            inside = resize_image(images[1], found.grid.shape)[0, 0] > 0
-            rough[chain].append(float(found.jacobian()[0][inside].clamp(min=1e-3).log().std()))
+            dice[chain].append(mean_dice(*maps, deformation, GREY_WHITE))
+            inside = resize_image(images[1], deformation.grid.shape)[0, 0] > 0
+            rough[chain].append(
+                float(deformation.jacobian()[0][inside].clamp(min=1e-3).log().std())
+            )
     for chain in dice:
         print(
             f"{chain}: tissue Dice {statistics.mean(dice[chain]):.4f},"

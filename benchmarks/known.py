@@ -19,9 +19,11 @@ from torch import Tensor
 
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.images.volume import Grid
-from pmrpipe.methods.deformation import Deformation, Method
+from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.load import load_method, shipped_weights
+from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.refine import Refined, Refinement
-from pmrpipe.methods.spec import load_method, shipped_weights, spec
+from pmrpipe.methods.spec import spec
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.jacobian import jacobian_determinant
 from pmrpipe.spatial.resize import resize_displacement

@@ -112,21 +112,21 @@ class Study:
 
         from pmrpipe.images.transforms import write_field
         from pmrpipe.images.volume import read_image
-        from pmrpipe.stages.register.pairs import millimetres
 
         torch.set_num_threads(self.threads)
         volumes = [read_image(path) for path in (moving, fixed)]
         images = [torch.from_numpy(volume.data)[None, None] for volume in volumes]
         method = self._method(name)
         began = time.perf_counter()
-        found = method.register(*images, volumes[1].grid)
+        deformation = method.register(*images, volumes[1].grid)
         seconds = time.perf_counter() - began
-        write_field(out, millimetres(found.displacement, found.grid), found.grid)
+        write_field(out, deformation.millimetres(), deformation.grid)
         return seconds
 
     def _method(self, name: str) -> object:
+        from pmrpipe.methods.load import load_method, shipped_weights
         from pmrpipe.methods.refine import Refined, Refinement
-        from pmrpipe.methods.spec import load_method, shipped_weights, spec
+        from pmrpipe.methods.spec import spec
 
         name, _, refinement = name.partition("+refine-")
         weights = None

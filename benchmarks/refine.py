@@ -22,9 +22,9 @@ import torch
 from pmrpipe.base.files import read_json
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.methods.classical import AffineOnly
-from pmrpipe.methods.deformation import Method
+from pmrpipe.methods.load import load_method
+from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.refine import Refined, Refinement
-from pmrpipe.methods.spec import load_method
 from pmrpipe.methods.weights import MODEL
 from pmrpipe.spatial.resize import resize_image
 from pmrpipe.stages.train.validation import mean_dice
@@ -47,13 +47,15 @@ def measure(method: Method, arrays: Arrays, pairs: list[tuple[str, str]]) -> dic
     for moving, fixed in pairs:
         images = [arrays.image(key, arrays.grid.shape) for key in (moving, fixed)]
         began = time.perf_counter()
-        found = method.register(*images, arrays.grid)
+        deformation = method.register(*images, arrays.grid)
         seconds = time.perf_counter() - began
-        determinant = found.jacobian()[0][resize_image(images[1], found.grid.shape)[0, 0] > 0]
+        determinant = deformation.jacobian()[0][
+            resize_image(images[1], deformation.grid.shape)[0, 0] > 0
+        ]
         maps = (arrays.dseg(key) for key in (fixed, moving))
         rows.append(
             {
-                "dice": mean_dice(*maps, found.displacement, torch.tensor(arrays.labels)),
+                "dice": mean_dice(*maps, deformation, torch.tensor(arrays.labels)),
                 "sdlogj": float(determinant.clamp(min=1e-3).log().std()),
                 "folding_percent": 100 * float((determinant <= 0).float().mean()),
                 "seconds": seconds,

@@ -169,7 +169,8 @@ def inference(arguments: argparse.Namespace) -> None:
 
     from pmrpipe.base.malloc import keep_freed_memory
     from pmrpipe.images.volume import read_image
-    from pmrpipe.methods.spec import build, spec
+    from pmrpipe.methods.load import build, build_network
+    from pmrpipe.methods.spec import spec
     from pmrpipe.stages.preprocess.steps import template
 
     keep_freed_memory()  # as the verb that registers does, SyN too
@@ -181,7 +182,7 @@ def inference(arguments: argparse.Namespace) -> None:
     moving = torch.roll(fixed, 3, 3)
     calls = {}
     for mm in (1.0, 2.0):
-        network = build(spec("pmr"), mm).eval()
+        network = build_network(spec("pmr"), mm).eval()
 
         def register(network=network) -> object:
             with torch.no_grad():
@@ -226,20 +227,25 @@ def warping(arguments: argparse.Namespace) -> None:
 # -- voxel size ----------------------------------------------------------------------------------
 def grids(arguments: argparse.Namespace) -> None:
     """One training step of `pmr` at growing resolution, two threads."""
+    import numpy as np
     import torch
 
-    from pmrpipe.methods.spec import build, spec
+    from pmrpipe.images.volume import Grid
+    from pmrpipe.methods.batch import Batch
+    from pmrpipe.methods.load import build_network
+    from pmrpipe.methods.spec import spec
 
     torch.set_num_threads(2)
     size, first = (160, 192, 176), None
     for mm in (2.0, 1.5, 1.0):
         shape = [round(n / mm) for n in size]
-        network = build(spec("pmr"), mm)
+        network = build_network(spec("pmr"), mm)
         images = [torch.rand(1, 1, *shape) for _ in range(2)]
+        grid = Grid(tuple(shape), np.diag([mm, mm, mm, 1.0]))
 
-        def train(network=network, images=images) -> None:
+        def train(network=network, images=images, grid=grid) -> None:
             network.zero_grad()
-            network.objective(*images)["total"].backward()
+            network.objective(Batch(*images, grid))["total"].backward()
 
         seconds = in_turn(arguments.repeats, step=train)["step"]
         first = first or seconds
@@ -253,10 +259,14 @@ def floors(arguments: argparse.Namespace) -> None:
     The best are a product of two large matrices and a copy of memory. Counted are the operations
     of convolutions, and for what has none the bytes of its inputs and outputs, each moved once.
     """
+    import numpy as np
     import torch
 
+    from pmrpipe.images.volume import Grid
     from pmrpipe.losses.similarity import local_correlation
-    from pmrpipe.methods.spec import build, spec
+    from pmrpipe.methods.batch import Batch
+    from pmrpipe.methods.load import build_network
+    from pmrpipe.methods.spec import spec
     from pmrpipe.spatial.warp import warp
 
     torch.set_num_threads(2)
@@ -267,15 +277,16 @@ def floors(arguments: argparse.Namespace) -> None:
     print(f"best: {per_second / 1e9:.0f} GFLOP/s, {bytes_per_second / 1e9:.1f} GB/s\n")
     print("| what | floor | measured, s | ratio |\n|---|---|---|---|")
     small = [torch.rand(1, 1, 80, 96, 88) for _ in range(2)]
-    network = build(spec("pmr"), 2.0)
+    grid = Grid((80, 96, 88), np.diag([2.0, 2.0, 2.0, 1.0]))
+    network = build_network(spec("pmr"), 2.0)
 
     def infer() -> None:
         with torch.no_grad():
-            network.eval().deform(*small)
+            network.eval().deform(*small, grid)
 
     def train() -> None:
         network.zero_grad()
-        network.objective(*small)["total"].backward()
+        network.objective(Batch(*small, grid))["total"].backward()
 
     for name, call in {"`pmr` at 2 mm, inference": infer, "the same, training step": train}.items():
         needed, seconds = operations(call), in_turn(arguments.repeats, call=call)["call"]

@@ -6,14 +6,13 @@ import torch
 
 from pmrpipe.images.volume import Grid
 from pmrpipe.losses.variational import IMPLEMENTED, kullback_leibler
-from pmrpipe.methods.faim import Faim
-from pmrpipe.methods.pmr_authors import PMRAuthors
-from pmrpipe.methods.spec import build, names, spec
-from pmrpipe.methods.voxelmorph import VoxelMorph
+from pmrpipe.methods.load import build
+from pmrpipe.methods.spec import names, spec
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.jacobian import jacobian_determinant
 from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp
+from tests.helpers.parts import batch, faim, grid_of, pmr_authors, voxelmorph
 
 LEARNED = [name for name in names() if spec(name).learned]
 
@@ -57,22 +56,23 @@ def test_half_precision_changes_little_and_geometry_stays_float32(name):
         for parameter_name, parameter in method.network.named_parameters():
             if "mean" in parameter_name and parameter.dim() > 1:
                 parameter.mul_(0.01 / parameter.std())
-        exact, _ = method.deform(moving, fixed)
+        exact = method.deform(moving, fixed, grid_of(fixed)).displacement
         method.precision = torch.bfloat16
-        coarse, _ = method.deform(moving, fixed)
+        coarse = method.deform(moving, fixed, grid_of(fixed)).displacement
     assert coarse.dtype == torch.float32
     assert not torch.equal(exact, coarse)
     assert (exact - coarse).abs().mean() < 0.1 * exact.abs().mean()
 
 
 def test_voxelmorph_minimises_equation_6():
-    method = VoxelMorph(image={"sigma": 0.1}, prior=7.0)
+    method = voxelmorph(image={"sigma": 0.1}, prior=7.0)
     moving, fixed = images(16, 16, 16)
     mean = torch.randn(1, 3, 8, 8, 8, generator=torch.Generator().manual_seed(1))
     logs = torch.full_like(mean, -30.0)
     method.network = Fixed((mean, logs))
-    terms = method.objective(moving, fixed)
-    displacement, velocity = method.deform(moving, fixed)
+    terms = method.objective(batch(moving, fixed))
+    deformation = method.deform(moving, fixed, grid_of(fixed))
+    displacement, velocity = deformation.displacement, deformation.parametrisation.velocity
     # With next to no variance the sample is the mean.
     residual = (fixed - warp(moving, displacement)).square().mean() / 0.01
     assert float(terms["image"]) == pytest.approx(float(residual), rel=1e-3)
@@ -85,33 +85,33 @@ def test_voxelmorph_minimises_equation_6():
 
 def test_faim_penalises_true_folds():
     """u_x = -1.5 x folds everywhere: det J = -0.5 in every voxel."""
-    method = Faim(window=3, smooth=2.0, fold=0.5)
+    method = faim(window=3, smooth=2.0, fold=0.5)
     moving, fixed = images(8, 8, 8)
     field = torch.zeros(1, 3, 8, 8, 8)
     field[:, 0] = -1.5 * torch.arange(8.0).view(1, 8, 1, 1)
     method.network = Fixed(field)
     assert torch.allclose(jacobian_determinant(field), torch.tensor(-0.5))
-    terms = method.objective(moving, fixed)
+    terms = method.objective(batch(moving, fixed))
     assert float(terms["fold"]) == pytest.approx(0.5 * 0.5 * 8**3)
     assert float(terms["smooth"]) == pytest.approx(2.0 * 1.5**2 / 9)
     assert torch.isclose(terms["total"], terms["image"] + terms["smooth"] + terms["fold"])
 
 
 def test_the_authors_velocity_is_the_mean_of_repeated_latents():
-    method = PMRAuthors(network={"base": 8})
+    method = pmr_authors(base=8)
     moving, fixed = images(16, 16, 16)
     with torch.no_grad():
         for number, head in enumerate([*method.network.heads, method.network.last]):
             head.mean.weight.zero_()
             head.mean.bias.fill_(float(number))
-    _, velocity = method.deform(moving, fixed)
+    velocity = method.deform(moving, fixed, grid_of(fixed)).parametrisation.velocity
     # (0 + 1 + 2 + 3) / 4 at half resolution, twice as many voxels on the image's grid.
     assert torch.allclose(velocity, torch.tensor(3.0))
 
 
 def test_the_authors_total_has_their_weights():
-    method = PMRAuthors(network={"base": 8})
-    terms = method.objective(*images(16, 16, 16))
+    method = pmr_authors(base=8)
+    terms = method.objective(batch(*images(16, 16, 16)))
     expected = terms["image"] + terms["image_kl"]
     for level in (1, 2, 3):
         expected = expected + 0.5 * terms[f"feature_kl_{level}"] + terms[f"feature_{level}"]

@@ -10,6 +10,7 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.losses.variational import kullback_leibler
 from pmrpipe.methods.pmr import PMR
 from pmrpipe.networks.multilayer import Level
+from tests.helpers.parts import batch, grid_of, pmr, velocity_alone
 
 SMALL = {"channels": [4, 6, 6, 6], "head": 4}
 WEIGHTS = (1.0, 0.5, 0.25, 2.0)
@@ -28,19 +29,20 @@ def blobs(seed: int, shape: tuple[int, int, int] = (24, 20, 28)) -> torch.Tensor
 @pytest.fixture
 def small() -> PMR:
     torch.manual_seed(0)
-    return PMR(network=SMALL, level_weights=WEIGHTS, feature={"standardise": True, "sigma": 0.5})
+    return pmr(SMALL, level_weights=WEIGHTS, feature={"standardise": True, "sigma": 0.5})
 
 
 @pytest.mark.parametrize("shape", [(24, 20, 28), (17, 9, 30)])
 def test_an_untrained_network_leaves_things_where_they_are(small, shape):
     moving, fixed = blobs(1, shape), blobs(2, shape)
-    displacement, velocity = small.deform(moving, fixed)
+    deformation = small.deform(moving, fixed, grid_of(fixed))
+    displacement, velocity = deformation.displacement, deformation.parametrisation.velocity
     assert displacement.shape == velocity.shape == (1, 3, *shape)
     assert displacement.abs().max() < 1e-2
 
 
 def test_total_is_equation_5(small):
-    terms = small.objective(blobs(1), blobs(2))
+    terms = small.objective(batch(blobs(1), blobs(2)))
     expected = terms["image"] + terms["image_kl"]
     for level, weight in enumerate(WEIGHTS, 1):
         expected = expected + weight * (terms[f"feature_{level}"] + terms[f"feature_kl_{level}"])
@@ -50,7 +52,7 @@ def test_total_is_equation_5(small):
 
 def test_level_terms_are_equation_6_of_the_level(small):
     moving, fixed = blobs(1), blobs(2)
-    terms = small.objective(moving, fixed)
+    terms = small.objective(batch(moving, fixed))
     for number, level in enumerate(small.network(moving, fixed), 1):
         divergence = kullback_leibler(level.mean, level.log_variance, small.prior, small.factors)
         assert torch.isclose(terms[f"feature_kl_{number}"], sum(divergence.values()))
@@ -77,11 +79,12 @@ def test_training_samples_and_inference_takes_the_mean(small):
         for head in small.network.heads:
             head.log_variance.bias.fill_(-2.0)
     torch.manual_seed(1)
-    first = small.objective(moving, fixed)["total"]
-    assert not torch.equal(first, small.objective(moving, fixed)["total"])
+    first = small.objective(batch(moving, fixed))["total"]
+    assert not torch.equal(first, small.objective(batch(moving, fixed))["total"])
     torch.manual_seed(1)
-    assert torch.equal(first, small.objective(moving, fixed)["total"])
-    assert torch.equal(small.deform(moving, fixed)[0], small.deform(moving, fixed)[0])
+    assert torch.equal(first, small.objective(batch(moving, fixed))["total"])
+    once, again = (small.deform(moving, fixed, grid_of(fixed)).displacement for _ in range(2))
+    assert torch.equal(once, again)
 
 
 def test_contributions_of_the_levels_add_up_for_small_velocities(small):
@@ -89,14 +92,14 @@ def test_contributions_of_the_levels_add_up_for_small_velocities(small):
         for head in small.network.heads:
             head.mean.weight.mul_(100)
     moving, fixed = blobs(1), blobs(2)
-    parts = small.contributions(moving, fixed)
-    whole, _ = small.deform(moving, fixed)
+    parts = [p.displacement for p in small.contributions(moving, fixed, grid_of(fixed))]
+    whole = small.deform(moving, fixed, grid_of(fixed)).displacement
     assert len(parts) == 4
     assert torch.allclose(sum(parts), whole, atol=0.05 * whole.abs().max().item())
 
 
 def test_register_works_at_the_networks_voxel_size():
-    method = PMR(network=SMALL, network_mm=2.0)
+    method = pmr(SMALL, network_mm=2.0)
     found = method.register(blobs(1), blobs(2), Grid((24, 20, 28), np.eye(4)))
     assert found.grid.shape == (12, 10, 14)
     assert found.displacement.shape == (1, 3, 12, 10, 14)
@@ -106,11 +109,11 @@ def test_register_works_at_the_networks_voxel_size():
 def feature_norms(standardise: bool, steps: int = 60) -> tuple[float, float]:
     """Size of all features before and after minimising the feature term of Eq. 5 alone."""
     torch.manual_seed(0)
-    method = PMR(network=SMALL, feature={"standardise": standardise, "sigma": 0.1})
+    method = pmr(SMALL, feature={"standardise": standardise, "sigma": 0.1})
     optimiser = torch.optim.Adam(method.parameters(), lr=1e-2)
     sizes = []
     for _ in range(steps):
-        terms = method.objective(blobs(1), blobs(2))
+        terms = method.objective(batch(blobs(1), blobs(2)))
         sizes.append(sum(float(terms[f"feature_norm_{level}"]) for level in range(1, 5)))
         optimiser.zero_grad()
         sum(terms[f"feature_{level}"] for level in range(1, 5)).backward()
@@ -127,22 +130,23 @@ def test_features_collapse_unless_they_are_standardised():
     assert after > 0.7 * before
 
 
-def baseline(**network) -> PMR:
+def baseline(heads: list[int]) -> PMR:
     torch.manual_seed(0)
-    return PMR(network=SMALL | network, feature={"standardise": True})
+    return pmr(SMALL | {"heads": heads}, {"standardise": True})
 
 
 def test_baseline_1_is_not_probabilistic():
     """No sampling, no feature term; of Eq. 6 the image and the smoothness of the velocity."""
-    method, (moving, fixed) = baseline(probabilistic=False), (blobs(1), blobs(2))
+    torch.manual_seed(0)
+    method, (moving, fixed) = velocity_alone(SMALL), (blobs(1), blobs(2))
     assert not any("log_variance" in name for name, _ in method.named_parameters())
     with torch.no_grad():
         for head in method.network.heads:
             head.mean.weight.mul_(1e3)
-    first, second = (method.objective(moving, fixed) for _ in range(2))
+    first, second = (method.objective(batch(moving, fixed)) for _ in range(2))
     assert torch.equal(first["total"], second["total"])
     assert not any(name.startswith("feature_kl") for name in first)
-    _, velocity = method.deform(moving, fixed)
+    velocity = method.deform(moving, fixed, grid_of(fixed)).parametrisation.velocity
     mean = method.combine([level.mean for level in method.network(moving, fixed)])
     rough = sum((mean.diff(dim=axis) ** 2).mean() for axis in (2, 3, 4))
     assert torch.isclose(first["image_kl"], 0.25 * method.prior * rough)
@@ -155,9 +159,9 @@ def test_baseline_2_sees_the_last_level_alone():
     (level,) = method.network(moving, fixed)
     assert level.mean.shape[2:] == (2, 2, 2)
     assert method.combine([level.mean]).shape[2:] == (16, 16, 16)
-    terms = method.objective(moving, fixed)
+    terms = method.objective(batch(moving, fixed))
     assert "feature_4" in terms
     assert "feature_1" not in terms
-    displacement, _ = method.deform(moving, fixed)
+    displacement = method.deform(moving, fixed, grid_of(fixed)).displacement
     assert displacement.shape[2:] == moving.shape[2:]
-    assert len(method.contributions(moving, fixed)) == 1
+    assert len(method.contributions(moving, fixed, grid_of(fixed))) == 1

@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from pmrpipe.images.volume import Grid
+from pmrpipe.losses.likelihood import Likelihood
+from pmrpipe.methods.load import build
 from pmrpipe.methods.pmr import PMR
-from pmrpipe.methods.pmr_authors import PMRAuthors
 from pmrpipe.methods.posterior import Posterior
-from pmrpipe.methods.spec import build, names, spec
-from pmrpipe.methods.voxelmorph import VoxelMorph
+from pmrpipe.methods.protocols import Layered, Probabilistic
+from pmrpipe.methods.spec import names, spec
+from pmrpipe.networks.multilayer import MultilayerNetwork
+from tests.helpers.parts import FLOW, grid_of, pmr_authors, voxelmorph
 
 LEARNED = [name for name in names() if spec(name).learned]
 PROBABILISTIC = [name for name in LEARNED if spec(name).posterior]
@@ -58,7 +61,7 @@ def test_equal_draws_have_no_deviation_and_one_has_none():
 def test_a_small_independent_velocity_spreads_by_its_interpolation():
     """Each voxel mixes two neighbours per axis by 3/4 and 1/4, and a latent's voxel is two."""
     sigma = 0.01
-    method = VoxelMorph(network_mm=None)
+    method = voxelmorph()
     method.network = Said(sigma, GRID.shape)
     found = method.posterior(*images(*GRID.shape), GRID).deviation(200, seed=1)
     inside = found[2:-2, 2:-2, 2:-2].square().mean().sqrt()
@@ -91,27 +94,31 @@ def test_the_seed_alone_decides(name):
 @pytest.mark.parametrize("name", LEARNED)
 def test_a_methods_yaml_says_what_its_class_can(name):
     method = build(spec(name))
-    assert spec(name).posterior is method.probabilistic
+    assert spec(name).posterior is isinstance(method, Probabilistic)
     moving, fixed = images(16, 16, 16)
-    levels = len(method.contributions(moving, fixed)) if hasattr(method, "contributions") else 1
-    assert spec(name).levels is (levels > 1)
+    layered = isinstance(method, Layered)
+    levels = method.contributions(moving, fixed, grid_of(fixed)) if layered else []
+    assert spec(name).levels is (len(levels) > 1)
 
 
 def test_levels_of_the_authors_network_add_up_for_small_velocities():
     torch.manual_seed(0)
-    method = PMRAuthors().eval()
+    method = pmr_authors().eval()
     moving, fixed = images(16, 24, 16)
     with torch.no_grad():
         for name, parameter in method.network.named_parameters():
             if name.endswith("mean.weight"):
                 parameter.mul_(1e3)
-        whole, _ = method.deform(moving, fixed)
-        parts = method.contributions(moving, fixed)
+        whole = method.deform(moving, fixed, grid_of(fixed)).displacement
+        parts = [p.displacement for p in method.contributions(moving, fixed, grid_of(fixed))]
     assert len(parts) == 4
     assert whole.abs().max() > 1e-3
     assert torch.allclose(sum(parts), whole, atol=0.05 * whole.abs().max().item())
 
 
 def test_a_network_that_is_not_probabilistic_has_no_posterior():
-    assert not PMR(network={"channels": [4, 4], "probabilistic": False}).probabilistic
-    assert PMR(network={"channels": [4, 4]}).probabilistic
+    network = MultilayerNetwork([4, 4], probabilistic=False)
+    with pytest.raises(ValueError, match="log-variances"):
+        PMR(network, Likelihood(), Likelihood(), FLOW)
+    assert not isinstance(build(spec("pmr-concat")), Probabilistic)
+    assert not isinstance(build(spec("affine")), Probabilistic | Layered)

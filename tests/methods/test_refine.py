@@ -8,8 +8,9 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.losses.similarity import local_correlation
 from pmrpipe.methods.classical import AffineOnly
 from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.load import build
 from pmrpipe.methods.refine import Greedy, Refined, Refinement, refine, unfolded
-from pmrpipe.methods.spec import build, spec
+from pmrpipe.methods.spec import spec
 from pmrpipe.spatial.integrate import compose, integrate
 from pmrpipe.spatial.jacobian import jacobian_determinant
 from pmrpipe.spatial.resize import resize_image

@@ -6,12 +6,17 @@ import yaml
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_json
-from pmrpipe.methods.spec import build, load_method, names, spec, spec_path
+from pmrpipe.methods.load import build, load_method
+from pmrpipe.methods.spec import names, spec, spec_path
 from pmrpipe.methods.weights import MODEL, load_weights, save_weights
+from tests.helpers.parts import batch
+
+SMALL = {"component": "pmrpipe.networks.multilayer:MultilayerNetwork", "channels": [4, 4]}
 
 
-def own(tmp_path, **changes):
+def own(tmp_path, parameters=None, **changes):
     content = yaml.safe_load(spec_path("pmr").read_text(encoding="utf-8")) | changes
+    content["parameters"] |= parameters or {}
     path = tmp_path / "own.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return str(path)
@@ -37,7 +42,7 @@ def test_shipped_methods_are_valid_and_named_after_their_file():
 def test_every_learned_method_has_a_differentiable_objective(name):
     method = build(spec(name), network_mm=2.0)
     images = torch.rand(2, 1, 1, 16, 18, 20, generator=torch.Generator().manual_seed(0))
-    terms = method.objective(*images)
+    terms = method.objective(batch(*images))
     terms["total"].backward()
     slopes = [p.grad for p in method.parameters()]
     assert all(torch.isfinite(s).all() for s in slopes if s is not None)
@@ -53,6 +58,27 @@ def test_unknown_method_and_unknown_key_end_in_one_line(tmp_path):
 
 def test_a_users_yaml_is_a_method(tmp_path):
     assert spec(own(tmp_path, name="my-pmr")).name == "my-pmr"
+
+
+def test_a_method_s_modules_are_those_of_all_its_parts():
+    assert spec("pmr").modules() == [
+        "pmrpipe.methods.pmr",
+        "pmrpipe.networks.multilayer",
+        "pmrpipe.losses.likelihood",
+        "pmrpipe.spatial.integrate",
+    ]
+
+
+def test_a_yaml_without_components_is_refused_by_name(tmp_path):
+    """As methods of one's own were written before parts had names."""
+    before = spec(own(tmp_path, parameters={"network": {"channels": [4, 4]}}))
+    with pytest.raises(InputError, match="`network` names no component"):
+        build(before)
+
+
+def test_a_learned_method_must_be_one(tmp_path):
+    with pytest.raises(InputError, match="is no learned method"):
+        build(spec(own(tmp_path, component="builtins:dict")))
 
 
 def test_the_seed_makes_the_initial_weights():
@@ -85,7 +111,7 @@ def test_weights_of_something_else_are_refused(tmp_path, facts, message):
 
 def test_weights_of_another_network_and_broken_files_are_refused(tmp_path):
     _, folder = saved(tmp_path)
-    other = build(spec(own(tmp_path, parameters={"network": {"channels": [4, 4]}})), network_mm=2.0)
+    other = build(spec(own(tmp_path, parameters={"network": SMALL})), network_mm=2.0)
     with pytest.raises(InputError, match="does not fit the network"):
         load_weights(other, spec("pmr"), folder)
     path = folder / "weights.safetensors"

@@ -8,8 +8,9 @@ import torch
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json, write_json
 from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.load import load_method, shipped_weights
 from pmrpipe.methods.refine import Refined, Refinement
-from pmrpipe.methods.spec import load_method, names, shipped_weights, spec
+from pmrpipe.methods.spec import names, spec
 from pmrpipe.methods.weights import MODEL, WEIGHTS
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.resize import resize_displacement

@@ -16,7 +16,8 @@ from pmrpipe.cli import main
 from pmrpipe.images.resampling import moved_points, resample, sample_points
 from pmrpipe.images.transforms import read_field, read_transform
 from pmrpipe.images.volume import read_image, read_labels
-from pmrpipe.methods.spec import shipped_weights, spec
+from pmrpipe.methods.load import shipped_weights
+from pmrpipe.methods.spec import spec
 from pmrpipe.methods.weights import WEIGHTS
 from pmrpipe.metrics.overlap import label_overlap
 from pmrpipe.native.request import Scan

@@ -19,6 +19,7 @@ def add_check_demo(parser: ArgumentParser) -> None:
 def run_check_demo(options: Namespace) -> None:
     from pmrpipe.base.errors import WorkError
     from pmrpipe.base.files import read_tsv
+    from pmrpipe.methods.spec import spec
     from pmrpipe.study.config import load
     from pmrpipe.study.paths import Results
 
@@ -29,12 +30,14 @@ def run_check_demo(options: Namespace) -> None:
     shown = summary.loc[summary["region"] == "all", _COLUMNS].set_index("method")
     shown.insert(0, "region_dice", regions)
     say(shown.round(4).to_string())
-    gain = regions - regions["affine"]
+    baseline = next(name for name in study.methods if not spec(name).deforms)
+    gain = regions - regions[baseline]
     best = gain[[name for name in ("pmr", "pmr-cc") if name in gain]].idxmax()
     share = gain[best] / gain["syn"]
     folding = shown.loc[best, "folding_percent"]
     say(
-        f"{best} gains {gain[best]:.3f} mean region Dice over affine, {share:.0%} of what SyN gains"
+        f"{best} gains {gain[best]:.3f} mean region Dice over {baseline}, "
+        f"{share:.0%} of what SyN gains"
     )
     good = gain[best] >= _LEAST_GAIN and share >= _LEAST_SHARE_OF_SYN and folding < _MOST_FOLDING
     if not good:

@@ -24,7 +24,8 @@ def run_register_levels(options: Namespace) -> None:
     import torch
 
     from pmrpipe.base.files import read_tsv, write_tsv
-    from pmrpipe.methods.spec import load_method
+    from pmrpipe.methods.load import load_method
+    from pmrpipe.methods.protocols import Layered
     from pmrpipe.metrics.choice import choose_pairs
     from pmrpipe.stages.register.level_fields import write_level_fields
     from pmrpipe.study.paths import Results
@@ -33,12 +34,12 @@ def run_register_levels(options: Namespace) -> None:
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    found, method = load_method(
+    spec, method = load_method(
         options.method, weights=options.weights, network_mm=options.network_mm, device=device
     )
-    if not hasattr(method, "contributions"):
+    if not isinstance(method, Layered):
         raise InputError(options.method, "has no levels", "name a multilayer network")
-    name, results = options.name or found.name, Results(options.results, options.mm)
+    name, results = options.name or spec.name, Results(options.results, options.mm)
     scores = read_tsv(results.score(name) / "by_pair.tsv", ("moving", "fixed", "dice", "ncc"))
     chosen = [(m, f) for _, m, f, _ in choose_pairs(scores)]
     followed = follow(chosen, len(chosen), lambda pair: "{} to {}".format(*pair))

@@ -45,7 +45,7 @@ def run_register_pairs(options: Namespace) -> None:
     import torch
 
     from pmrpipe.base.files import write_tsv
-    from pmrpipe.methods.spec import load_method
+    from pmrpipe.methods.load import load_method
     from pmrpipe.stages.register.pairs import NativeLabels, PairRegistration
     from pmrpipe.study.paths import Results
 
@@ -53,7 +53,7 @@ def run_register_pairs(options: Namespace) -> None:
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    found, method = load_method(
+    spec, method = load_method(
         options.method,
         weights=options.weights,
         network_mm=options.network_mm,
@@ -64,19 +64,21 @@ def run_register_pairs(options: Namespace) -> None:
         from pmrpipe.methods.refine import Refined, Refinement
 
         method = Refined(method, Refinement(steps=options.refine).down_to(options.refine_mm))
-    results, name = Results(options.results, options.mm), options.name or found.name
+    results, name = Results(options.results, options.mm), options.name or spec.name
     rows: list[dict[str, Any]] = []
     also = None
     if options.uncertainty:
-        also = _uncertainty(options, found.uncertainty_factor, method, results, name, rows)
+        also = _uncertainty(options, spec.uncertainty_factor, method, results, name, rows)
     codes = _pairs_of(options.orientations)
     labels = {k: NativeLabels(v, codes.get(k)) for k, v in _pairs_of(options.labels).items()}
-    job = PairRegistration(method, name, results, labels, options.interpolation, device, also)
+    job = PairRegistration(
+        method, name, results, labels, options.interpolation, device, spec.deforms, also
+    )
     pairs = [_pair(name) for name in options.pairs]
     done = list(job.run(follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair))))
-    spacing = options.network_mm or found.network_mm or options.mm
+    spacing = options.network_mm or spec.network_mm or options.mm
     table = pd.DataFrame(done).assign(
-        device=device, threads=options.threads, network_mm=spacing if found.learned else options.mm
+        device=device, threads=options.threads, network_mm=spacing if spec.learned else options.mm
     )
     if options.uncertainty_table and rows:
         write_tsv(options.uncertainty_table, pd.DataFrame(rows))
@@ -92,11 +94,12 @@ def _uncertainty(
     rows: list[dict[str, Any]],
 ) -> Callable[..., None] | None:
     """What writes a pair's map and keeps its row; None for a method that has no posterior."""
+    from pmrpipe.methods.protocols import Probabilistic
     from pmrpipe.stages.register.uncertainty import UncertaintyMaps
 
     if options.uncertainty < 2:
         raise InputError("--uncertainty", "one sample has no deviation", "give at least 2")
-    if not getattr(method, "probabilistic", False):
+    if not isinstance(method, Probabilistic):
         say(f"{name} has no posterior: no uncertainty is written")
         return None
     maps = UncertaintyMaps(method, name, results, options.uncertainty, options.seed, factor)

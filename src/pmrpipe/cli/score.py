@@ -45,11 +45,14 @@ def run_score_pairs(options: Namespace) -> None:
     table = read_label_table(options.table) if options.table else None
     listed = read_tsv(options.pairs, required=("moving", "fixed", "inverse_consistency_mm"))
     pairs = list(zip(listed["moving"], listed["fixed"], strict=True))
+    deforms = _deforms(listed, options.method)
     by_label: list[dict[str, Any]] = []
     by_pair: list[dict[str, Any]] = []
     shown = follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair))
     for (moving, fixed), error in zip(shown, listed["inverse_consistency_mm"], strict=True):
-        labels, pair = _score(results, options.method, moving, fixed, table, options.interpolation)
+        labels, pair = _score(
+            results, options.method, moving, fixed, table, options.interpolation, deforms
+        )
         by_label += labels
         by_pair.append(pair | {"inverse_consistency_mm": error})
     scores = MethodScores(
@@ -66,6 +69,15 @@ def run_score_pairs(options: Namespace) -> None:
             results.field(options.method, *pair).unlink(missing_ok=True)
 
 
+def _deforms(listed: pd.DataFrame, method: str) -> bool:
+    """Whether the method leaves fields; lists of an earlier version do not say it."""
+    if "deforms" in listed:
+        return bool(listed["deforms"].all())
+    from pmrpipe.methods.spec import names, spec
+
+    return method not in names() or spec(method).deforms
+
+
 def _score(
     results: Results,
     method: str,
@@ -73,6 +85,7 @@ def _score(
     fixed: str,
     table: pd.DataFrame | None,
     interpolation: str,
+    deforms: bool,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     from pmrpipe.images.resampling import sample_displacement
     from pmrpipe.images.transforms import read_field
@@ -82,7 +95,7 @@ def _score(
     image = read_image(results.preproc(fixed))
     field = None
     # A field that is missing must not pass for the identity.
-    if method != "affine":
+    if deforms:
         path = results.field(method, moving, fixed)
         field = sample_displacement(read_field(path), image.grid)
     fixed_dseg, warped_dseg = results.dseg(fixed), results.warped_dseg(method, moving, fixed)

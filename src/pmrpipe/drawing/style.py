@@ -33,14 +33,15 @@ class Look:
     dashes: tuple[float, ...]
 
 
-def looks(names: Sequence[str]) -> dict[str, Look]:
-    """A look for each method; `affine` is always grey, the others go by their order.
+def looks(names: Sequence[str], plain: Sequence[str] = ()) -> dict[str, Look]:
+    """A look for each method; `plain` ones, which do not deform, are grey, others by their order.
 
     Beyond seven, colours return with another marker, hatch and dashes.
     """
-    of_method, n = {}, 0
+    of_method: dict[str, Look] = {}
+    n = 0
     for name in names:
-        if name == "affine":
+        if name in plain:
             of_method[name] = Look(_BASELINE, "o", "", (1, 2))
             continue
         turn, k = divmod(n, len(_PALETTE))

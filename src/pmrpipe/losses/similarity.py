@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+
+class Similarity(Protocol):
+    """How unlike a fixed image or feature map and the warped one are: lower is better, a scalar."""
+
+    def __call__(self, fixed: Tensor, warped: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class SquaredDifference:
+    """`mean_squared_difference` as a part of a method."""
+
+    def __call__(self, fixed: Tensor, warped: Tensor) -> Tensor:
+        return mean_squared_difference(fixed, warped)
+
+
+@dataclass(frozen=True)
+class LocalCorrelation:
+    """1 - `local_correlation` over cubes of `window`^3 voxels (odd), as a part of a method."""
+
+    window: int = 9
+
+    def __call__(self, fixed: Tensor, warped: Tensor) -> Tensor:
+        return 1 - local_correlation(fixed, warped, self.window)
 
 
 def mean_squared_difference(fixed: Tensor, warped: Tensor) -> Tensor:

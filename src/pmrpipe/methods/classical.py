@@ -6,10 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pmrpipe.base.malloc import keep_freed_memory
-from pmrpipe.images.volume import Grid
+from pmrpipe.images.volume import Grid, Volume
 from pmrpipe.methods.deformation import Deformation
 
 if TYPE_CHECKING:
@@ -47,14 +45,18 @@ class AntsSyN:
         """
         import ants
 
+        from pmrpipe.images.itk import to_ants
         from pmrpipe.images.transforms import read_field
 
         keep_freed_memory()
         # antspyx 0.6.3 ignores registration(random_seed=...): it takes the seed from here alone.
         ants.config._random_seed = self.seed
-        target, source = (_ants_image(image, grid) for image in (fixed, moving))
+        target, source = (
+            to_ants(Volume(image[0, 0].cpu().numpy(), grid.affine), ants)
+            for image in (fixed, moving)
+        )
         with tempfile.TemporaryDirectory(prefix="pmrpipe-syn-") as folder:
-            found = ants.registration(
+            written = ants.registration(
                 target,
                 source,
                 type_of_transform="SyNOnly",
@@ -63,27 +65,6 @@ class AntsSyN:
                 **self.options,
             )
             # The affine beside each warp stays at the identity.
-            warps = (found["fwdtransforms"][0], found["invtransforms"][1])
-            there, back = (_voxels(read_field(path)[0], grid) for path in warps)
-        return Deformation(there, grid, backward=back)
-
-
-def _voxels(field: np.ndarray, grid: Grid) -> Tensor:
-    """(X, Y, Z, 3) in RAS mm to (1, 3, X, Y, Z) in voxels of `grid`."""
-    import torch
-
-    voxels = field @ np.linalg.inv(grid.affine[:3, :3]).T.astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(voxels.transpose(3, 0, 1, 2)))[None]
-
-
-def _ants_image(image: Tensor, grid: Grid) -> Any:
-    import ants
-
-    # ITK's world is LPS: x and y change their sign.
-    flip = np.diag([-1.0, -1.0, 1.0])
-    return ants.from_numpy(
-        image[0, 0].cpu().numpy(),
-        origin=list(flip @ grid.affine[:3, 3]),
-        spacing=list(grid.spacing),
-        direction=flip @ (grid.affine[:3, :3] / np.asarray(grid.spacing)),
-    )
+            warps = (written["fwdtransforms"][0], written["invtransforms"][1])
+            there, back = (read_field(path)[0] for path in warps)
+        return Deformation.from_millimetres(there, grid, back)

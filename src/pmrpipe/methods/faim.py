@@ -2,49 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from torch import Tensor, nn
 
-from torch import Tensor
-
+from pmrpipe.images.volume import Grid
 from pmrpipe.losses.regularity import folding, squared_gradient
-from pmrpipe.losses.similarity import local_correlation
-from pmrpipe.methods.network_method import LearnedMethod
-from pmrpipe.networks.inception import FaimNetwork
+from pmrpipe.losses.similarity import Similarity
+from pmrpipe.methods.batch import Batch
+from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.spatial.resize import crop
-from pmrpipe.spatial.warp import warp
 
 
-class Faim(LearnedMethod):
+class Faim(NetworkMethod):
     """A displacement at full resolution, not integrated, with penalties that keep it regular.
 
     Parameters
     ----------
-    network : arguments of `FaimNetwork`
-    window : edge of the local correlation's cube, voxels
+    network : moving and fixed to a displacement in voxels, such as `FaimNetwork`
+    image : similarity of fixed and warped image
     smooth : weight of the mean squared gradient of the displacement
     fold : weight of the sum of (|det J| - det J) / 2, with the true determinant
     """
 
     def __init__(
         self,
-        network: dict[str, Any] | None = None,
-        window: int = 9,
+        network: nn.Module,
+        image: Similarity,
         smooth: float = 1.0,
         fold: float = 1e-3,
         network_mm: float | None = None,
     ) -> None:
         super().__init__(network_mm)
-        self.network = FaimNetwork(**(network or {}))
-        self.window, self.smooth, self.fold = window, smooth, fold
+        self.network, self.image = network, image
+        self.smooth, self.fold = smooth, fold
 
-    def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, None]:
-        """Displacement on the images' grid; there is no velocity."""
-        return crop(self.predict(moving, fixed), moving.shape[2:]), None
+    def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """A displacement alone, without an inverse of its own."""
+        return Deformation(crop(self.predict(moving, fixed), moving.shape[2:]), grid)
 
-    def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
-        """1 - local correlation, smoothness and folding."""
-        displacement, _ = self.deform(moving, fixed)
-        image = 1 - local_correlation(fixed, warp(moving, displacement), self.window)
-        smooth = self.smooth * squared_gradient(displacement)
-        fold = self.fold * folding(displacement)
+    def objective(self, batch: Batch) -> dict[str, Tensor]:
+        """Dissimilarity of the images, smoothness and folding."""
+        deformation = self.deform(batch.moving, batch.fixed, batch.grid)
+        image = self.image(batch.fixed, deformation.apply(batch.moving))
+        smooth = self.smooth * squared_gradient(deformation.displacement)
+        fold = self.fold * folding(deformation.displacement)
         return {"image": image, "smooth": smooth, "fold": fold, "total": image + smooth + fold}

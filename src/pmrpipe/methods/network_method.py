@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from pmrpipe.images.volume import Grid
-from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.batch import Batch
+from pmrpipe.methods.deformation import Deformation, StationaryVelocity
 from pmrpipe.methods.posterior import Posterior
+from pmrpipe.spatial.integrate import Integrator
 from pmrpipe.spatial.resize import crop, resize_displacement, resize_image
 
 
-class LearnedMethod(nn.Module):
+class NetworkMethod(nn.Module):
     """A network, works at its own voxel size, and what it is trained for.
 
-    Subclasses define `network`, `objective` and `deform`; all see images on the network's grid.
-    Those that are `probabilistic` define `sampler` too; their YAML says `posterior: true`.
+    Subclasses define `objective` and `deform`; both see images on the network's grid.
     """
 
-    network: nn.Module
-    probabilistic: bool = False
+    network: Any
 
     def __init__(self, network_mm: float | None = None) -> None:
         super().__init__()
@@ -46,21 +46,24 @@ class LearnedMethod(nn.Module):
         with torch.autocast(inputs[0].device.type, self.precision):
             return _float32(part(*inputs))
 
-    def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
+    def objective(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms; "total" is minimised, the others are logged."""
         raise NotImplementedError
 
-    def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Displacement and, where there is one, velocity, in voxels of the images' grid."""
+    def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """The deformation on `grid`, that of the images; gradients flow through it."""
         raise NotImplementedError
 
     @torch.no_grad()
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         """Register on the network's grid, with the mean of the posterior."""
         inner = self.grid(grid)
-        images = (resize_image(image, inner.shape) for image in (moving, fixed))
-        displacement, velocity = self.deform(*images)
-        return Deformation(displacement, inner, velocity)
+        moving, fixed = (resize_image(image, inner.shape) for image in (moving, fixed))
+        return self.deform(moving, fixed, inner)
+
+
+class SampledMethod(NetworkMethod):
+    """A network that gives a distribution; its YAML says `posterior: true`."""
 
     def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
         """Draws from the posterior: each call one displacement, in voxels of the images' grid."""
@@ -98,6 +101,18 @@ def on_image_grid(field: Tensor, image: Tensor) -> Tensor:
     """A field on the half-resolution grid of the padded image, on the image's own grid."""
     padded = [2 * n for n in field.shape[2:]]
     return crop(resize_displacement(field, padded), image.shape[2:])
+
+
+def velocity_deformation(
+    velocity: Tensor, integrator: Integrator, image: Tensor, grid: Grid
+) -> Deformation:
+    """The flow of a velocity at half resolution of the padded image, on the image's own grid.
+
+    velocity : (B, 3, x, y, z) in voxels of its own grid
+    image, grid : an image that the network saw, and its grid
+    """
+    displacement = on_image_grid(integrator(velocity), image)
+    return Deformation(displacement, grid, StationaryVelocity(on_image_grid(velocity, image)))
 
 
 def _float32(value: Any) -> Any:

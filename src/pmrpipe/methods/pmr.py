@@ -8,75 +8,63 @@ features are compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pmrpipe.losses.likelihood import Likelihood
+from pmrpipe.images.volume import Grid
+from pmrpipe.losses.similarity import Similarity
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.network_method import LearnedMethod, each_alone, on_image_grid, sample
-from pmrpipe.networks.multilayer import Level, MultilayerNetwork
-from pmrpipe.spatial.integrate import integrate
+from pmrpipe.methods.batch import Batch
+from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.network_method import (
+    NetworkMethod,
+    SampledMethod,
+    each_alone,
+    on_image_grid,
+    sample,
+    velocity_deformation,
+)
+from pmrpipe.networks.multilayer import Level
+from pmrpipe.spatial.integrate import Integrator
 from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp
 
 
-class PMR(LearnedMethod):
-    """Network and objective of PMR.
+class MultilayerVelocity(NetworkMethod):
+    """Velocities of several levels, added up; not probabilistic: Baseline-1 of the paper.
 
     Parameters
     ----------
-    network : arguments of `MultilayerNetwork`
-    image, feature : arguments of `Likelihood` for images and feature maps
+    network : moving and fixed to a list of `Level`, finest first: `MultilayerNetwork`
+    image : likelihood of the fixed image given the warped one
+    integrator : from the velocity to the displacement
     prior : lambda of the prior's precision
-    factors : constants of Eq. 6, "exact" or "implemented"
-    level_weights : lambda_l of Eq. 5
+    factors : constants of Eq. 6, "exact" or "implemented"; those of the likelihoods must be alike
     rescale : True: a latent is in voxels of its own level, and keeps its length when it is
         enlarged; False: all latents are in voxels of the finest level, so that one prior holds
         for all and a coarse level's noise is not magnified
-    squarings : of scaling and squaring
     """
 
     def __init__(
         self,
-        network: dict[str, Any] | None = None,
-        image: dict[str, Any] | None = None,
-        feature: dict[str, Any] | None = None,
+        network: nn.Module,
+        image: Similarity,
+        integrator: Integrator,
         prior: float = 10.0,
         factors: str = "implemented",
-        level_weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
         rescale: bool = True,
-        squarings: int = 7,
         network_mm: float | None = None,
     ) -> None:
         super().__init__(network_mm)
-        self.network = MultilayerNetwork(**(network or {}))
-        self.image = Likelihood(**(image or {}), factors=factors)
-        self.feature = Likelihood(**(feature or {}), factors=factors)
-        self.prior, self.factors = prior, FACTORS[factors]
-        self.level_weights, self.rescale, self.squarings = tuple(level_weights), rescale, squarings
+        self.network, self.image, self.integrator = network, image, integrator
+        self.prior, self.factors, self.rescale = prior, FACTORS[factors], rescale
 
     # -- inference ----------------------------------------------------------------------------
-    def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor]:
-        """Displacement and velocity of the posterior mean, on the images' grid."""
+    def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """That of the means."""
         velocity = self.combine([level.mean for level in self.predict(moving, fixed)])
-        displacement = integrate(velocity, self.squarings)
-        return on_image_grid(displacement, moving), on_image_grid(velocity, moving)
-
-    @property
-    def probabilistic(self) -> bool:  # type: ignore[override]
-        return self.network.heads[0].log_variance is not None
-
-    def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
-        """Draws of all latents, combined and integrated."""
-        latents = [(level.mean, level.log_variance) for level in self.predict(moving, fixed)]
-
-        def draw(generator: torch.Generator) -> Tensor:
-            velocity = self.combine([sample(*latent, generator) for latent in latents])
-            return on_image_grid(integrate(velocity, self.squarings), moving)
-
-        return draw
+        return velocity_deformation(velocity, self.integrator, moving, grid)
 
     def combine(self, latents: Sequence[Tensor]) -> Tensor:
         """Bring the latents to the finest level's grid and add them."""
@@ -87,41 +75,34 @@ class PMR(LearnedMethod):
         """Shape of the finest level, which need not have a head, from the first latent's."""
         return [n * 2 ** (self.network.levels[0] - 1) for n in first.shape[2:]]
 
-    def contributions(self, moving: Tensor, fixed: Tensor) -> list[Tensor]:
-        """Displacement on the images' grid that each level's mean alone gives (Fig. 3 b to d)."""
+    def contributions(self, moving: Tensor, fixed: Tensor, grid: Grid) -> list[Deformation]:
+        """The deformation that each level's mean alone gives (Fig. 3 b to d), finest first."""
         means = [level.mean for level in self.predict(moving, fixed)]
         return [
-            on_image_grid(integrate(self.combine(latents), self.squarings), moving)
+            velocity_deformation(self.combine(latents), self.integrator, moving, grid)
             for latents in each_alone(means)
         ]
 
     # -- training -----------------------------------------------------------------------------
-    def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
-        """Eq. 5: L_KL of the images plus the weighted L_KL of the features of every level.
+    def objective(self, batch: Batch) -> dict[str, Tensor]:
+        """The image term of Eq. 5 without samples: of the divergence the smoothness remains."""
+        levels = self.predict(batch.moving, batch.fixed)
+        terms = self._image_term(batch, levels, [level.mean for level in levels])
+        return terms | self._norms(levels) | {"total": terms["image"] + terms["image_kl"]}
 
-        Without log-variances (Baseline-1) there is nothing to sample, no feature term, and of
-        the divergence only the smoothness.
-        """
-        levels = self.predict(moving, fixed)
-        samples = [_drawn(level) for level in levels]
-        terms = self._image_term(moving, fixed, levels, samples)
-        total = terms["image"] + terms["image_kl"]
-        for number, level, z in zip(self.network.levels, levels, samples, strict=True):
-            terms[f"feature_norm_{number}"] = level.fixed.detach().abs().mean()
-            if level.log_variance is not None:
-                likelihood, divergence = self._feature_term(level, z, number - 1)
-                terms |= {f"feature_{number}": likelihood, f"feature_kl_{number}": divergence}
-                total = total + self.level_weights[number - 1] * (likelihood + divergence)
-        return terms | {"total": total}
+    def _norms(self, levels: list[Level]) -> dict[str, Tensor]:
+        """Size of each level's features, which tells whether they collapse."""
+        numbered = zip(self.network.levels, levels, strict=True)
+        return {f"feature_norm_{n}": level.fixed.detach().abs().mean() for n, level in numbered}
 
     def _image_term(
-        self, moving: Tensor, fixed: Tensor, levels: list[Level], samples: list[Tensor]
+        self, batch: Batch, levels: list[Level], samples: list[Tensor]
     ) -> dict[str, Tensor]:
-        displacement = integrate(self.combine(samples), self.squarings)
-        warped = warp(moving, on_image_grid(displacement, moving))
+        displacement = self.integrator(self.combine(samples))
+        warped = warp(batch.moving, on_image_grid(displacement, batch.moving))
         mean = self.combine([level.mean for level in levels])
         divergence = kullback_leibler(mean, self._log_variance(levels), self.prior, self.factors)
-        return {"image": self.image(fixed, warped), "image_kl": sum(divergence.values())}  # type: ignore[dict-item]
+        return {"image": self.image(batch.fixed, warped), "image_kl": sum(divergence.values())}  # type: ignore[dict-item]
 
     def _log_variance(self, levels: list[Level]) -> Tensor | None:
         """Log-variance of the sum: variances add, and scale with the square of lengths.
@@ -138,14 +119,61 @@ class PMR(LearnedMethod):
             total = total + variance * scale.view(1, 3, 1, 1, 1)
         return total.log()  # type: ignore[union-attr]
 
+
+class PMR(SampledMethod, MultilayerVelocity):
+    """A posterior at every level, and a term of Eq. 5 for the features of each.
+
+    Parameters
+    ----------
+    network : as for `MultilayerVelocity`, with log-variances
+    feature : likelihood of the fixed image's features given the warped moving ones
+    level_weights : lambda_l of Eq. 5
+    the others : see of `MultilayerVelocity`
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        image: Similarity,
+        feature: Similarity,
+        integrator: Integrator,
+        prior: float = 10.0,
+        factors: str = "implemented",
+        level_weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
+        rescale: bool = True,
+        network_mm: float | None = None,
+    ) -> None:
+        super().__init__(network, image, integrator, prior, factors, rescale, network_mm)
+        if network.heads[0].log_variance is None:
+            raise ValueError("PMR needs a network with log-variances: see MultilayerVelocity")
+        self.feature, self.level_weights = feature, tuple(level_weights)
+
+    def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
+        """Draws of all latents, combined and integrated."""
+        latents = [(level.mean, level.log_variance) for level in self.predict(moving, fixed)]
+
+        def draw(generator: torch.Generator) -> Tensor:
+            velocity = self.combine([sample(*latent, generator) for latent in latents])
+            return on_image_grid(self.integrator(velocity), moving)
+
+        return draw
+
+    def objective(self, batch: Batch) -> dict[str, Tensor]:
+        """Eq. 5: L_KL of the images plus the weighted L_KL of the features of every level."""
+        levels = self.predict(batch.moving, batch.fixed)
+        samples = [sample(level.mean, level.log_variance) for level in levels]
+        terms = self._image_term(batch, levels, samples) | self._norms(levels)
+        total = terms["image"] + terms["image_kl"]
+        for number, level, z in zip(self.network.levels, levels, samples, strict=True):
+            likelihood, divergence = self._feature_term(level, z, number - 1)
+            terms |= {f"feature_{number}": likelihood, f"feature_kl_{number}": divergence}
+            total = total + self.level_weights[number - 1] * (likelihood + divergence)
+        return terms | {"total": total}
+
     def _feature_term(self, level: Level, z: Tensor, depth: int) -> tuple[Tensor, Tensor]:
         """L_KL(f_x, f_y) of one level: its own velocity warps its own features."""
         # Coarse levels have voxels of 2, 4, 8 finest ones.
         own = z if self.rescale else z / 2**depth
-        warped = warp(level.moving, integrate(own, self.squarings))
+        warped = warp(level.moving, self.integrator(own))
         divergence = kullback_leibler(level.mean, level.log_variance, self.prior, self.factors)
         return self.feature(level.fixed, warped), sum(divergence.values())  # type: ignore[return-value]
-
-
-def _drawn(level: Level) -> Tensor:
-    return level.mean if level.log_variance is None else sample(level.mean, level.log_variance)

@@ -3,58 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pmrpipe.losses.likelihood import Likelihood
-from pmrpipe.losses.similarity import mean_squared_difference
+from pmrpipe.images.volume import Grid
+from pmrpipe.losses.similarity import Similarity, mean_squared_difference
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.network_method import LearnedMethod, each_alone, on_image_grid, sample
-from pmrpipe.networks.pmr_authors import AuthorsNetwork
-from pmrpipe.spatial.integrate import integrate
+from pmrpipe.methods.batch import Batch
+from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.network_method import (
+    SampledMethod,
+    each_alone,
+    on_image_grid,
+    sample,
+    velocity_deformation,
+)
+from pmrpipe.spatial.integrate import Integrator
 from pmrpipe.spatial.warp import warp
 
 
-class PMRAuthors(LearnedMethod):
+class PMRAuthors(SampledMethod):
     """The mean of four latents; features are decoded from a latent instead of warped by it.
 
     Parameters
     ----------
-    network : arguments of `AuthorsNetwork`
-    image : arguments of `Likelihood`
+    network : gives latents, and decodes them to features: `AuthorsNetwork`
+    image : likelihood of the fixed image given the warped one
+    integrator : from the velocity to the displacement
     prior : lambda of the prior's precision
     level_kl, level_feature : weights of each level's divergence and feature difference
-    squarings : of scaling and squaring
     """
-
-    probabilistic = True
 
     def __init__(
         self,
-        network: dict[str, Any] | None = None,
-        image: dict[str, Any] | None = None,
+        network: nn.Module,
+        image: Similarity,
+        integrator: Integrator,
         prior: float = 10.0,
         level_kl: float = 0.5,
         level_feature: float = 1.0,
-        squarings: int = 7,
         network_mm: float | None = None,
     ) -> None:
         super().__init__(network_mm)
-        self.network = AuthorsNetwork(**(network or {}))
-        self.image = Likelihood(**(image or {}), factors="implemented")
+        self.network, self.image, self.integrator = network, image, integrator
         self.prior, self.factors = prior, FACTORS["implemented"]
-        self.level_kl, self.level_feature, self.squarings = level_kl, level_feature, squarings
+        self.level_kl, self.level_feature = level_kl, level_feature
 
-    def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor]:
-        """Displacement and velocity of the posterior mean, on the images' grid.
+    def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """The posterior mean's.
 
         The public code draws a sample here too, so that its predictions are random.
         """
         velocity = _mean([level.mean for level in self.predict(moving, fixed)])
-        displacement = integrate(velocity, self.squarings)
-        return on_image_grid(displacement, moving), on_image_grid(velocity, moving)
+        return velocity_deformation(velocity, self.integrator, moving, grid)
 
     def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
         """Draws of all latents, averaged and integrated."""
@@ -62,23 +64,24 @@ class PMRAuthors(LearnedMethod):
 
         def draw(generator: torch.Generator) -> Tensor:
             velocity = _mean([sample(*latent, generator) for latent in latents])
-            return on_image_grid(integrate(velocity, self.squarings), moving)
+            return on_image_grid(self.integrator(velocity), moving)
 
         return draw
 
-    def contributions(self, moving: Tensor, fixed: Tensor) -> list[Tensor]:
-        """Displacement on the images' grid by each latent's mean alone, the decoder's last."""
+    def contributions(self, moving: Tensor, fixed: Tensor, grid: Grid) -> list[Deformation]:
+        """The deformation by each latent's mean alone, the decoder's last."""
         means = [level.mean for level in self.predict(moving, fixed)]
         return [
-            on_image_grid(integrate(_mean(latents), self.squarings), moving)
+            velocity_deformation(_mean(latents), self.integrator, moving, grid)
             for latents in each_alone(means)
         ]
 
-    def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
+    def objective(self, batch: Batch) -> dict[str, Tensor]:
         """Reconstruction, a divergence per latent, a feature difference per level."""
+        moving, fixed = batch.moving, batch.fixed
         levels = self.predict(moving, fixed)
         samples = [sample(level.mean, level.log_variance) for level in levels]
-        displacement = integrate(_mean(samples), self.squarings)
+        displacement = self.integrator(_mean(samples))
         image = self.image(fixed, warp(moving, on_image_grid(displacement, moving)))
         divergences = [self._divergence(level.mean, level.log_variance) for level in levels]
         terms = {"image": image, "image_kl": divergences.pop()}

@@ -16,30 +16,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pmrpipe.images.volume import Grid
-from pmrpipe.losses.likelihood import Likelihood
+from pmrpipe.losses.similarity import Similarity
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
+from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.deformation import Deformation
-from pmrpipe.methods.network_method import LearnedMethod, each_alone, sample
+from pmrpipe.methods.network_method import SampledMethod, each_alone, sample
 from pmrpipe.networks.blocks import prepared
-from pmrpipe.networks.pyramid import PyramidNetwork
 from pmrpipe.spatial.integrate import compose, integrate
-from pmrpipe.spatial.resize import (
-    crop,
-    pad_to_multiple,
-    resize_displacement,
-    resize_image,
-)
+from pmrpipe.spatial.resize import crop, pad_to_multiple, resize_displacement
 from pmrpipe.spatial.warp import warp
 
 
 @dataclass
-class Step:
+class LevelStep:
     """What one level adds; all in voxels of its grid, (B, C, x, y, z).
 
     velocity : the draw or the mean that was used
@@ -54,26 +48,49 @@ class Step:
     halfway: Tensor
 
 
-class PMRPlus(LearnedMethod):
+@dataclass(frozen=True, eq=False)
+class LevelVelocities:
+    """Parametrisation by a velocity for each level: the inverse has the opposite ones.
+
+    velocities : coarsest first, (B, 3, x, y, z) in voxels of their own grids
+    image : (B, C, X, Y, Z) on the deformation's grid
+    whole : puts the levels together, `PMRPlus.whole`
+    """
+
+    velocities: Sequence[Tensor]
+    image: Tensor
+    whole: Callable[[Sequence[Tensor], Tensor], Tensor]
+
+    def displacement(self) -> Tensor:
+        """(B, 3, X, Y, Z) in voxels of the image's grid."""
+        return self.whole(self.velocities, self.image)
+
+    def inverse(self, displacement: Tensor) -> tuple[Tensor, LevelVelocities]:
+        """As many compositions as the way there."""
+        back = LevelVelocities([-v for v in self.velocities], self.image, self.whole)
+        return back.displacement(), back
+
+
+class PMRPlus(SampledMethod):
     """Network and objective.
 
     Parameters
     ----------
-    network : arguments of `PyramidNetwork`
-    image, feature : arguments of `Likelihood` for the images and for every level's features
+    network : a pyramid of features and a head for each of its levels: `PyramidNetwork`
+    image, feature : likelihoods for the images and for every level's features
     prior : lambda of the prior's precision, of each level, finest first
     feature_weight : lambda_l of Eq. 5, the same for all levels
     window : edge of the cube (voxels, odd) within which the network's input is standardised
+    factors : constants of the divergences (Eq. 6 of PMR), "exact" or "implemented";
+        those of the likelihoods must be alike
     squarings : of scaling and squaring of each level's half velocity
     """
 
-    probabilistic = True
-
     def __init__(
         self,
-        network: dict[str, Any] | None = None,
-        image: dict[str, Any] | None = None,
-        feature: dict[str, Any] | None = None,
+        network: nn.Module,
+        image: Similarity,
+        feature: Similarity,
         prior: Sequence[float] = (150.0, 150.0, 150.0),
         feature_weight: float = 0.1,
         window: int = 5,
@@ -82,24 +99,22 @@ class PMRPlus(LearnedMethod):
         network_mm: float | None = None,
     ) -> None:
         super().__init__(network_mm)
-        self.network = PyramidNetwork(**(network or {}))
-        self.image = Likelihood(**(image or {}), factors=factors)
-        self.feature = Likelihood(**(feature or {}), factors=factors)
-        if len(prior) != len(self.network.heads):
-            raise ValueError(f"{len(prior)} priors for {len(self.network.heads)} heads")
+        self.network, self.image, self.feature = network, image, feature
+        if len(prior) != len(network.heads):
+            raise ValueError(f"{len(prior)} priors for {len(network.heads)} heads")
         self.prior, self.factors = tuple(prior), FACTORS[factors]
         self.feature_weight, self.window, self.squarings = feature_weight, window, squarings
 
     # -- the levels ---------------------------------------------------------------------------
     def steps(
         self, moving: Tensor, fixed: Tensor, draw: Callable[[Tensor, Tensor], Tensor] | None = None
-    ) -> list[Step]:
+    ) -> list[LevelStep]:
         """All levels, coarsest first, for padded images; `draw` samples, None takes the mean."""
         images = prepared(torch.cat([moving, fixed]), self.window, self.network.multiple)
         features = self.in_precision(self.network.pyramid, images)
         # Moving and fixed stay one batch throughout: two threads work on it, one on each.
         halfway: Tensor | None = None
-        found = []
+        levels = []
         for head, both in reversed(list(zip(self.network.heads, features, strict=True))):
             aligned = both
             if halfway is not None:
@@ -110,8 +125,8 @@ class PMRPlus(LearnedMethod):
             added = torch.cat([velocity, -velocity]) / 2
             added = integrate(added, self.squarings, midpoint=True)
             halfway = added if halfway is None else compose(added, halfway)
-            found.append(Step(mean, log_variance, velocity, both, halfway))
-        return found
+            levels.append(LevelStep(mean, log_variance, velocity, both, halfway))
+        return levels
 
     def whole(self, velocities: Sequence[Tensor], image: Tensor) -> Tensor:
         """Displacement on the grid of `image` of the levels' velocities, coarsest first."""
@@ -124,18 +139,12 @@ class PMRPlus(LearnedMethod):
         return crop(resize_displacement(total, shape), image.shape[2:])
 
     # -- inference ----------------------------------------------------------------------------
-    def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, None]:
-        """Displacement of the posterior means, on the images' grid."""
-        return self.whole([step.mean for step in self.steps(moving, fixed)], moving), None
-
-    @torch.no_grad()
-    def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
-        """Both directions from one pass."""
-        inner = self.grid(grid)
-        images = [resize_image(image, inner.shape) for image in (moving, fixed)]
-        means = [step.mean for step in self.steps(*images)]
-        backward = self.whole([-mean for mean in means], images[0])
-        return Deformation(self.whole(means, images[0]), inner, backward=backward)
+    def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """That of the posterior means, with its inverse from the same pass of the network."""
+        levels = LevelVelocities(
+            [step.mean for step in self.steps(moving, fixed)], moving, self.whole
+        )
+        return Deformation(levels.displacement(), grid, levels)
 
     def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
         """Draws level by level: each sees what the coarser draws aligned."""
@@ -146,14 +155,16 @@ class PMRPlus(LearnedMethod):
 
         return draw
 
-    def contributions(self, moving: Tensor, fixed: Tensor) -> list[Tensor]:
-        """Displacement on the images' grid that each level's mean alone gives, finest first."""
+    def contributions(self, moving: Tensor, fixed: Tensor, grid: Grid) -> list[Deformation]:
+        """The deformation that each level's mean alone gives, finest first."""
         means = [step.mean for step in self.steps(moving, fixed)]
-        return [self.whole(alone, moving) for alone in each_alone(means)][::-1]
+        alone = [LevelVelocities(levels, moving, self.whole) for levels in each_alone(means)]
+        return [Deformation(level.displacement(), grid, level) for level in reversed(alone)]
 
     # -- training -----------------------------------------------------------------------------
-    def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
+    def objective(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 5 of PMR with images and features compared half-way."""
+        moving, fixed = batch.moving, batch.fixed
         terms: dict[str, Tensor] = {}
         total = moving.new_zeros(())
         steps = self.steps(moving, fixed, sample)

@@ -20,6 +20,7 @@ from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.images.volume import Grid
 from pmrpipe.losses.similarity import local_correlation
 from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.protocols import Method
 from pmrpipe.spatial.integrate import compose
 from pmrpipe.spatial.jacobian import gradient, jacobian_determinant
 from pmrpipe.spatial.resize import resize_displacement, resize_image
@@ -72,7 +73,7 @@ class Refinement:
 class Refined:
     """A method followed by instance optimisation."""
 
-    def __init__(self, method: Any, plan: Refinement, tell: Tell | None = None) -> None:
+    def __init__(self, method: Method, plan: Refinement, tell: Tell | None = None) -> None:
         self.method, self.plan, self.tell = method, plan, tell
 
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
@@ -100,23 +101,23 @@ def refine(
     moving, fixed : (1, 1, X, Y, Z) on `grid`, in [0, 1]
     """
     keep_freed_memory()
-    found, inner = start.displacement, start.grid
+    displacement, inner = start.displacement, start.grid
     finest = min(grid.spacing)
     levels = [mm for mm in plan.mm if mm > 0.99 * finest] or [finest]
     most, before = sum(map(plan.steps_at, levels)), 0
     for mm in levels:
         inner = grid.rescaled(mm)
         images = (resize_image(image, inner.shape) for image in (moving, fixed))
-        first = resize_displacement(found, inner.shape)
+        first = resize_displacement(displacement, inner.shape)
 
         def told(step: int, before: int = before) -> None:
             if tell is not None:
                 tell(before + step, most)
 
         level = replace(plan, steps=plan.steps_at(mm))
-        found = unfolded(_level(*images, first, level, told), plan.elastic)
+        displacement = unfolded(_level(*images, first, level, told), plan.elastic)
         before += level.steps
-    return Deformation(found, inner)
+    return Deformation(displacement, inner)
 
 
 def _level(

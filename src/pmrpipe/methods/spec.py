@@ -1,8 +1,7 @@
-"""Methods by name: their specification, read without torch, and their construction."""
+"""What a method is, as its YAML says it: read by name, without torch."""
 
 from __future__ import annotations
 
-import importlib
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.methods.components import named
 
 
 class Augmentation(BaseModel):
@@ -50,9 +50,14 @@ class MethodSpec(BaseModel):
     levels: bool = Field(
         False, description="several levels contribute, and the report shows each one alone"
     )
+    deforms: bool = Field(True, description="False: what the affine normalisation alone gives")
     slow: bool = Field(False, description="minutes a pair: every pair is a job of its own")
-    component: str = Field(description="module:class that is built")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="arguments of the class")
+    component: str = Field(pattern=r"^[\w.]+:\w+$", description="module:class that is built")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="arguments of the class; a mapping with a key `component: module:class` is a "
+        "part, built with its other keys as arguments",
+    )
     network_mm: float | None = Field(None, gt=0, description="voxel size inside the network")
     refine: int = Field(
         0, ge=0, description="steps a level of instance optimisation that `pmrpipe register` adds"
@@ -67,8 +72,9 @@ class MethodSpec(BaseModel):
         return self.kind == "learned"
 
     def modules(self) -> list[str]:
-        """Modules whose sources the method runs."""
-        return [self.component.partition(":")[0]]
+        """Modules whose sources the method runs: its class's, and those of all its parts."""
+        components = [self.component, *named(self.parameters)]
+        return list(dict.fromkeys(name.partition(":")[0] for name in components))
 
 
 def _folder() -> Path:
@@ -90,27 +96,6 @@ def spec_path(name: str) -> Path:
     return path
 
 
-def weights_folder(given: str, name: str) -> Path:
-    """The folder that a study names, or that of the package for `shipped`."""
-    if given != "shipped":
-        return Path(given).expanduser()
-    folder = shipped_weights(name)
-    if folder is None:
-        raise InputError(name, "has no shipped weights", "train it, or name a folder")
-    return folder
-
-
-def shipped_folder(name: str) -> Path:
-    """Where weights that come with the package lie, if it has some for that method."""
-    return Path(str(package_files("pmrpipe") / "data" / "weights" / name))
-
-
-def shipped_weights(name: str) -> Path | None:
-    """The same folder for a method that has some, else None."""
-    folder = shipped_folder(name)
-    return folder if (folder / "weights.safetensors").exists() else None
-
-
 def spec(name: str) -> MethodSpec:
     """Read and check a method's specification."""
     path = spec_path(name)
@@ -120,41 +105,3 @@ def spec(name: str) -> MethodSpec:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
         key = ".".join(str(part) for part in first.get("loc", ()))  # type: ignore[union-attr]
         raise InputError(path, f"key `{key}`: {first['msg']}", "see docs/methods.md") from None
-
-
-def build(found: MethodSpec, network_mm: float | None = None, seed: int = 2019) -> Any:
-    """Construct a method; a learned one gets its initial weights from `seed`."""
-    module, _, name = found.component.partition(":")
-    component = getattr(importlib.import_module(module), name)
-    if not found.learned:
-        return (
-            component(**found.parameters)
-            if name == "AffineOnly"
-            else component(seed=seed, **found.parameters)
-        )
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return component(network_mm=network_mm or found.network_mm, **found.parameters)
-
-
-def load_method(
-    name: str,
-    *,
-    weights: Path | None = None,
-    network_mm: float | None = None,
-    seed: int = 2019,
-    device: str = "cpu",
-) -> tuple[MethodSpec, Any]:
-    """A method ready to register; a learned one from the weights in folder `weights`."""
-    found = spec(name)
-    if not found.learned:
-        return found, build(found, seed=seed)
-    if weights is None:
-        raise InputError(name, "needs weights", "train it, or name a folder with --weights")
-    from pmrpipe.methods.weights import load_weights
-
-    method = build(found, network_mm)
-    load_weights(method, found, Path(weights))
-    return found, method.to(device).eval()

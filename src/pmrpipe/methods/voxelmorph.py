@@ -3,51 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from pmrpipe.losses.likelihood import Likelihood
+from pmrpipe.images.volume import Grid
+from pmrpipe.losses.similarity import Similarity
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
-from pmrpipe.methods.network_method import LearnedMethod, on_image_grid, sample
-from pmrpipe.networks.unet import VelocityUNet
-from pmrpipe.spatial.integrate import integrate
+from pmrpipe.methods.batch import Batch
+from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.network_method import (
+    SampledMethod,
+    on_image_grid,
+    sample,
+    velocity_deformation,
+)
+from pmrpipe.spatial.integrate import Integrator
 from pmrpipe.spatial.warp import warp
 
 
-class VoxelMorph(LearnedMethod):
+class VoxelMorph(SampledMethod):
     """One velocity at half resolution, and Eq. 6 of PMR on the images alone.
 
     Parameters
     ----------
-    network : arguments of `VelocityUNet`
-    image : arguments of `Likelihood`
+    network : moving and fixed to mean and log-variance of a velocity, such as `VelocityUNet`
+    image : likelihood of the fixed image given the warped one
+    integrator : from the velocity to the displacement
     prior : lambda of the prior's precision
-    factors : constants of Eq. 6, "exact" or "implemented"
-    squarings : of scaling and squaring
+    factors : constants of Eq. 6, "exact" or "implemented"; those of `image` must be the same
     """
-
-    probabilistic = True
 
     def __init__(
         self,
-        network: dict[str, Any] | None = None,
-        image: dict[str, Any] | None = None,
+        network: nn.Module,
+        image: Similarity,
+        integrator: Integrator,
         prior: float = 10.0,
         factors: str = "implemented",
-        squarings: int = 7,
         network_mm: float | None = None,
     ) -> None:
         super().__init__(network_mm)
-        self.network = VelocityUNet(**(network or {}))
-        self.image = Likelihood(**(image or {}), factors=factors)
-        self.prior, self.factors, self.squarings = prior, FACTORS[factors], squarings
+        self.network, self.image, self.integrator = network, image, integrator
+        self.prior, self.factors = prior, FACTORS[factors]
 
-    def deform(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor]:
-        """Displacement and velocity of the posterior mean, on the images' grid."""
+    def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """The posterior mean's."""
         velocity, _ = self.predict(moving, fixed)
-        displacement = integrate(velocity, self.squarings)
-        return on_image_grid(displacement, moving), on_image_grid(velocity, moving)
+        return velocity_deformation(velocity, self.integrator, moving, grid)
 
     def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[Generator], Tensor]:
         """Draws of the velocity, integrated."""
@@ -55,14 +57,15 @@ class VoxelMorph(LearnedMethod):
 
         def draw(generator: Generator) -> Tensor:
             velocity = sample(mean, log_variance, generator)
-            return on_image_grid(integrate(velocity, self.squarings), moving)
+            return on_image_grid(self.integrator(velocity), moving)
 
         return draw
 
-    def objective(self, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
+    def objective(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 6 with one sample of the velocity."""
+        moving, fixed = batch.moving, batch.fixed
         mean, log_variance = self.predict(moving, fixed)
-        displacement = integrate(sample(mean, log_variance), self.squarings)
+        displacement = self.integrator(sample(mean, log_variance))
         image = self.image(fixed, warp(moving, on_image_grid(displacement, moving)))
         divergence = kullback_leibler(mean, log_variance, self.prior, self.factors)
         terms = {"image": image, **divergence}

@@ -9,13 +9,13 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import atomic, read_json
 
 if TYPE_CHECKING:
-    from pmrpipe.methods.network_method import LearnedMethod
+    from pmrpipe.methods.network_method import NetworkMethod
     from pmrpipe.methods.spec import MethodSpec
 
 WEIGHTS, MODEL = "weights.safetensors", "model.json"
 
 
-def save_weights(method: LearnedMethod, folder: Path) -> None:
+def save_weights(method: NetworkMethod, folder: Path) -> None:
     """Write the parameters, atomically."""
     from safetensors.torch import save_file
 
@@ -24,7 +24,7 @@ def save_weights(method: LearnedMethod, folder: Path) -> None:
         save_file(state, temporary)
 
 
-def load_weights(method: LearnedMethod, spec: MethodSpec, folder: Path) -> dict[str, Any]:
+def load_weights(method: NetworkMethod, spec: MethodSpec, folder: Path) -> dict[str, Any]:
     """Load parameters into `method`, and return model.json.
 
     Raises
@@ -51,7 +51,7 @@ def load_weights(method: LearnedMethod, spec: MethodSpec, folder: Path) -> dict[
     return model
 
 
-def _check(model: dict[str, Any], method: LearnedMethod, spec: MethodSpec, folder: Path) -> None:
+def _check(model: dict[str, Any], method: NetworkMethod, spec: MethodSpec, folder: Path) -> None:
     if model.get("method") != spec.name:
         problem = f"holds weights of `{model.get('method')}`, not of `{spec.name}`"
         raise InputError(folder, problem, "name the right folder")

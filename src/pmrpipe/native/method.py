@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pmrpipe.images.volume import Grid
-    from pmrpipe.methods.deformation import Method
+    from pmrpipe.methods.protocols import Method
     from pmrpipe.methods.spec import MethodSpec
 
 DEFAULT = "pmr-plus"
@@ -46,7 +46,7 @@ def ready_method(request: Request, say: Say) -> ReadyMethod:
     InputError : no such method, weights that are missing or do not fit, refinement of what is no
         network, uncertainty of what has no posterior
     """
-    from pmrpipe.methods.spec import load_method
+    from pmrpipe.methods.load import load_method
 
     options = request.options
     name, weights, network_mm = _named(options.method, options.weights)
@@ -68,7 +68,7 @@ def ready_method(request: Request, say: Say) -> ReadyMethod:
 
 def _named(name: str | None, weights: Path | None) -> tuple[str, Path | None, float | None]:
     """Name of the method, its weights and the voxel size that they were trained at."""
-    from pmrpipe.methods.spec import shipped_weights
+    from pmrpipe.methods.load import shipped_weights
     from pmrpipe.methods.weights import MODEL
 
     if weights is None:
@@ -94,7 +94,7 @@ def _trained(weights: Path | None, network_mm: float | None) -> dict[str, Any]:
     return {"weights_sha256": sha256(weights / WEIGHTS), "network_mm": network_mm}
 
 
-def _refined(method: Any, spec: MethodSpec, steps: int, finest: float, say: Say) -> Method:
+def _refined(method: Method, spec: MethodSpec, steps: int, finest: float, say: Say) -> Method:
     from pmrpipe.methods.refine import Refined, Refinement
 
     if not spec.learned:
@@ -107,10 +107,13 @@ def _refined(method: Any, spec: MethodSpec, steps: int, finest: float, say: Say)
     return Refined(method, Refinement(steps=steps).down_to(finest), tell)
 
 
-def _deviation(method: Any, spec: MethodSpec, samples: int, seed: int, refined: bool) -> Deviation:
+def _deviation(
+    method: Method, spec: MethodSpec, samples: int, seed: int, refined: bool
+) -> Deviation:
+    from pmrpipe.methods.protocols import Probabilistic
     from pmrpipe.stages.register.uncertainty import deviation_map
 
-    if not getattr(method, "probabilistic", False):
+    if not isinstance(method, Probabilistic):
         problem = "has no posterior" + (" when refined" if refined else "")
         raise InputError(spec.name, problem, "take a network with --refine 0")
     factor = spec.uncertainty_factor

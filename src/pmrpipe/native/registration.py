@@ -43,7 +43,6 @@ from pmrpipe.native.result import (
     require_replaceable,
     write_result,
 )
-from pmrpipe.stages.register.pairs import millimetres
 from pmrpipe.study.options.two_scans import TwoScans
 
 
@@ -154,9 +153,7 @@ def register_native(
         deformation = ready.method.register(*images, grid)
         inverse = deformation.inverse()
     seconds = round(time.perf_counter() - began, 3)
-    there, again = (
-        (millimetres(map_.displacement, map_.grid), map_.grid) for map_ in (deformation, inverse)
-    )
+    there, again = ((map_.millimetres(), map_.grid) for map_ in (deformation, inverse))
     brain = resample(moving.preproc, sample_points(grid, field=there), "linear")
     on_template = OnTemplate(moving.preproc.data, fixed.preproc.data, brain, there, grid)
     return _on_scans(

@@ -5,9 +5,33 @@ Source: Arsigny et al., MICCAI 2006; Dalca et al., MICCAI 2018 (7 squarings).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol
+
 from torch import Tensor
 
 from pmrpipe.spatial.warp import warp
+
+
+class Integrator(Protocol):
+    """From a velocity to a displacement, (B, 3, X, Y, Z) in voxels both."""
+
+    def __call__(self, velocity: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class ScalingAndSquaring:
+    """`integrate` as a part of a method.
+
+    squarings : the flow's first step has the length 2^-squarings
+    midpoint : that step by the midpoint rule
+    """
+
+    squarings: int = 7
+    midpoint: bool = False
+
+    def __call__(self, velocity: Tensor) -> Tensor:
+        return integrate(velocity, self.squarings, self.midpoint)
 
 
 def integrate(velocity: Tensor, squarings: int = 7, midpoint: bool = False) -> Tensor:

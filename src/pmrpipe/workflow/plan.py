@@ -16,7 +16,8 @@ from typing import Any
 
 from pmrpipe.base.digest import digest
 from pmrpipe.base.errors import InputError
-from pmrpipe.methods.spec import MethodSpec, names, spec, spec_path, weights_folder
+from pmrpipe.methods.load import weights_folder
+from pmrpipe.methods.spec import MethodSpec, names, spec, spec_path
 from pmrpipe.stages.cohort.index import index
 from pmrpipe.stages.cohort.pairs import Pair, batches, select
 from pmrpipe.stages.cohort.scans import Cohort, Scan

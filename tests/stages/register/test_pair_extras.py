@@ -11,7 +11,8 @@ from pmrpipe.base.files import read_tsv, write_json, write_tsv
 from pmrpipe.cli import main
 from pmrpipe.images.transforms import read_field
 from pmrpipe.images.volume import read_image, write_volume
-from pmrpipe.methods.spec import build, spec
+from pmrpipe.methods.load import build
+from pmrpipe.methods.spec import spec
 from pmrpipe.methods.weights import MODEL, save_weights
 from pmrpipe.study.paths import Results
 from pmrpipe.study.space import template_brain

@@ -15,6 +15,8 @@ def pack(tmp_path):
 def small():
     """`pmr` with a tiny network: four steps, validated every two."""
     found = spec("pmr")
-    parameters = found.parameters | {"network": {"channels": [4, 4, 4, 4], "head": 4}}
+    network = found.parameters["network"]["component"]
+    narrow = {"component": network, "channels": [4, 4, 4, 4], "head": 4}
+    parameters = found.parameters | {"network": narrow}
     schedule = Schedule(max_steps=4, validate_every=2, augmentation=Augmentation(flip=True))
     return found.model_copy(update={"parameters": parameters, "schedule": schedule})

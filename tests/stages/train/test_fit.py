@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.base.files import read_json, read_tsv
-from pmrpipe.methods.spec import build, spec, weights_folder
+from pmrpipe.methods.load import build, weights_folder
+from pmrpipe.methods.spec import spec
 from pmrpipe.methods.weights import load_weights
 from pmrpipe.stages.train.fit import choose_precision, fit
 from pmrpipe.stages.train.module import Fit

@@ -9,28 +9,28 @@ import numpy as np
 
 from pmrpipe.images.transforms import write_field
 from pmrpipe.images.volume import Grid, read_image
-from pmrpipe.methods.deformation import Deformation
 from pmrpipe.spatial.resize import resize_image
-from pmrpipe.stages.register.pairs import Pair, millimetres
+from pmrpipe.stages.register.pairs import Pair
 from pmrpipe.study.paths import Results
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pmrpipe.methods.network_method import LearnedMethod
+    from pmrpipe.methods.deformation import Deformation
+    from pmrpipe.methods.protocols import Layered
 
 # Fine enough for a picture of a grid, and an eighth of the disk of 2 mm.
 _STORED_MM = 4.0
 
 
 def write_level_fields(
-    method: LearnedMethod, name: str, results: Results, pairs: Iterable[Pair], device: str = "cpu"
+    method: Layered, name: str, results: Results, pairs: Iterable[Pair], device: str = "cpu"
 ) -> Iterator[dict[str, Any]]:
     """Write the displacement that every level alone gives, for each pair.
 
     Parameters
     ----------
-    method : a network with `contributions`
+    method : a network of several levels
     name : name of the method's result folder
 
     Yields
@@ -43,17 +43,17 @@ def write_level_fields(
         images = [read_image(results.preproc(key)) for key in (moving, fixed)]
         tensors = [torch.from_numpy(image.data)[None, None].to(device) for image in images]
         for level, part in enumerate(_parts(method, tensors, images[1].grid), 1):
-            field = millimetres(part.displacement, part.grid)
+            field = part.millimetres()
             write_field(results.level_field(name, moving, fixed, level), field, part.grid)
             longest = float(np.linalg.norm(field, axis=-1).max())
             yield {"moving": moving, "fixed": fixed, "level": level, "max_mm": longest}
 
 
-def _parts(method: LearnedMethod, images: list[Tensor], grid: Grid) -> list[Deformation]:
+def _parts(method: Layered, images: list[Tensor], grid: Grid) -> list[Deformation]:
     import torch
 
     inner = method.grid(grid)
     stored = grid.rescaled(_STORED_MM) if max(inner.spacing) < _STORED_MM else inner
     with torch.no_grad():
-        found = method.contributions(*(resize_image(image, inner.shape) for image in images))
-        return [Deformation(part, inner).resampled(stored) for part in found]
+        moving, fixed = (resize_image(image, inner.shape) for image in images)
+        return [part.resampled(stored) for part in method.contributions(moving, fixed, inner)]

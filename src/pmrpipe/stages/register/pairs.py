@@ -20,7 +20,7 @@ from pmrpipe.study.paths import Results
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pmrpipe.methods.deformation import Method
+    from pmrpipe.methods.protocols import Method
 
 Pair = tuple[str, str]
 # Images of this many scans are kept: the pairs of a job share their scans.
@@ -44,6 +44,7 @@ class PairRegistration:
     name : name of the method's result folder
     labels : native label maps by key; scans without one get no warped labels
     interpolation : of the labels, `nearest` or `genericLabel`
+    deforms : False for a method that is the identity: no field is written
     also : called for each pair once it is written: moving, fixed, images (1, 1, X, Y, Z), grid
     """
 
@@ -53,19 +54,21 @@ class PairRegistration:
     labels: dict[str, NativeLabels] = field(default_factory=dict)
     interpolation: str = "nearest"
     device: str = "cpu"
+    deforms: bool = True
     also: Callable[[str, str, tuple[Tensor, Tensor], Grid], object] | None = None
 
     def run(self, pairs: Iterable[Pair]) -> Iterator[dict[str, Any]]:
         """Register each pair, write its files, and yield moving, fixed and what was measured.
 
         `seconds` is the registration alone: images in memory to field in memory;
-        `inverse_consistency_mm` is None where the method has no inverse of its own.
+        `inverse_consistency_mm` is None where the method has no inverse of its own; `deforms` says
+        whether there is a field.
         """
         keep_freed_memory()
         image = lru_cache(_KEPT)(lambda key: read_image(self.results.preproc(key)))
         for moving, fixed in pairs:
-            found = self._register(moving, fixed, image(moving), image(fixed))
-            yield {"moving": moving, "fixed": fixed, **found}
+            measured = self._register(moving, fixed, image(moving), image(fixed))
+            yield {"moving": moving, "fixed": fixed, **measured}
 
     def _register(self, moving: str, fixed: str, source: Volume, target: Volume) -> dict[str, Any]:
         import torch
@@ -75,24 +78,26 @@ class PairRegistration:
         def tensor(volume: Volume) -> torch.Tensor:
             return torch.from_numpy(volume.data)[None, None].to(self.device)
 
-        images, grid = (tensor(source), tensor(target)), target.grid
+        (x, y), grid = (tensor(source), tensor(target)), target.grid
         began = time.perf_counter()
         with torch.no_grad():
-            deformation = self.method.register(*images, grid)
+            deformation = self.method.register(x, y, grid)
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()
         seconds = time.perf_counter() - began
         out = self.results.field(self.name, moving, fixed)
-        if self.name != "affine":
-            write_field(
-                out, millimetres(deformation.displacement, deformation.grid), deformation.grid
-            )
+        if self.deforms:
+            write_field(out, deformation.millimetres(), deformation.grid)
         self._warp(moving, fixed, source, grid)
-        inside = resize_image(images[1], deformation.grid.shape)[0, 0] > 0
+        inside = resize_image(y, deformation.grid.shape)[0, 0] > 0
         error = deformation.inverse_consistency(inside)
         if self.also is not None:
-            self.also(moving, fixed, images, grid)
-        return {"seconds": round(seconds, 3), "inverse_consistency_mm": error}
+            self.also(moving, fixed, (x, y), grid)
+        return {
+            "seconds": round(seconds, 3),
+            "inverse_consistency_mm": error,
+            "deforms": self.deforms,
+        }
 
     def _warp(self, moving: str, fixed: str, source: Volume, grid: Grid) -> None:
         """Warp through the field as written: what is scored is what the user's file gives."""
@@ -110,9 +115,3 @@ class PairRegistration:
             labels = resample(dseg, points, self.interpolation)
             out = self.results.warped_dseg(self.name, moving, fixed)
             write_volume(out, labels.astype(np.int32), grid.affine)
-
-
-def millimetres(displacement: Any, grid: Grid) -> np.ndarray:
-    """(1, 3, X, Y, Z) in voxels of `grid` to (X, Y, Z, 3) in RAS mm, float32."""
-    voxels = displacement[0].detach().cpu().numpy().transpose(1, 2, 3, 0)
-    return np.ascontiguousarray(voxels @ grid.affine[:3, :3].T, dtype=np.float32)

@@ -16,25 +16,26 @@ from pmrpipe.study.paths import Results, pair_name
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pmrpipe.methods.network_method import LearnedMethod
+    from pmrpipe.methods.protocols import Probabilistic
 
 _STEPS_PER_MM = 1024
 
 
 def deviation_map(
-    method: LearnedMethod, images: Sequence[Tensor], grid: Grid, samples: int, seed: int
+    method: Probabilistic, images: Sequence[Tensor], grid: Grid, samples: int, seed: int
 ) -> np.ndarray:
     """Deviation, mm, of the displacement over draws of the posterior, (X, Y, Z) on `grid`.
 
     Parameters
     ----------
-    method : a network that is `probabilistic`
+    method : a method with a posterior
     images : moving and fixed, (1, 1, X, Y, Z) in [0, 1] on `grid`
     """
     from pmrpipe.spatial.resize import resize_image
 
-    found = method.posterior(*images, grid).deviation(samples, seed)
-    return resize_image(found[None, None], grid.shape)[0, 0].cpu().numpy()
+    moving, fixed = images
+    deviation = method.posterior(moving, fixed, grid).deviation(samples, seed)
+    return resize_image(deviation[None, None], grid.shape)[0, 0].cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,14 @@ class UncertaintyMaps:
 
     Parameters
     ----------
-    method : a network that is `probabilistic`
+    method : a method with a posterior
     name : name of the method's result folder
     samples : draws from the posterior of each pair, at least 2
     seed : with the pair's name it seeds the draws, so that they do not depend on other pairs
     factor : by which the posterior's deviation is multiplied
     """
 
-    method: LearnedMethod
+    method: Probabilistic
     name: str
     results: Results
     samples: int

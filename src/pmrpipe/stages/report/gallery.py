@@ -59,7 +59,10 @@ class Case:
 
 def draw_charts(study: collect.Study, folder: Path) -> list[Chart]:
     """Every chart that the study has data for, written to `folder` as SVG and PNG."""
-    looks = style.looks([method.name for method in study.methods])
+    looks = style.looks(
+        [method.name for method in study.methods],
+        plain=[method.name for method in study.methods if not method.deforms],
+    )
     charts = (_draw_chart(plan, study, looks, folder) for plan in _plans())
     return [chart for chart in charts if chart is not None]
 

@@ -101,9 +101,10 @@ def headline(study: Study) -> list[tuple[str, str, str]]:
     means = {m.name: float(np.nanmean(m.scores.by_pair[column])) for m in study.methods}
     best = max(means, key=lambda key: means[key])
     cards.insert(0, (f"Highest mean {name}", f"{means[best]:.3f}", best))
-    if "affine" in means and best != "affine":
-        gain = means[best] - means["affine"]
-        cards.insert(1, ("Gain over affine", f"{gain:+.3f}", f"affine alone {means['affine']:.3f}"))
+    plain = next((m.name for m in study.methods if not m.deforms), best)
+    if plain != best:
+        gain = f"{means[best] - means[plain]:+.3f}"
+        cards.insert(1, (f"Gain over {plain}", gain, f"{plain} alone {means[plain]:.3f}"))
     shown = next(method.scores.by_pair for method in study.methods if method.name == best)
     folding, strain = (finite_mean(shown[name]) for name in ("folding_percent", "strain"))
     cards.append(("Folding", f"{folding:.2g} %", f"mean of {best}, of the brain's voxels"))

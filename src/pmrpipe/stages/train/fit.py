@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader
 from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.base.files import atomic, sha256, write_json, write_text
 from pmrpipe.base.malloc import keep_freed_memory
-from pmrpipe.methods.spec import MethodSpec, build
+from pmrpipe.methods.load import build_network
+from pmrpipe.methods.spec import MethodSpec
 from pmrpipe.methods.weights import MODEL, WEIGHTS, load_weights, save_weights
 from pmrpipe.stages.train.module import Fit
 from pmrpipe.study.pack import Arrays, open_arrays
@@ -86,7 +87,7 @@ def fit(
         raise InputError(spec.name, "has fewer than two subjects to train on", "see key `split`")
     torch.set_num_threads(threads)
     _quiet()
-    method = build(spec, network_mm, seed)
+    method = build_network(spec, network_mm, seed)
     begun = None
     if init is not None:
         load_weights(method, spec, init)

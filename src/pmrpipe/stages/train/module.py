@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from pmrpipe.base.errors import WorkError
-from pmrpipe.methods.network_method import LearnedMethod
+from pmrpipe.methods.batch import Batch
+from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.spec import Schedule
 from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp
@@ -29,7 +30,7 @@ class Fit(pl.LightningModule):
 
     def __init__(
         self,
-        method: LearnedMethod,
+        method: NetworkMethod,
         arrays: Arrays,
         schedule: Schedule,
         train: Sequence[str],
@@ -39,12 +40,12 @@ class Fit(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.method, self.arrays, self.schedule, self.seed = method, arrays, schedule, seed
-        shape = method.grid(arrays.grid).shape
+        self.grid = method.grid(arrays.grid)
         self.train_keys = list(train)
         self.validation_pairs = validation_pairs(train, validation)
         shown = {*train, *(key for pair in self.validation_pairs for key in pair)}
         # At the network's voxel size a scan takes 2.7 MB at 2 mm, 22 MB at 1 mm.
-        self.images = Images(arrays, sorted(shown), shape, budget)
+        self.images = Images(arrays, sorted(shown), self.grid.shape, budget)
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
         self._scores: list[float] = []
@@ -55,14 +56,10 @@ class Fit(pl.LightningModule):
         number = self.global_step * self.trainer.world_size + self.global_rank
         draw = random.Random(f"{self.seed} {number}")
         torch.manual_seed(draw.getrandbits(48))
-        moving, fixed = (self.images.get(key, self.device) for key in self._pair(draw))
-        if self.schedule.augmentation.flip and draw.random() < 0.5:
-            moving, fixed = moving.flip(2), fixed.flip(2)
-        if self.schedule.augmentation.warp_mm:
-            moving, fixed = (self._warped(image) for image in (moving, fixed))
+        batch = self._batch(draw)
         if self.schedule.symmetric:
-            moving, fixed = torch.cat([moving, fixed]), torch.cat([fixed, moving])
-        terms = self.method.objective(moving, fixed)
+            batch = batch.both_ways()
+        terms = self.method.objective(batch)
         if not torch.isfinite(terms["total"]):
             problem = f"the objective is not finite at step {self.global_step}"
             raise WorkError(
@@ -72,6 +69,15 @@ class Fit(pl.LightningModule):
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()
         return terms["total"]
 
+    def _batch(self, draw: random.Random) -> Batch:
+        """A pair of training scans, augmented."""
+        moving, fixed = (self.images.get(key, self.device) for key in self._pair(draw))
+        if self.schedule.augmentation.flip and draw.random() < 0.5:
+            moving, fixed = moving.flip(2), fixed.flip(2)
+        if self.schedule.augmentation.warp_mm:
+            moving, fixed = (self._warped(image) for image in (moving, fixed))
+        return Batch(moving, fixed, self.grid)
+
     def _pair(self, draw: random.Random) -> tuple[str, str]:
         moving = draw.choice(self.train_keys)
         others = [k for k in self.train_keys if k.split("_")[0] != moving.split("_")[0]]
@@ -79,9 +85,10 @@ class Fit(pl.LightningModule):
 
     def _warped(self, image: Tensor) -> Tensor:
         """The image under a random displacement whose control points lie 40 mm apart or so."""
-        spacing = self.method.grid(self.arrays.grid).spacing
         points = torch.randn(1, 3, 4, 5, 4, device=image.device)
-        deviation = points.new_tensor([self.schedule.augmentation.warp_mm / mm for mm in spacing])
+        deviation = points.new_tensor(
+            [self.schedule.augmentation.warp_mm / mm for mm in self.grid.spacing]
+        )
         coarse = points * deviation.view(1, 3, 1, 1, 1)
         return warp(image, resize_displacement(coarse, image.shape[2:], rescale=False))
 
@@ -108,11 +115,11 @@ class Fit(pl.LightningModule):
 
     def _score(self, moving: str, fixed: str, x: Tensor, y: Tensor) -> float:
         if not {moving, fixed} <= self.arrays.labelled or not self.arrays.labels:
-            return -float(self.method.objective(x, y)["total"])
-        displacement, _ = self.method.deform(x, y)
+            return -float(self.method.objective(Batch(x, y, self.grid))["total"])
+        deformation = self.method.deform(x, y, self.grid)
         labels = torch.tensor(self.arrays.labels)
         maps = (self.arrays.dseg(key) for key in (fixed, moving))
-        return mean_dice(*maps, displacement.float().cpu(), labels)
+        return mean_dice(*maps, deformation.to("cpu"), labels)
 
     @property
     def criterion(self) -> str:

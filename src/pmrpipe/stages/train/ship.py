@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import atomic, read_json, write_json
-from pmrpipe.methods.spec import build, shipped_folder, spec
+from pmrpipe.methods.load import build_network, shipped_folder
+from pmrpipe.methods.spec import spec
 from pmrpipe.methods.weights import MODEL, WEIGHTS, load_weights
 
 # Of the published package all weights are a part.
@@ -28,8 +29,8 @@ def ship(trained: Path, dataset: Path) -> Path:
     InputError : weights of another network, too large, or data without a licence
     """
     model = read_json(trained / MODEL)
-    found = spec(model["method"])
-    load_weights(build(found, model["network_mm"]), found, trained)
+    method = spec(model["method"])
+    load_weights(build_network(method, model["network_mm"]), method, trained)
     if (trained / WEIGHTS).stat().st_size > _MOST_BYTES:
         problem = f"is larger than {_MOST_BYTES / 1e6:.0f} MB"
         raise InputError(trained / WEIGHTS, problem, "narrow the network in the method's YAML")
@@ -38,7 +39,7 @@ def ship(trained: Path, dataset: Path) -> Path:
     if not data["License"]:
         problem = "states no License"
         raise InputError(described, problem, "weights may only be passed on where the data may")
-    folder = shipped_folder(found.name)
+    folder = shipped_folder(method.name)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic(folder / WEIGHTS) as temporary:
         shutil.copyfile(trained / WEIGHTS, temporary)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pmrpipe.spatial.resize import resize_displacement
-from pmrpipe.spatial.warp import warp
+from pmrpipe.methods.deformation import Deformation
 
 _MOST_PAIRS = 6
 
@@ -23,17 +22,16 @@ def validation_pairs(train: Sequence[str], validation: Sequence[str]) -> list[tu
     return pairs[::stride]
 
 
-def mean_dice(fixed: Tensor, moving: Tensor, displacement: Tensor, labels: Tensor) -> float:
+def mean_dice(fixed: Tensor, moving: Tensor, deformation: Deformation, labels: Tensor) -> float:
     """Mean Dice over `labels` after a nearest-neighbour warp.
 
     Parameters
     ----------
-    fixed, moving : label maps (1, 1, X, Y, Z)
-    displacement : (1, 3, x, y, z) in voxels of its own grid, brought to the label maps' grid
+    fixed, moving : label maps (1, 1, X, Y, Z), on the same device as `deformation`
+    deformation : on any grid of the label maps' field of view
     labels : (N,) label numbers; one that both maps lack is left out
     """
-    field = resize_displacement(displacement, fixed.shape[2:])
-    warped = warp(moving.float(), field, mode="nearest").round().to(torch.int64).flatten()
+    warped = deformation.apply(moving.float(), "nearest").round().to(torch.int64).flatten()
     target = fixed.to(torch.int64).flatten()
     size = int(max(int(labels.max()), int(target.max()), int(warped.max()))) + 1
     both = torch.bincount(target[target == warped], minlength=size)[labels]

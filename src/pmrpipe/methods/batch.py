@@ -1,0 +1,47 @@
+"""What one training step shows a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pmrpipe.images.volume import Grid
+from pmrpipe.methods.deformation import Deformation
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pairs of images on the network's grid, and what a method may learn from besides them.
+
+    moving, fixed : (B, 1, X, Y, Z) in [0, 1]
+    grid : that of the images
+    target : what a teacher says of these pairs, on the same grid: its deformation, or tensors by
+        name, the first axis of each the batch; None without a teacher
+    where : (B, 1, X, Y, Z), how much each voxel of the fixed image counts; None: all alike
+    """
+
+    moving: Tensor
+    fixed: Tensor
+    grid: Grid
+    target: Deformation | Mapping[str, Tensor] | None = None
+    where: Tensor | None = None
+
+    def both_ways(self) -> Batch:
+        """Every pair, and after them every pair exchanged: a target becomes its inverse too.
+
+        Raises
+        ------
+        ValueError : the target is not a deformation, and so has no inverse
+        """
+        if isinstance(self.target, Mapping):
+            raise ValueError("only a deformation can be learned both ways")
+        return replace(
+            self,
+            moving=torch.cat([self.moving, self.fixed]),
+            fixed=torch.cat([self.fixed, self.moving]),
+            target=None if self.target is None else self.target.both_ways(),
+            where=None if self.where is None else torch.cat([self.where, self.where]),
+        )

@@ -1,0 +1,38 @@
+"""What a method is, and what some methods can do besides: asked by `isinstance`, never by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pmrpipe.images.volume import Grid
+    from pmrpipe.methods.deformation import Deformation
+    from pmrpipe.methods.posterior import Posterior
+
+
+@runtime_checkable
+class Method(Protocol):
+    """Registers a moving to a fixed image, (B, 1, X, Y, Z) in [0, 1], both on `grid`."""
+
+    def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation: ...
+
+
+@runtime_checkable
+class Probabilistic(Method, Protocol):
+    """Can say how sure it is of a pair; images as for `register`."""
+
+    def posterior(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Posterior: ...
+
+
+@runtime_checkable
+class Layered(Method, Protocol):
+    """Adds up the deformations of several levels, and can show each one alone.
+
+    `contributions` gets images that are on the method's own grid, which `grid` gives.
+    """
+
+    def grid(self, grid: Grid) -> Grid: ...
+
+    def contributions(self, moving: Tensor, fixed: Tensor, grid: Grid) -> list[Deformation]: ...
