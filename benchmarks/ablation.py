@@ -25,7 +25,7 @@ from torch import Tensor
 
 from pmrpipe.base.files import read_json
 from pmrpipe.base.malloc import keep_freed_memory
-from pmrpipe.methods.load import build
+from pmrpipe.methods.load import build_network
 from pmrpipe.methods.spec import MethodSpec, spec
 from pmrpipe.methods.weights import MODEL, load_weights
 from pmrpipe.networks import pyramid
@@ -91,7 +91,7 @@ def main() -> None:
                 threads=options.threads,
                 device="cpu",
             )
-            method = build(changed, options.network_mm)
+            method = build_network(changed, options.network_mm)
             load_weights(method, changed, out)
             seconds = 3600 * read_json(out / MODEL)["hours"] / options.steps
             row = measure(method.eval(), arrays, pairs)

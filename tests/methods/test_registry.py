@@ -14,6 +14,11 @@ from tests.helpers.parts import batch
 SMALL = {"component": "pmrpipe.networks.multilayer:MultilayerNetwork", "channels": [4, 4]}
 
 
+class NoNetwork:
+    def __init__(self, **parts):
+        pass
+
+
 def own(tmp_path, parameters=None, **changes):
     content = yaml.safe_load(spec_path("pmr").read_text(encoding="utf-8")) | changes
     content["parameters"] |= parameters or {}
@@ -78,7 +83,7 @@ def test_a_yaml_without_components_is_refused_by_name(tmp_path):
 
 def test_a_learned_method_must_be_one(tmp_path):
     with pytest.raises(InputError, match="is no learned method"):
-        build(spec(own(tmp_path, component="builtins:dict")))
+        build(spec(own(tmp_path, component=f"{__name__}:NoNetwork")))
 
 
 def test_the_seed_makes_the_initial_weights():

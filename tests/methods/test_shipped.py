@@ -50,7 +50,7 @@ def test_every_shipped_network_says_where_it_comes_from(name):
     assert model["hours"] > 0.5
     assert "dirty" not in model["commit"]
     assert model["network_mm"] == spec(name).network_mm
-    assert model["specification"]["parameters"] == spec(name).parameters
+    assert _plain(model["specification"]["parameters"]) == _plain(spec(name).parameters)
 
 
 def test_pmr_plus_is_shipped():
@@ -131,3 +131,10 @@ def test_ship_refuses_unlicensed_data_and_unfit_weights(tmp_path, package, licen
     with pytest.raises(InputError, match=said):
         shipping.ship(trained(tmp_path, **changes), tmp_path)
     assert not package.exists()
+
+
+def _plain(parameters):
+    """Without the names of components: weights may be older than these, or than a new home."""
+    if not isinstance(parameters, dict):
+        return parameters
+    return {name: _plain(value) for name, value in parameters.items() if name != "component"}
