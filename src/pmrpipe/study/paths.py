@@ -7,18 +7,24 @@ wildcard texts such as "{folder}" and "{key}" they return Snakemake patterns.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pmrpipe.study.space import TEMPLATE_NAME
+from pmrpipe.study.space import DEFAULT_SPACE, Space
 
 # Between the name of a method and a further seed that it is trained with.
 SEED_MARK = "_seed-"
-TEMPLATE_KEY = f"tpl-{TEMPLATE_NAME}"
 # Figures of a scan's quality page.
 QC_FIGURES = ("mask", "before", "after", "intensities")
-KEY_PATTERN = r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?(_run-[A-Za-z0-9]+)?"
+# BIDS suffixes. A key without one is of a T1w; the others end with theirs.
+CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR", "inplaneT2")
+T1W, OTHER_CONTRASTS = CONTRASTS[0], CONTRASTS[1:]
+# A scan's place in its dataset, and its key: sub-X[_ses-Y][_run-N], and [_T2w] behind it.
+SCAN_PATTERN = r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?(_run-[A-Za-z0-9]+)?"
+KEY_PATTERN = rf"{SCAN_PATTERN}(_({'|'.join(OTHER_CONTRASTS)}))?"
 FOLDER_PATTERN = r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?"
+# Stands for any other contrast in Snakemake's patterns: "{key}_{contrast}".
+_WILDCARD = "{contrast}"
 
 
 def subject_of(key: str) -> str:
@@ -26,14 +32,30 @@ def subject_of(key: str) -> str:
     return str(key).split("_")[0]
 
 
+def scan_key(scan: str, contrast: str = T1W) -> str:
+    """Key of a scan: sub-X[_ses-Y][_run-N] of a T1w, with _CONTRAST behind it of any other."""
+    return scan if contrast == T1W else f"{scan}_{contrast}"
+
+
+def scan_and_contrast(key: str) -> tuple[str, str]:
+    """sub-X[_ses-Y][_run-N] and contrast of a key, the inverse of `scan_key`."""
+    scan, _, last = key.rpartition("_")
+    return (scan, last) if last in OTHER_CONTRASTS or last == _WILDCARD else (key, T1W)
+
+
+def contrast_of(key: str) -> str:
+    """Contrast of a scan: T1w unless its key ends with another."""
+    return scan_and_contrast(key)[1]
+
+
 def folder_of(key: str) -> str:
-    """Folder of a scan: `sub-X_ses-Y_run-N` lies in `sub-X/ses-Y`; the template in `tpl-NAME`."""
-    if key == TEMPLATE_KEY:
+    """Folder of a scan: `sub-X_ses-Y_run-N` lies in `sub-X/ses-Y`; a template in `tpl-NAME`."""
+    if key.startswith("tpl-"):
         return key
-    found = re.match(r"(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?", key)
-    if not found:
-        raise ValueError(f"{key} is not of the form sub-X[_ses-Y][_run-N]")
-    return "/".join(part for part in found.groups() if part)
+    match = re.match(r"(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?", key)
+    if not match:
+        raise ValueError(f"{key} is not of the form sub-X[_ses-Y][_run-N][_CONTRAST]")
+    return "/".join(part for part in match.groups() if part)
 
 
 def resolution(mm: float) -> str:
@@ -48,50 +70,68 @@ def pair_name(moving: str, fixed: str) -> str:
 
 @dataclass(frozen=True)
 class Results:
-    """Paths below `root`, the result folder of one cohort whose grid has voxels of `mm`."""
+    """Paths below `root`, the result folder of one cohort.
+
+    mm : voxel size of its grid
+    space : of the template to which its scans are brought
+
+    The key of a scan says its contrast, and with it the suffix of its files.
+    """
 
     root: Path
     mm: float = 1.0
+    space: Space = field(default_factory=lambda: Space.load(DEFAULT_SPACE))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", Path(self.root))
 
     # -- preprocess ---------------------------------------------------------------------------
     def _anat(self, key: str, ending: str, folder: str | None = None) -> Path:
-        return self.root / (folder or folder_of(key)) / "anat" / f"{key}_{ending}"
+        """`ending` with the scan's contrast in place of "{contrast}"."""
+        scan, contrast = scan_and_contrast(key)
+        ending = ending.replace(_WILDCARD, contrast)
+        return self.root / (folder or folder_of(key)) / "anat" / f"{scan}_{ending}"
+
+    @property
+    def _res(self) -> str:
+        return f"res-{resolution(self.mm)}"
 
     @property
     def _space(self) -> str:
-        return f"space-{TEMPLATE_NAME}_res-{resolution(self.mm)}"
+        return f"space-{self.space.name}_{self._res}"
 
     def mask(self, key: str, folder: str | None = None) -> Path:
-        """Brain mask on the native grid."""
-        return self._anat(key, "desc-brain_mask.nii.gz", folder)
+        """Brain mask on the native grid; of another contrast than T1w it names the scan's space."""
+        own = "" if contrast_of(key) == T1W else "space-{contrast}_"
+        return self._anat(key, f"{own}desc-brain_mask.nii.gz", folder)
 
     def brain(self, key: str, folder: str | None = None) -> Path:
         """Brain on the native grid."""
-        return self._anat(key, "desc-brain_T1w.nii.gz", folder)
+        return self._anat(key, "desc-brain_{contrast}.nii.gz", folder)
 
     def resampled(self, key: str, folder: str | None = None) -> Path:
         """Brain in subject space with isotropic voxels."""
-        return self._anat(key, f"res-{resolution(self.mm)}_desc-brain_T1w.nii.gz", folder)
+        return self._anat(key, self._res + "_desc-brain_{contrast}.nii.gz", folder)
 
     def affine(self, key: str, folder: str | None = None) -> Path:
         """ITK affine that maps points of the template to points of the native scan."""
-        return self._anat(key, f"from-T1w_to-{TEMPLATE_NAME}_mode-image_xfm.mat", folder)
+        ending = "from-{contrast}_to-" + f"{self.space.name}_mode-image_xfm.mat"
+        return self._anat(key, ending, folder)
 
     def preproc(self, key: str, folder: str | None = None) -> Path:
         """Whitened brain on the template grid, in [0, 1], background 0."""
-        return self._anat(key, f"{self._space}_desc-preproc_T1w.nii.gz", folder)
+        return self._anat(key, self._space + "_desc-preproc_{contrast}.nii.gz", folder)
 
     def dseg(self, key: str, folder: str | None = None) -> Path:
-        """Labels on the template grid, resampled once from native."""
-        return self._anat(key, f"{self._space}_dseg.nii.gz", folder)
+        """Labels on the template grid, resampled once from native; `desc-` names another contrast
+        than T1w."""
+        own = "" if contrast_of(key) == T1W else "_desc-{contrast}"
+        return self._anat(key, f"{self._space}{own}_dseg.nii.gz", folder)
 
     @property
     def template(self) -> Path:
         """Template brain on the common grid."""
-        return self._anat(TEMPLATE_KEY, f"res-{resolution(self.mm)}_desc-brain_T1w.nii.gz")
+        return self.resampled(self.space.key)
 
     @property
     def arrays(self) -> Path:
@@ -105,7 +145,8 @@ class Results:
 
     def qc_figure(self, key: str, name: str) -> Path:
         """A figure of it, one of QC_FIGURES; of the template: template."""
-        return self.root / "figures" / f"{key}_desc-{name}_T1w.svg"
+        scan, contrast = scan_and_contrast(key)
+        return self.root / "figures" / f"{scan}_desc-{name}_{contrast}.svg"
 
     def qc_measures(self, key: str) -> Path:
         """Measures of one scan."""
@@ -128,7 +169,7 @@ class Results:
 
     def warped(self, method: str, moving: str, fixed: str) -> Path:
         """Moving image on the template grid, warped onto the fixed one."""
-        name = f"{pair_name(moving, fixed)}_desc-warped_T1w.nii.gz"
+        name = f"{pair_name(moving, fixed)}_desc-warped_{contrast_of(moving)}.nii.gz"
         return self.pair(method, moving, fixed) / name
 
     def warped_dseg(self, method: str, moving: str, fixed: str) -> Path:

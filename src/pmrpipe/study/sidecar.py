@@ -6,16 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pmrpipe.base.files import sha256, write_json
+from pmrpipe.base.files import read_json, sha256, write_json
 from pmrpipe.images.volume import Grid
-from pmrpipe.study.space import TEMPLATE_NAME
-
-DIRECTION = (
-    f"maps points of {TEMPLATE_NAME} (fixed) to points of the T1w (moving); "
-    f"antsApplyTransforms resamples images from T1w to {TEMPLATE_NAME} with it"
-)
+from pmrpipe.study.space import DEFAULT_SPACE
 
 CHECKSUMS = "SourcesSHA256"
+_SPACE = "SpatialReference"
 
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
@@ -38,11 +34,25 @@ def checksums(*sources: str | os.PathLike[str] | None) -> dict[str, dict[str, st
     return {CHECKSUMS: {Path(source).name: sha256(source) for source in sources if source}}
 
 
-def on_template(grid: Grid) -> dict[str, str]:
-    """What BIDS asks of an image on the template grid."""
+def on_template(grid: Grid, space: str = DEFAULT_SPACE) -> dict[str, str]:
+    """What BIDS asks of an image on the template grid of the space of this name."""
     shape = "x".join(str(n) for n in grid.shape)
     spacing = " x ".join(f"{mm:g}" for mm in grid.spacing)
     return {
-        "SpatialReference": TEMPLATE_NAME,
+        _SPACE: space,
         "Resolution": f"{spacing} mm, {shape} voxels, cropped to the brain",
     }
+
+
+def space_of(template: str | os.PathLike[str]) -> str:
+    """Name of the space that an image lies in, by its sidecar; the default without one."""
+    path = sidecar_path(template)
+    return read_json(path).get(_SPACE, DEFAULT_SPACE) if path.exists() else DEFAULT_SPACE
+
+
+def direction(space: str = DEFAULT_SPACE, contrast: str = "T1w") -> str:
+    """What an affine of a scan does, for its sidecar."""
+    return (
+        f"maps points of {space} (fixed) to points of the {contrast} (moving); "
+        f"antsApplyTransforms resamples images from {contrast} to {space} with it"
+    )
