@@ -14,8 +14,8 @@ GRID = Grid((4, 5, 6), np.eye(4))
 SPLIT = {"test": ["sub-2", "sub-1"], "train": ["sub-3"]}
 
 
-def described(table=LABELS, grid=GRID, interpolation="nearest", split=SPLIT):
-    return sidecar(table, grid, interpolation=interpolation, split=split, pmrpipe="1.0")
+def described(table=LABELS, grid=GRID, interpolation="nearest", split=SPLIT, **more):
+    return sidecar(table, grid, interpolation=interpolation, split=split, pmrpipe="1.0", **more)
 
 
 def scores(moving="sub-1", fixed="sub-2", **changes) -> tables.MethodScores:
@@ -97,12 +97,20 @@ def test_equal_descriptions_are_comparable():
         ({"table": LABELS.assign(region="parietal")}, "regions.*in frontal, parietal"),
         ({"split": {"test": ["sub-9"]}}, "split.*in test, train"),
         ({"grid": Grid((4, 5, 7), np.eye(4))}, "grid.*in shape"),
+        ({"space": "Colin27"}, 'space.*"Colin27" here, "MNI152NLin2009aSym" there'),
         ({"table": None}, "labels"),
     ],
 )
 def test_different_descriptions_are_refused_and_the_difference_named(change, named):
     with pytest.raises(InputError, match=f"pmr: {named}"):
         require_comparable({"syn": described(), "pmr": described(**change)})
+
+
+def test_tables_from_before_spaces_had_names_are_of_the_default_one():
+    before = {name: value for name, value in described().items() if name != "space"}
+    require_comparable({"syn": before, "pmr": described()})
+    with pytest.raises(InputError, match="pmr: space"):
+        require_comparable({"syn": before, "pmr": described(space="Colin27")})
 
 
 def test_label_digest_sees_content_and_not_row_order():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.study.regions import region_labels, scored_labels
+from pmrpipe.study.space import DEFAULT_SPACE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pmrpipe.images.volume import Grid
 
 # Tables that differ in one of these answer different questions.
-COMPARED = ("interpolation", "labels", "regions", "split", "grid")
+COMPARED = ("interpolation", "labels", "regions", "split", "space", "grid")
 
 
 def sidecar(
@@ -25,6 +26,7 @@ def sidecar(
     *,
     interpolation: str | None = None,
     split: Mapping[str, list[str]] | None = None,
+    space: str = DEFAULT_SPACE,
     **extra: Any,
 ) -> dict[str, Any]:
     """Describe a score table.
@@ -35,6 +37,7 @@ def sidecar(
     grid : where the maps were compared
     interpolation : how labels were warped, for example "nearest"
     split : role ("train", "validation", "test") to subjects
+    space : name of the space of the grid
     extra : further JSON values, recorded but not compared
     """
     return {
@@ -43,6 +46,7 @@ def sidecar(
         "labels_sha256": None if label_table is None else label_digest(label_table),
         "regions": None if label_table is None else _regions(label_table),
         "split": {role: sorted(names) for role, names in sorted((split or {}).items())},
+        "space": space,
         "grid": {
             "shape": list(grid.shape),
             "affine": [[round(float(value), 6) for value in row] for row in grid.affine],
@@ -77,14 +81,19 @@ def require_comparable(sidecars: Mapping[str, Mapping[str, Any]]) -> None:
     (first, reference), *others = sidecars.items()
     for name, other in others:
         for key in COMPARED:
-            if reference.get(key) != other.get(key):
+            if _value(reference, key) != _value(other, key):
                 problem = f"{key} differs from {first}: {_contrast(reference, other, key)}"
                 remedy = "score both in the same way before comparing them"
                 raise InputError(name, problem, remedy)
 
 
+def _value(sidecar: Mapping[str, Any], key: str) -> Any:
+    # Sidecars written when there was one space alone do not name it.
+    return sidecar.get(key, DEFAULT_SPACE if key == "space" else None)
+
+
 def _contrast(reference: Mapping[str, Any], other: Mapping[str, Any], key: str) -> str:
-    mine, theirs = other.get(key), reference.get(key)
+    mine, theirs = _value(other, key), _value(reference, key)
     if isinstance(mine, list) and isinstance(theirs, list):
         return _only("this table", mine, theirs) + _only("the other", theirs, mine)
     if isinstance(mine, dict) and isinstance(theirs, dict):

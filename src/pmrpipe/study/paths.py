@@ -14,6 +14,7 @@ from pmrpipe.study.space import DEFAULT_SPACE, Space
 
 # Between the name of a method and a further seed that it is trained with.
 SEED_MARK = "_seed-"
+TEMPLATE_KEY = f"tpl-{DEFAULT_SPACE}"
 # Figures of a scan's quality page.
 QC_FIGURES = ("mask", "before", "after", "intensities")
 # BIDS suffixes. A key without one is of a T1w; the others end with theirs.

@@ -195,6 +195,19 @@ def _box(brain: Volume) -> Grid:
     return Grid(tuple(shape.tolist()), affine)
 
 
+TEMPLATE_NAME = DEFAULT_SPACE
+
+
+def template_file(which: Which) -> Path:
+    """File of the default space."""
+    return Space.load().file(which)
+
+
+def template_tissue(which: Which, mm: float = 1.0) -> Volume:
+    """Tissue of the default space."""
+    return Space.load().tissue(which, mm)
+
+
 def template_grid(mm: float = 1.0) -> Grid:
     """Grid of the default space."""
     return Space.load().grid(mm)

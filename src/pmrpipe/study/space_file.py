@@ -62,7 +62,7 @@ class Files(_Part):
 
 
 class SpaceGrid(_Part):
-    """The grid at 1 mm, axes along RAS: `shape` in voxels, `origin` the first voxel's centre, mm."""
+    """At 1 mm, axes along RAS: `shape` in voxels, `origin` the centre of the first one in mm."""
 
     shape: tuple[_Positive, _Positive, _Positive]
     origin: tuple[float, float, float]

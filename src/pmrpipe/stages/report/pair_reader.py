@@ -14,7 +14,7 @@ from pmrpipe.images.open import open_image
 from pmrpipe.images.resampling import Field
 from pmrpipe.images.transforms import read_field
 from pmrpipe.images.volume import read_image, read_labels
-from pmrpipe.study.paths import TEMPLATE_KEY, Results
+from pmrpipe.study.paths import Results
 from pmrpipe.study.regions import region_labels, scored_labels
 
 
@@ -28,7 +28,8 @@ class PairReader:
         self._labels = lru_cache(maxsize=12)(self._read_labels)
 
     def _path(self, key: str) -> Path:
-        return self._results.template if key == TEMPLATE_KEY else self._results.preproc(key)
+        results = self._results
+        return results.template if key == results.space.key else results.preproc(key)
 
     def _read_labels(self, path: Path) -> np.ndarray | None:
         return read_labels(path).data if self._lookup is not None and path.exists() else None

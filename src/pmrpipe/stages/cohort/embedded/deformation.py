@@ -44,10 +44,10 @@ class Deformation:
     def to_template(self, points: np.ndarray) -> np.ndarray:
         """Subject points (3, ...) to template points, RAS mm: the inverse of `to_subject`."""
         inner = transform_points(np.linalg.inv(self.matrix), points)
-        found = inner + self._at(self.inverse, inner)
+        outer = inner + self._at(self.inverse, inner)
         for _ in range(_CORRECTIONS):
-            found += inner - found - self._at(self.forward, found)
-        return found
+            outer += inner - outer - self._at(self.forward, outer)
+        return outer
 
     def _at(self, field: np.ndarray, points: np.ndarray) -> np.ndarray:
         return np.stack([sample(Volume(c, self.grid.affine), points) for c in field])

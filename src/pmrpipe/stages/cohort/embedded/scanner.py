@@ -122,9 +122,9 @@ def _slab(
 def _labels_at(points: np.ndarray, brain: np.ndarray) -> np.ndarray:
     labels = template_labels()
     close = brain < 4
-    found = np.zeros(points.shape[1], np.int16)
-    found[close] = sample(labels, points[:, close], order=0)
-    return found
+    values = np.zeros(points.shape[1], np.int16)
+    values[close] = sample(labels, points[:, close], order=0)
+    return values
 
 
 def _bias(rng: np.random.Generator, lattice: list[np.ndarray], size: float) -> np.ndarray:
