@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.base.sources import Sources
 
 KEY = "component"
+
+
+def look_beside(folder: Path, modules: Iterable[str]) -> None:
+    """Let Python find those of the modules that lie in `folder`, and what they import there.
+
+    They come before others of the same name, as beside a script.
+
+    Raises
+    ------
+    InputError : another module of that name has been loaded already
+    """
+    files = {name: Sources((folder,)).path(name) for name in modules}
+    beside = {name: file for name, file in files.items() if file and folder in file.parents}
+    for name, file in beside.items():
+        other = getattr(sys.modules.get(name), "__file__", None)
+        if other is not None and Path(other).resolve() != file.resolve():
+            problem = f"another module `{name}` is loaded from {other}"
+            raise InputError(file, problem, "give it a name that nothing else has")
+    if beside and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+        importlib.invalidate_caches()
 
 
 def resolve(component: str) -> Any:
     """The class or function `module:name`; InputError when there is none."""
     module, _, name = component.partition(":")
-    remedy = "write `component: module:Class`, of a module that Python can import"
+    remedy = "write `component: module:Class`, of a module beside the YAML or installed"
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.methods.components import construct, resolve, takes
+from pmrpipe.methods.components import construct, look_beside, resolve, takes
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.spec import MethodSpec, spec
 from pmrpipe.methods.weights import WEIGHTS, load_weights
@@ -46,6 +46,7 @@ def build(spec: MethodSpec, network_mm: float | None = None, seed: int = 2019) -
     """
     if spec.learned:
         return build_network(spec, network_mm, seed)
+    _find_modules(spec)
     drawn = {"seed": seed} if takes(resolve(spec.component), "seed") else {}
     return construct(spec.component, {**drawn, **spec.parameters})
 
@@ -58,6 +59,7 @@ def build_network(
 
     from pmrpipe.methods.network_method import NetworkMethod
 
+    _find_modules(spec)
     size = {"network_mm": network_mm or spec.network_mm}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -66,6 +68,11 @@ def build_network(
         remedy = "derive it from NetworkMethod, or write `kind: classical`"
         raise InputError(spec.component, "is no learned method", remedy)
     return method
+
+
+def _find_modules(spec: MethodSpec) -> None:
+    if spec.folder is not None:
+        look_beside(spec.folder, spec.modules())
 
 
 def load_method(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.methods.components import named
@@ -66,6 +66,12 @@ class MethodSpec(BaseModel):
         1.0, gt=0, description="by which its uncertainty is multiplied: measured on known warps"
     )
     schedule: Schedule = Field(default_factory=Schedule)
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the YAML, where modules of one's own are looked for first."""
+        return self._folder
 
     @property
     def learned(self) -> bool:
@@ -100,8 +106,10 @@ def spec(name: str) -> MethodSpec:
     """Read and check a method's specification."""
     path = spec_path(name)
     try:
-        return MethodSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        method = MethodSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
         key = ".".join(str(part) for part in first.get("loc", ()))  # type: ignore[union-attr]
         raise InputError(path, f"key `{key}`: {first['msg']}", "see docs/methods.md") from None
+    method._folder = path.resolve().parent
+    return method
