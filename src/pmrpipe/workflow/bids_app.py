@@ -16,7 +16,8 @@ import yaml
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_text
-from pmrpipe.methods.spec import shipped_weights, spec
+from pmrpipe.methods.load import shipped_weights
+from pmrpipe.methods.spec import spec
 
 STUDY = Path("code") / "pmrpipe.yaml"
 
