@@ -58,3 +58,9 @@ def crop(image: Tensor, shape: Sequence[int]) -> Tensor:
     """Take what `pad_to_multiple` added off again."""
     x, y, z = shape
     return image[..., :x, :y, :z]
+
+
+def rescale_points(points: Tensor, shape: Sequence[int], to: Sequence[int]) -> Tensor:
+    """Points (B, 3, ...) of a grid of `shape`, in voxels of a grid of `to`; faces coincide."""
+    zoom = points.new_tensor([m / n for n, m in zip(shape, to, strict=True)])
+    return (points + 0.5) * zoom.view(1, 3, *[1] * (points.dim() - 2)) - 0.5

@@ -34,13 +34,31 @@ def warp(
     )  # fmt: skip
     # grid_sample wants the last array axis first, in [-1, 1].
     unit = torch.addcmul(base, displacement.permute(0, 2, 3, 4, 1).flip(-1), scale)
+    return _at(image, unit, mode, padding)
+
+
+def sample(image: Tensor, points: Tensor, padding: str = "border") -> Tensor:
+    """`image` (B, C, X, Y, Z) at `points` (B, 3, ...) in its voxels, trilinearly: (B, C, ...).
+
+    Either may have a batch of one, which then stands for all.
+    """
+    size = max(image.shape[0], points.shape[0])
+    image = image.expand(size, -1, -1, -1, -1)
+    far = points.new_tensor([max(n - 1, 1) for n in image.shape[2:]])
+    unit = points.flatten(2).transpose(1, 2) * (2 / far) - 1
+    unit = unit.flip(-1)[:, :, None, None].expand(size, -1, -1, -1, -1)
+    return _at(image, unit, "bilinear", padding).reshape(size, -1, *points.shape[2:])
+
+
+def _at(image: Tensor, unit: Tensor, mode: str, padding: str) -> Tensor:
+    """`image` at points (B, x, y, z, 3) in units of grid_sample, the last array axis first."""
     parts = _parts(image, unit)
     if parts == 1:
         return F.grid_sample(image, unit, mode=mode, padding_mode=padding, align_corners=True)
     shared = image.expand(parts, -1, -1, -1, -1)
-    points = unit.view(parts, -1, 1, 1, 3)
-    found = F.grid_sample(shared, points, mode=mode, padding_mode=padding, align_corners=True)
-    return found.movedim(1, 0).reshape(1, -1, *displacement.shape[2:])
+    points = unit.reshape(parts, -1, 1, 1, 3)
+    values = F.grid_sample(shared, points, mode=mode, padding_mode=padding, align_corners=True)
+    return values.movedim(1, 0).reshape(1, -1, *unit.shape[1:4])
 
 
 def _parts(image: Tensor, unit: Tensor) -> int:

@@ -100,6 +100,29 @@ def test_a_method_without_a_posterior_writes_none_and_says_so(results, tmp_path,
     assert not (tmp_path / "maps.tsv").exists()
 
 
+def test_a_method_that_does_not_deform_writes_no_field_and_is_scored_as_the_identity(
+    results, tmp_path
+):
+    listed = tmp_path / "list.tsv"
+    assert register(results, "affine", listed) == 0
+    assert read_tsv(listed)["deforms"].tolist() == [0, 0]
+    assert not results.field("affine", *PAIRS[0]).exists()
+    words = ["score-pairs", results.root, listed, tmp_path / "score", "--method", "affine"]
+    assert main([str(word) for word in (*words, "--mm", MM)]) == 0
+    assert (read_tsv(tmp_path / "score" / "by_pair.tsv")["sdlogj"] == 0).all()
+
+
+def test_a_missing_field_does_not_pass_for_the_identity(results, weights, tmp_path, capsys):
+    listed = tmp_path / "list.tsv"
+    words = ("--weights", weights, "--network-mm", MM)
+    assert register(results, "pmr", listed, *words) == 0
+    assert read_tsv(listed)["deforms"].tolist() == [1, 1]
+    results.field("pmr", *PAIRS[0]).unlink()
+    words = ["score-pairs", results.root, listed, tmp_path / "score", "--method", "pmr", "--mm", MM]
+    assert main([str(word) for word in words]) == 2
+    assert results.field("pmr", *PAIRS[0]).name in capsys.readouterr().err
+
+
 def test_one_sample_is_refused(results, tmp_path, capsys):
     assert register(results, "affine", tmp_path / "list.tsv", "--uncertainty", 1) == 2
     assert "give at least 2" in capsys.readouterr().err

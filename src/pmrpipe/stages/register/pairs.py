@@ -61,8 +61,8 @@ class PairRegistration:
         """Register each pair, write its files, and yield moving, fixed and what was measured.
 
         `seconds` is the registration alone: images in memory to field in memory;
-        `inverse_consistency_mm` is None where the method has no inverse of its own; `deforms` says
-        whether there is a field.
+        `inverse_consistency_mm` is None where the method has no inverse of its own; `deforms` is 0
+        where there is no field, else 1.
         """
         keep_freed_memory()
         image = lru_cache(_KEPT)(lambda key: read_image(self.results.preproc(key)))
@@ -96,7 +96,7 @@ class PairRegistration:
         return {
             "seconds": round(seconds, 3),
             "inverse_consistency_mm": error,
-            "deforms": self.deforms,
+            "deforms": int(self.deforms),
         }
 
     def _warp(self, moving: str, fixed: str, source: Volume, grid: Grid) -> None:
