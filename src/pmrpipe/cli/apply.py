@@ -12,7 +12,9 @@ def add_apply(parser: ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--image", metavar="FILE", help="image or label map, of the moving scan")
     what.add_argument(
-        "--points", metavar="FILE", help="table with columns x, y, z in mm, of the fixed scan"
+        "--points",
+        metavar="FILE",
+        help="table with columns x, y, z in mm, of the fixed scan; or Slicer's .fcsv",
     )
     parser.add_argument(
         "--transforms",
@@ -33,7 +35,12 @@ def add_apply(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--fill", type=float, default=0.0, help="value outside the image")
     parser.add_argument(
-        "--frame", choices=["RAS", "LPS"], default="RAS", help="of the points' coordinates"
+        "--frame",
+        choices=["RAS", "LPS"],
+        help="of the points' coordinates; default: what the file states, else RAS",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="the output may be one of the inputs"
     )
     parser.add_argument("--orientation", help="orientation code, where the header has none")
 
@@ -42,7 +49,13 @@ def run_apply(options: Namespace) -> None:
     from pmrpipe.stages.register.apply import apply_to_image, apply_to_points
 
     if options.points:
-        apply_to_points(options.points, options.transforms, options.output, frame=options.frame)
+        apply_to_points(
+            options.points,
+            options.transforms,
+            options.output,
+            frame=options.frame,
+            overwrite=options.overwrite,
+        )
         return
     if options.reference is None:
         raise InputError("--reference", "is missing", "name the image whose grid is taken")
@@ -55,4 +68,5 @@ def run_apply(options: Namespace) -> None:
         interpolation="genericLabel" if way == "oneHot" else way,
         fill=options.fill,
         orientation=options.orientation,
+        overwrite=options.overwrite,
     )

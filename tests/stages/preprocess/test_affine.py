@@ -11,6 +11,7 @@ from pmrpipe.stages.preprocess import affine as module
 from pmrpipe.stages.preprocess.affine import mutual_information, normalise
 from pmrpipe.stages.preprocess.pose_search import CoarseSearch, angle, centre_of_mass, correlation
 from pmrpipe.stages.preprocess.resample import to_isotropic
+from pmrpipe.study.space import template_brain
 from tests.stages.preprocess.conftest import MM, distance, make_subject, pose
 
 
@@ -64,6 +65,25 @@ def test_ants_giving_up_is_a_failure_by_name(monkeypatch, subject, template):
     monkeypatch.setattr(module, "_register", lambda *given: None)
     with pytest.raises(WorkError, match="sub-07: ANTs could not"):
         normalise(isotropic(subject.brain), template, subject="sub-07")
+
+
+def test_sizes_that_no_adult_has_are_a_last_resort():
+    """A newborn's is tried again, and taken when nothing better comes; a third of it is not."""
+    clear = {"mask_dice": 0.95, "correlation": 0.7, "determinant": 1.0}
+    newborn, absurd = ({**clear, "scales": [s, s, s]} for s in (0.56, 0.35))
+    assert not module._reaches(newborn, module._CLEAR, module.ADULT_SCALES)
+    assert module._reaches(newborn, module._LEAST, module._ANY_SCALES)
+    assert module._missed(absurd, module._LEAST, module._ANY_SCALES) == [
+        "scales 0.35, 0.35, 0.35, 0.4 to 2 are taken"
+    ]
+
+
+def test_a_template_grid_of_unequal_spacing(subject):
+    """6 mm do not divide its field of view: 160, 192 and 176 mm."""
+    uneven = template_brain(6.0)
+    assert len(set(uneven.spacing)) > 1
+    aligned = normalise(isotropic(subject.brain), uneven, subject="sub-01")
+    assert distance(aligned.matrix, subject.matrix, uneven) < 1.5
 
 
 def test_retry_after_a_failed_check(monkeypatch, subject, template):

@@ -29,6 +29,7 @@ from pmrpipe.stages.preprocess.pose_search import (
     coarse,
     correlation,
 )
+from pmrpipe.stages.preprocess.resample import antialiased
 
 _FINEST_MM = 2.0
 _RETRIES = 4
@@ -184,7 +185,11 @@ def _on(volume: Volume, grid: Grid) -> Volume:
     """
     typical = np.percentile(volume.data[volume.data > 0], 75)
     inside = (volume.data > 0.1 * typical).astype(np.float32)
-    return coarse(Volume(inside, volume.affine), grid.spacing[0])
+    mask = Volume(inside, volume.affine)
+    if volume.grid == grid:
+        return mask
+    # Not `coarse` by the spacing: grids of an odd size have another along each axis.
+    return Volume(resample(antialiased(mask, grid.spacing[0]), sample_points(grid)), grid.affine)
 
 
 def _quality(

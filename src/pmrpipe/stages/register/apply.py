@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import write_text
+from pmrpipe.base.outputs import require_no_input
 from pmrpipe.images.interpolation import Interpolation
 from pmrpipe.images.resampling import composite_field, moved_points, resample, sample_points
 from pmrpipe.images.transforms import read_transform
 from pmrpipe.images.volume import read_grid, read_image, read_labels, write_volume
+from pmrpipe.stages.register.points import Frame, frame_of, read_points, write_points
 
-Frame = Literal["RAS", "LPS"]
 _FLIP = {"RAS": (1.0, 1.0, 1.0), "LPS": (-1.0, -1.0, 1.0)}
-_COLUMNS = ("x", "y", "z")
 
 
 def apply_to_image(
@@ -30,6 +27,7 @@ def apply_to_image(
     interpolation: Interpolation = "linear",
     fill: float = 0.0,
     orientation: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Resample `image` once onto the grid of `reference`, through all transforms.
 
@@ -40,20 +38,23 @@ def apply_to_image(
     interpolation : "nearest" and "genericLabel" are for label maps and keep their integers; a map
         with other values is interpolated by "nearest" as an image
     fill : value outside `image`
+    overwrite : `out` may be one of the files that are read
 
     Raises
     ------
-    InputError : an unreadable file, or labels that are no integers
+    InputError : an unreadable file, labels that are no integers, an output that is an input
     """
+    if not overwrite:
+        require_no_input(out, [image, reference, *_paths(transforms)])
     links = [read_transform(name) for name in transforms]
     grid = read_grid(reference)
     read = read_labels if interpolation == "genericLabel" else read_image
     source = read(image, orientation, sheared=True)
     field = composite_field(grid, links)
-    found = resample(source, sample_points(grid, field=(field, grid)), interpolation, fill)
-    if interpolation == "nearest" and np.array_equal(found, np.rint(found)):
-        found = found.astype(np.int32)
-    write_volume(out, found, grid.affine)
+    data = resample(source, sample_points(grid, field=(field, grid)), interpolation, fill)
+    if interpolation == "nearest" and np.array_equal(data, np.rint(data)):
+        data = data.astype(np.int32)
+    write_volume(out, data, grid.affine)
 
 
 def apply_to_points(
@@ -61,7 +62,8 @@ def apply_to_points(
     transforms: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
-    frame: Frame = "RAS",
+    frame: Frame | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Move landmarks of the fixed scan to where they lie in the moving scan.
 
@@ -70,33 +72,26 @@ def apply_to_points(
 
     Parameters
     ----------
-    points : table with columns x, y, z in mm (.csv, or .tsv); other columns stay as they are
+    points : table with columns x, y, z in mm (.csv, .tsv, or Slicer's .fcsv); other columns stay
+        as they are, and so does the frame
     transforms : as `apply_to_image`
-    frame : of the coordinates: RAS (nibabel, FreeSurfer, BIDS) or LPS (ANTs, ITK, DICOM)
+    frame : of the coordinates: RAS (nibabel, FreeSurfer, BIDS) or LPS (ANTs, ITK, DICOM); None:
+        what the file states, else RAS
+    overwrite : `out` may be one of the files that are read
 
     Raises
     ------
-    InputError : an unreadable file, a column that is missing, a coordinate that is no number
+    InputError : an unreadable file, a column that is missing, a coordinate that is no number, a
+        frame that is not the file's, an output that is an input
     """
-    import pandas as pd
+    if not overwrite:
+        require_no_input(out, [points, *_paths(transforms)])
+    table = read_points(points)
+    flip = np.array(_FLIP[frame_of(points, table, frame)])[:, None]
+    links = [read_transform(name) for name in transforms]
+    write_points(out, table.moved(flip * moved_points(flip * table.coordinates, links)))
 
-    separator = "\t" if Path(points).suffix == ".tsv" else ","
-    try:
-        table = pd.read_csv(points, sep=separator, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(points, "no such file") from None
-    except (OSError, ValueError) as error:
-        raise InputError(points, f"is not a table of points ({error})") from None
-    absent = [name for name in _COLUMNS if name not in table.columns]
-    if absent:
-        raise InputError(points, f"has no column {', '.join(absent)}", "its header names x, y, z")
-    numbers = np.stack([pd.to_numeric(table[name], errors="coerce") for name in _COLUMNS])
-    if not np.isfinite(numbers).all():
-        row = int(np.argmin(np.isfinite(numbers).all(axis=0)))
-        raise InputError(points, f"line {row + 2} holds a coordinate that is no number")
-    flip = np.array(_FLIP[frame])[:, None]
-    moved = flip * moved_points(flip * numbers, [read_transform(name) for name in transforms])
-    for name, values in zip(_COLUMNS, moved, strict=True):
-        table[name] = [f"{value:.6g}" if abs(value) < 1e5 else repr(value) for value in values]
-    suffix = "\t" if Path(out).suffix == ".tsv" else ","
-    write_text(out, table.to_csv(sep=suffix, index=False, lineterminator="\n"))
+
+def _paths(transforms: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Files of the transforms: that of "[FILE,1]" too."""
+    return [re.sub(r"^\[(.*),\s*[01]\]$", r"\1", os.fspath(name)) for name in transforms]
