@@ -23,7 +23,7 @@ import pandas as pd
 # What a job of the stage loads before it begins.
 LIBRARIES = {
     "simulate": "nibabel, scipy.ndimage, nilearn.datasets",
-    "template": "nibabel, scipy.ndimage, nilearn.datasets",
+    "space": "nibabel, scipy.ndimage, nilearn.datasets",
     "brain": "torch, deepbet",
     "resample": "nibabel, nipype",
     "affine": "ants",

@@ -91,7 +91,8 @@ def main() -> None:
     if options.bare:
         bare(*options.bare, options.threads)
         return
-    from pmrpipe.stages.preprocess import steps
+    from pmrpipe.stages.preprocess import space
+    from pmrpipe.study.options.preprocessing import Gridded
     from pmrpipe.study.paths import TEMPLATE_KEY, Results
 
     threads = str(options.threads)
@@ -105,7 +106,7 @@ def main() -> None:
         folder = Path(name)
         t1w, dseg = make_head(folder / "raw")
         results = Results(folder / "results", 1.0)
-        steps.template(results.template, results.preproc(TEMPLATE_KEY), mm=1.0)
+        space.run(results.template, results.preproc(TEMPLATE_KEY), Gridded())
         ours = ["-m", "pmrpipe", "preprocess", str(t1w), str(results.root), "--key", "sub-01"]
         ours += ["--labels", str(dseg), "--threads", threads]
         (folder / "bare").mkdir()

@@ -171,12 +171,13 @@ def inference(arguments: argparse.Namespace) -> None:
     from pmrpipe.images.volume import read_image
     from pmrpipe.methods.load import build, build_network
     from pmrpipe.methods.spec import spec
-    from pmrpipe.stages.preprocess.steps import template
+    from pmrpipe.stages.preprocess import space
+    from pmrpipe.study.options.preprocessing import Gridded
 
     keep_freed_memory()  # as the verb that registers does, SyN too
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:
-        template(Path(folder) / "brain.nii.gz", Path(folder) / "white.nii.gz", mm=1.0)
+        space.run(Path(folder) / "brain.nii.gz", Path(folder) / "white.nii.gz", Gridded())
         brain = read_image(Path(folder) / "white.nii.gz")
     fixed = torch.from_numpy(brain.data)[None, None]
     moving = torch.roll(fixed, 3, 3)

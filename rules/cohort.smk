@@ -24,7 +24,7 @@ rule cohort_tables:
         study=lambda wildcards: PLAN.study_json(),
         excluded=PLAN.cohort.excluded,
         scans=list(PLAN.scans),
-        source=PLAN.digest("pmrpipe.cli.cohort:run_cohort", "pmrpipe.stages.cohort.index"),
+        source=PLAN.digest("cohort"),
     shell:
         "python -m pmrpipe cohort {params.study:q}"
         " --cohort-out {output.cohort:q} --pairs-out {output.pairs:q} 2> {log:q}"

@@ -212,11 +212,6 @@ def uncertainty(wildcards):
     return ["--uncertainty", STUDY.uncertainty, "--uncertainty-table", listed]
 
 
-def registration_digest(wildcards):
-    more = ["pmrpipe.stages.register.uncertainty"] if wildcards.method in PLAN.uncertain else []
-    return PLAN.method_digest(wildcards.method, "pmrpipe.stages.register.pairs", *more)
-
-
 def level_weights(wildcards):
     return PLAN.weights(wildcards.method) / "weights.safetensors"
 

@@ -1,15 +1,15 @@
 # Stage preprocess: brain -> resample -> affine -> whiten, and labels; then arrays for training.
 
 
-rule template:
+rule space:
     # The template brain on the common grid, also whitened like every subject's.
     output:
         brain=P.template,
         preproc=P.preproc(TEMPLATE_KEY),
     log:
-        LOGS / "template" / "template.log",
+        LOGS / "space" / "space.log",
     benchmark:
-        TIMINGS / "template" / "template.tsv"
+        TIMINGS / "space" / "space.tsv"
     conda:
         "../envs/pmrpipe.yaml"
     threads: 1
@@ -18,11 +18,9 @@ rule template:
         runtime=5,
     params:
         mm=STUDY.grid_mm,
-        source=PLAN.digest(
-            "pmrpipe.stages.preprocess.steps:template", "pmrpipe.stages.preprocess.whiten"
-        ),
+        source=PLAN.digest("space"),
     shell:
-        "python -m pmrpipe template {output.brain:q} {output.preproc:q} --mm {params.mm} 2> {log:q}"
+        "python -m pmrpipe space {output.brain:q} {output.preproc:q} --mm {params.mm} 2> {log:q}"
 
 
 if STUDY.preprocessing == "whole":
@@ -54,7 +52,7 @@ if STUDY.preprocessing == "whole":
             mm=STUDY.grid_mm,
             seed=STUDY.seed,
             options=scan_options,
-            source=PLAN.digest("pmrpipe.stages.preprocess.workflow"),
+            source=PLAN.digest("preprocess"),
         shell:
             "python -m pmrpipe preprocess {input.t1w:q} {params.root:q} --key {wildcards.key}"
             " --mm {params.mm} --seed {params.seed} {params.options} 2> {log:q}"
@@ -80,7 +78,7 @@ else:
             runtime=runtime(20),
         params:
             options=brain_options,
-            source=PLAN.digest("pmrpipe.stages.preprocess.steps:brain"),
+            source=PLAN.digest("brain"),
         shell:
             "python -m pmrpipe brain {input.t1w:q} {output.mask:q} {output.brain:q}"
             " {params.options} 2> {log:q}"
@@ -103,7 +101,7 @@ else:
             runtime=runtime(10),
         params:
             mm=STUDY.grid_mm,
-            source=PLAN.digest("pmrpipe.stages.preprocess.steps:resample"),
+            source=PLAN.digest("resample"),
         shell:
             "python -m pmrpipe resample {input:q} {output:q} --mm {params.mm} 2> {log:q}"
 
@@ -128,7 +126,7 @@ else:
         params:
             seed=STUDY.seed,
             threads=STUDY.threads.affine,
-            source=PLAN.digest("pmrpipe.stages.preprocess.steps:affine"),
+            source=PLAN.digest("affine"),
         shell:
             "python -m pmrpipe affine {input.brain:q} {input.template:q} {output.mat:q}"
             " {output.sidecar:q} --subject {wildcards.key} --seed {params.seed}"
@@ -154,7 +152,7 @@ else:
             mem_mb=memory(2000),
             runtime=runtime(10),
         params:
-            source=PLAN.digest("pmrpipe.stages.preprocess.steps:whiten"),
+            source=PLAN.digest("whiten"),
         shell:
             "python -m pmrpipe whiten {input.brain:q} {input.mask:q} {input.xfm:q} {input.template:q}"
             " {output:q} 2> {log:q}"
@@ -180,7 +178,7 @@ rule labels:
         runtime=runtime(10),
     params:
         options=label_options,
-        source=PLAN.digest("pmrpipe.stages.preprocess.steps:labels"),
+        source=PLAN.digest("labels"),
     shell:
         "python -m pmrpipe labels {input.labels:q} {input.t1w:q} {input.xfm:q} {input.template:q}"
         " {output:q} {params.options} 2> {log:q}"
@@ -206,6 +204,6 @@ rule pack:
         root=P.root,
         options=pack_options(),
         labels=PLAN.labels_digest("index", "scored"),
-        source=PLAN.digest("pmrpipe.stages.preprocess.steps:pack"),
+        source=PLAN.digest("pack"),
     shell:
         "python -m pmrpipe pack {params.root:q} {output:q} {params.options} 2> {log:q}"

@@ -20,7 +20,7 @@ rule qc_template:
     params:
         root=P.root,
         mm=STUDY.grid_mm,
-        source=PLAN.digest("pmrpipe.stages.qc.page"),
+        source=PLAN.digest("qc-template"),
     shell:
         "python -m pmrpipe qc-template {params.root:q} --mm {params.mm} 2> {log:q}"
 
@@ -47,7 +47,7 @@ rule qc_page:
         root=P.root,
         mm=STUDY.grid_mm,
         orientation=lambda wildcards: shown(*orientation(PLAN.scans[wildcards.key])),
-        source=PLAN.digest("pmrpipe.stages.qc.page"),
+        source=PLAN.digest("qc"),
     shell:
         "python -m pmrpipe qc {input.t1w:q} {params.root:q} --key {wildcards.key}"
         " --mm {params.mm} {params.orientation} 2> {log:q}"
@@ -76,6 +76,6 @@ rule qc_table:
     params:
         study=lambda wildcards: PLAN.study_json(),
         scans=list(PLAN.scans),
-        source=PLAN.digest("pmrpipe.stages.qc.table"),
+        source=PLAN.digest("qc-table"),
     shell:
         "python -m pmrpipe qc-table {params.study:q} 2> {log:q}"

@@ -23,7 +23,7 @@ rule register_pairs:
     params:
         root=P.root,
         options=registration_options,
-        source=registration_digest,
+        source=lambda wildcards: PLAN.method_digest(wildcards.method, "register-pairs"),
     shell:
         "python -m pmrpipe register-pairs {params.root:q} {output.pairs:q} {params.options} 2> {log:q}"
 
@@ -62,6 +62,6 @@ rule level_fields:
     params:
         root=P.root,
         options=level_options,
-        source=lambda wildcards: PLAN.method_digest(wildcards.method, "pmrpipe.cli.register_levels"),
+        source=lambda wildcards: PLAN.method_digest(wildcards.method, "register-levels"),
     shell:
         "python -m pmrpipe register-levels {params.root:q} {params.options} 2> {log:q}"

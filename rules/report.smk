@@ -37,6 +37,6 @@ rule report_page:
     params:
         study=lambda wildcards: PLAN.study_json(),
         labels=PLAN.labels_digest(),
-        source=PLAN.digest("pmrpipe.cli.report"),
+        source=PLAN.digest("report"),
     shell:
         "python -m pmrpipe report {params.study:q} --threads {threads} 2> {log:q}"

@@ -24,7 +24,7 @@ rule score_pairs:
         out=lambda wildcards: P.scored(wildcards.method, wildcards.batch),
         options=scoring_options,
         labels=PLAN.labels_digest(),
-        source=PLAN.digest("pmrpipe.cli.score:run_score_pairs", "pmrpipe.cli.score:_score"),
+        source=PLAN.digest("score-pairs"),
     shell:
         "python -m pmrpipe score-pairs {params.root:q} {input.pairs:q} {params.out:q}"
         " {params.options} 2> {log:q}"
@@ -59,7 +59,7 @@ rule score_method:
         root=P.root,
         batches=lambda wildcards: list(PLAN.batches(wildcards.method)),
         split=PLAN.split_digest(),
-        source=PLAN.digest("pmrpipe.cli.score:run_score", "pmrpipe.cli.score:_split"),
+        source=PLAN.digest("score"),
     shell:
         "python -m pmrpipe score {params.root:q} --method {wildcards.method}"
         " --cohort {input.cohort:q} --batches {params.batches} 2> {log:q}"
@@ -96,7 +96,7 @@ rule summary:
     params:
         root=P.root,
         methods=PLAN.methods,
-        source=PLAN.digest("pmrpipe.cli.score:run_score"),
+        source=PLAN.digest("score"),
     shell:
         "python -m pmrpipe score {params.root:q} --summary {params.methods} 2> {log:q}"
 
@@ -128,7 +128,7 @@ rule paper_table:
         runtime=runtime(5),
     params:
         cohort=STUDY.cohort,
-        source=PLAN.digest("pmrpipe.cli.score:run_paper_table"),
+        source=PLAN.digest("paper-table"),
     shell:
         "python -m pmrpipe paper-table {wildcards.table} {input:q} {output.tsv:q}"
         " --cohort {params.cohort} 2> {log:q}"

@@ -30,7 +30,7 @@ rule train_method:
     params:
         folder=lambda wildcards: P.training(wildcards.method),
         options=training_options,
-        source=lambda wildcards: PLAN.method_digest(wildcards.method, "pmrpipe.stages.train"),
+        source=lambda wildcards: PLAN.method_digest(wildcards.method, "train"),
     shell:
         "python -m pmrpipe train {input.arrays:q} {params.folder:q} {params.options} "
         "--memory-mb {resources.mem_mb} 2> {log:q}"

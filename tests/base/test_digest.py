@@ -35,9 +35,9 @@ def test_comments_and_docstrings_do_not_count(before: str, after: str, same: boo
 
 
 def test_a_function_counts_without_its_neighbours() -> None:
-    whole = sources.digest("pmrpipe.stages.preprocess.steps")
-    brain = sources.digest("pmrpipe.stages.preprocess.steps:brain")
-    resample = sources.digest("pmrpipe.stages.preprocess.steps:resample")
-    assert len({whole, brain, resample}) == 3
+    whole = sources.digest("pmrpipe.stages.preprocess.labels")
+    run = sources.digest("pmrpipe.stages.preprocess.labels:run")
+    pure = sources.digest("pmrpipe.stages.preprocess.labels:to_template")
+    assert len({whole, run, pure}) == 3
     with pytest.raises(ValueError, match="no function absent"):
-        sources.digest("pmrpipe.stages.preprocess.steps:absent")
+        sources.digest("pmrpipe.stages.preprocess.labels:absent")

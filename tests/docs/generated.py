@@ -7,7 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from pmrpipe.cli import VERBS
+from pmrpipe.cli import GROUPS
 from pmrpipe.metrics import entries
 
 from .pages import DOCS, REPO
@@ -45,9 +45,13 @@ def floor_table() -> str:
 
 
 def verb_table() -> str:
-    """Markdown: verb, what it does."""
-    rows = [f"| `{verb}` | {text} |" for verb, (_, text) in VERBS.items()]
-    return "\n".join(["| verb | what it does |", "|---|---|", *rows]) + "\n"
+    """Markdown: what it is for, verb, what it does."""
+    rows = [
+        f"| {title} | `{verb}` | {text} |"
+        for title, group in GROUPS.items()
+        for verb, (_, text) in group.items()
+    ]
+    return "\n".join(["| for | verb | what it does |", "|---|---|---|", *rows]) + "\n"
 
 
 def metric_table() -> str:

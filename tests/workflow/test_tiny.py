@@ -168,13 +168,13 @@ def test_a_new_scan_reruns_only_what_depends_on_it(tiny: Workflow) -> None:
         scan.write_bytes(content)
         os.utime(scan, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert {"brain", "affine", "whiten", "register_pairs", "score_pairs", "report_page"} <= planned
-    assert not planned & {"train_method", "pack", "simulate", "template", "cohort_tables"}
+    assert not planned & {"train_method", "pack", "simulate", "space", "cohort_tables"}
 
 
 @pytest.mark.parametrize(
     ("file", "before", "after", "rerun", "untouched"),
     [
-        ("src/pmrpipe/stages/score/pair.py", "np.mean(known)", "np.median(known)",
+        ("src/pmrpipe/metrics/finite.py", "known.mean()", "np.median(known)",
          {"score_pairs", "report_page"}, {"register_pairs", "train_method", "brain"}),
         ("src/pmrpipe/stages/preprocess/whiten.py", "_CLIP = 3.0", "_CLIP = 2.5",
          {"whiten", "train_method", "score_pairs"}, {"brain", "resample", "simulate"}),

@@ -12,7 +12,11 @@ SHOWN = (
 )  # fmt: skip
 
 
-def commit(folder: Path) -> str | None:
+# Where the sources lie in a checkout.
+_CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+def commit(folder: Path = _CHECKOUT) -> str | None:
     """Commit of the checkout in `folder`, "-dirty" when files are changed; None elsewhere.
 
     An environment inside somebody's own repository is no checkout of pmrpipe.

@@ -15,48 +15,59 @@ from pmrpipe.base.errors import PmrpipeError
 
 # Words that these verbs do not know are Snakemake's.
 _HANDED_ON = ("run", "bids")
-# verb: (module of this package, line of help). Modules are imported when their verb is used.
-VERBS = {
-    "run": ("run", "run the workflow: targets and options of snakemake follow"),
-    "bids": ("bids", "run the workflow on a BIDS dataset, called as BIDS Apps are"),
-    "cohort": ("cohort", "index a study: write cohort.tsv and pairs.tsv"),
-    "label-table": ("cohort", "list the labels of some label maps as a table to edit"),
-    "simulate": ("cohort", "write the simulated cohort (reader `embedded`)"),
-    "template": ("preprocess", "write the template brain on the common grid"),
-    "brain": ("preprocess", "extract the brain of one T1w scan"),
-    "resample": ("preprocess", "resample a brain to isotropic voxels"),
-    "affine": ("preprocess", "normalise a brain to the template by an affine"),
-    "whiten": ("preprocess", "resample to the template grid once and whiten"),
-    "labels": ("preprocess", "resample a label map to the template grid once"),
-    "preprocess": ("preprocess", "all five steps of one scan in one process"),
-    "qc": ("qc", "measures, figures and the quality page of one preprocessed scan"),
-    "qc-template": ("qc", "the template's figure for the quality pages"),
-    "qc-table": ("qc", "gather the measures of all scans, outliers marked"),
-    "pack": ("preprocess", "pack preprocessed scans into arrays for training"),
-    "train": ("train", "train a learned method"),
-    "ship": ("train", "put trained weights into the package, as its shipped ones"),
-    "register": ("register", "register two T1w scans as they come, on the fixed scan's own grid"),
-    "register-pairs": ("register_pairs", "register pairs of preprocessed scans"),
-    "register-levels": (
-        "register_levels",
-        "what each level of a network contributes to some pairs",
-    ),
-    "apply": ("apply", "resample an image, or move points, through transforms"),
-    "score-pairs": ("score", "score registered pairs"),
-    "score": ("score", "gather a method's scores, or summarise all methods"),
-    "paper-table": ("score", "write a table of the paper: TSV, Markdown and LaTeX"),
-    "report": ("report", "write the report page"),
-    "check-demo": ("demo", "judge the embedded cohort's table"),
-    "methods": ("methods", "list the methods with their citations"),
+# title of a group, verb: (module of this package, line of help). Modules are imported when their
+# verb is used.
+GROUPS = {
+    "two scans and transforms": {
+        "register": (
+            "register",
+            "register two T1w scans as they come, on the fixed scan's own grid",
+        ),
+        "apply": ("apply", "resample an image, or move points, through transforms"),
+        "methods": ("methods", "list the methods with their citations"),
+    },
+    "studies": {
+        "run": ("run", "run the workflow: targets and options of snakemake follow"),
+        "bids": ("bids", "run the workflow on a BIDS dataset, called as BIDS Apps are"),
+        "cohort": ("cohort", "index a study: write cohort.tsv and pairs.tsv"),
+        "label-table": ("cohort", "list the labels of some label maps as a table to edit"),
+        "preprocess": ("preprocess", "all five steps of one scan in one process"),
+        "train": ("train", "train a learned method"),
+        "ship": ("train", "put trained weights into the package, as its shipped ones"),
+        "report": ("report", "write the report page"),
+        "check-demo": ("demo", "judge the embedded cohort's table"),
+    },
+    "single jobs, as the workflow's rules call them": {
+        "simulate": ("cohort", "write the simulated cohort (reader `embedded`)"),
+        "space": ("preprocess", "write the template brain on the common grid"),
+        "brain": ("preprocess", "extract the brain of one T1w scan"),
+        "resample": ("preprocess", "resample a brain to isotropic voxels"),
+        "affine": ("preprocess", "normalise a brain to the template by an affine"),
+        "whiten": ("preprocess", "resample to the template grid once and whiten"),
+        "labels": ("preprocess", "resample a label map to the template grid once"),
+        "pack": ("preprocess", "pack preprocessed scans into arrays for training"),
+        "qc": ("qc", "measures, figures and the quality page of one preprocessed scan"),
+        "qc-template": ("qc", "the template's figure for the quality pages"),
+        "qc-table": ("qc", "gather the measures of all scans, outliers marked"),
+        "register-pairs": ("register_pairs", "register pairs of preprocessed scans"),
+        "register-levels": (
+            "register_pairs",
+            "what each level of a network contributes to some pairs",
+        ),
+        "score-pairs": ("score", "score registered pairs"),
+        "score": ("score", "gather a method's scores, or summarise all methods"),
+        "paper-table": ("score", "write a table of the paper: TSV, Markdown and LaTeX"),
+    },
 }
+VERBS = {verb: entry for group in GROUPS.values() for verb, entry in group.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 = done, 1 = the work failed, 2 = arguments or input are wrong."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parser, run = _parser(given)
-    options, more = parser.parse_known_args(given)
-    if more and given[0] not in _HANDED_ON:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser, run = _parser(words)
+    options, more = parser.parse_known_args(words)
+    if more and words[0] not in _HANDED_ON:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     options.more = more
     if run is None:
@@ -66,22 +77,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("NO_ET", "1")
     os.environ.setdefault("NIPYPE_NO_ET", "1")
     try:
-        with _cleared_on_sigterm(given[0]):
+        with _cleared_on_sigterm(words[0]):
             run(options)
     except PmrpipeError as error:
-        print(f"pmrpipe {given[0]}: error: {error}", file=sys.stderr)
+        print(f"pmrpipe {words[0]}: error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:  # a full disk, a folder that vanished: no fault of the code
         if error.errno is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"pmrpipe {given[0]}: error: {where}{error.strerror}", file=sys.stderr)
+        print(f"pmrpipe {words[0]}: error: {where}{error.strerror}", file=sys.stderr)
         return 1
     except MemoryError:
-        print(f"pmrpipe {given[0]}: error: out of memory; give the job more", file=sys.stderr)
+        print(f"pmrpipe {words[0]}: error: out of memory; give the job more", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"pmrpipe {given[0]}: interrupted", file=sys.stderr)
+        print(f"pmrpipe {words[0]}: interrupted", file=sys.stderr)
         return 130
     return 0
 
@@ -104,20 +115,34 @@ def _terminated(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _parser(given: list[str]) -> tuple[argparse.ArgumentParser, Callable | None]:
+def _parser(words: list[str]) -> tuple[argparse.ArgumentParser, Callable | None]:
     from pmrpipe.base.version import VERSION
 
     parser = argparse.ArgumentParser(
-        prog="pmrpipe", description="From raw T1w brain MRI to registered brains and a Dice table."
+        prog="pmrpipe",
+        description="From raw T1w brain MRI to registered brains and a Dice table.",
+        epilog=_listing(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pmrpipe {VERSION}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    # Without a help of its own: the groups are listed below.
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", help="one of those listed below")
     run = None
     for verb, (module, text) in VERBS.items():
-        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
-        if given and given[0] == verb:
+        sub = verbs.add_parser(verb, description=text[0].upper() + text[1:] + ".")
+        if words and words[0] == verb:
             name = verb.replace("-", "_")
             code = importlib.import_module(f"pmrpipe.cli.{module}")
             getattr(code, f"add_{name}")(sub)
             run = getattr(code, f"run_{name}")
     return parser, run
+
+
+def _listing() -> str:
+    """The verbs by group, one a line."""
+    width = max(map(len, VERBS))
+    lines = []
+    for title, group in GROUPS.items():
+        lines += [f"{title}:", *(f"  {verb:{width}}  {text}" for verb, (_, text) in group.items())]
+        lines.append("")
+    return "\n".join([*lines, "`pmrpipe VERB --help` lists the options of a verb."])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.cli.messages import path_argument
+from pmrpipe.cli.arguments import path_argument
 
 
 def add_apply(parser: ArgumentParser) -> None:

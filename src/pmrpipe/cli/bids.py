@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from pmrpipe.cli.messages import path_argument, say
+from pmrpipe.cli.arguments import path_argument
+from pmrpipe.cli.messages import say
 
 
 def add_bids(parser: ArgumentParser) -> None:

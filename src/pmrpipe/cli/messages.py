@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -28,6 +26,6 @@ def follow(items: Iterable[Item], total: int, what: Callable[[Item], str]) -> It
         yield item
 
 
-def path_argument(parser: argparse.ArgumentParser, *names: str, help: str, **more: object) -> None:
-    """Add an argument that is a path."""
-    parser.add_argument(*names, type=Path, help=help, **more)  # type: ignore[arg-type]
+def follow_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The same for ordered pairs (moving, fixed)."""
+    return follow(pairs, len(pairs), lambda pair: "{} to {}".format(*pair))

@@ -1,104 +1,80 @@
-"""Verbs of the preprocess stage: template, the five steps, the whole, and packing."""
+"""Verbs of the stage preprocess: the space, the five steps, all of them, and packing."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from pmrpipe.cli.messages import path_argument, say
-
-
-def _add_orientation(parser: ArgumentParser) -> None:
-    parser.add_argument("--orientation", help="orientation code, where the header has none")
+from pmrpipe.cli.arguments import add, path_argument, read
+from pmrpipe.cli.messages import say
 
 
-def _add_threads(parser: ArgumentParser) -> None:
-    parser.add_argument("--threads", type=int, default=1)
+def add_space(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.preprocessing import Gridded
 
-
-def _add_extraction(parser: ArgumentParser) -> None:
-    methods = ["deepbet", "template", "mask", "nonzero"]
-    parser.add_argument("--method", choices=methods, default="deepbet")
-    path_argument(parser, "--mask", help="existing brain mask, for --method mask")
-    path_argument(parser, "--head-template", help="whole head, for --method template")
-    path_argument(parser, "--brain-template", help="its brain: probability, mask or cut out")
-
-
-def add_template(parser: ArgumentParser) -> None:
     path_argument(parser, "out", help="template brain, NIfTI")
     path_argument(parser, "preproc", help="template brain whitened like every subject's, NIfTI")
-    parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the grid")
+    add(parser, Gridded)
 
 
-def run_template(options: Namespace) -> None:
-    from pmrpipe.stages.preprocess import steps
+def run_space(given: Namespace) -> None:
+    from pmrpipe.stages.preprocess import space
+    from pmrpipe.study.options.preprocessing import Gridded
 
-    steps.template(options.out, options.preproc, mm=options.mm)
+    space.run(given.out, given.preproc, read(given, Gridded))
 
 
 def add_brain(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.preprocessing import Extraction
+
     path_argument(parser, "t1w", help="T1w scan as it comes")
     path_argument(parser, "out_mask", help="brain mask on the native grid")
     path_argument(parser, "out_brain", help="brain on the native grid")
-    parser.add_argument("--state", choices=["head", "brain"], default="head")
-    _add_extraction(parser)
-    parser.add_argument("--n4", action="store_true", help="correct the brain's intensity bias")
-    _add_orientation(parser)
-    _add_threads(parser)
+    add(parser, Extraction)
 
 
-def run_brain(options: Namespace) -> None:
-    from pmrpipe.stages.preprocess import steps
+def run_brain(given: Namespace) -> None:
+    from pmrpipe.study.options.preprocessing import Extraction
 
-    steps.brain(
-        options.t1w,
-        options.out_mask,
-        options.out_brain,
-        state=options.state,
-        method=options.method,
-        mask=options.mask,
-        head_template=options.head_template,
-        brain_template=options.brain_template,
-        orientation=options.orientation,
-        n4=options.n4,
-        threads=options.threads,
-    )
+    options = read(given, Extraction)
+    from pmrpipe.stages.preprocess import brain
+
+    brain.run(given.t1w, given.out_mask, given.out_brain, options)
 
 
 def add_resample(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.preprocessing import Gridded
+
     path_argument(parser, "brain", help="brain on the native grid")
     path_argument(parser, "out", help="brain with isotropic voxels")
-    parser.add_argument("--mm", type=float, default=1.0)
+    add(parser, Gridded)
 
 
-def run_resample(options: Namespace) -> None:
-    from pmrpipe.stages.preprocess import steps
+def run_resample(given: Namespace) -> None:
+    from pmrpipe.stages.preprocess import resample
+    from pmrpipe.study.options.preprocessing import Gridded
 
-    steps.resample(options.brain, options.out, mm=options.mm)
+    resample.run(given.brain, given.out, read(given, Gridded))
 
 
 def add_affine(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.preprocessing import Normalisation
+
     path_argument(parser, "brain", help="brain with isotropic voxels")
     path_argument(parser, "template", help="template brain")
     path_argument(parser, "out_mat", help="ITK affine")
     path_argument(parser, "out_json", help="its sidecar")
     parser.add_argument("--subject", required=True, help="name for messages")
-    parser.add_argument("--seed", type=int, default=2019)
-    _add_threads(parser)
+    add(parser, Normalisation)
 
 
-def run_affine(options: Namespace) -> None:
-    from pmrpipe.stages.preprocess import steps
+def run_affine(given: Namespace) -> None:
+    from pmrpipe.study.options.preprocessing import Normalisation
 
-    steps.affine(
-        options.brain,
-        options.template,
-        options.out_mat,
-        options.out_json,
-        subject=options.subject,
-        seed=options.seed,
-        threads=options.threads,
-    )
+    options = read(given, Normalisation)
+    from pmrpipe.stages.preprocess import affine
+
+    files = given.brain, given.template, given.out_mat, given.out_json
+    affine.run(*files, options, subject=given.subject)
 
 
 def add_whiten(parser: ArgumentParser) -> None:
@@ -109,106 +85,64 @@ def add_whiten(parser: ArgumentParser) -> None:
     path_argument(parser, "out", help="whitened brain on the template grid")
 
 
-def run_whiten(options: Namespace) -> None:
-    from pmrpipe.stages.preprocess import steps
+def run_whiten(given: Namespace) -> None:
+    from pmrpipe.stages.preprocess import whiten
 
-    steps.whiten(options.brain, options.mask, options.xfm, options.template, options.out)
+    whiten.run(given.brain, given.mask, given.xfm, given.template, given.out)
 
 
 def add_labels(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.preprocessing import CheckedLabelling
+
     path_argument(parser, "dseg", help="label map on the native grid")
     path_argument(parser, "t1w", help="its T1w scan, to check the grid")
     path_argument(parser, "xfm", help="ITK affine")
     path_argument(parser, "template", help="template brain: the grid")
     path_argument(parser, "out", help="labels on the template grid")
-    parser.add_argument("--interpolation", choices=["nearest", "genericLabel"], default="nearest")
-    parser.add_argument("--table", help="label table: warn of numbers that it lacks")
-    _add_orientation(parser)
+    add(parser, CheckedLabelling)
 
 
-def run_labels(options: Namespace) -> None:
-    from pmrpipe.stages.preprocess import steps
+def run_labels(given: Namespace) -> None:
+    from pmrpipe.stages.preprocess import labels
+    from pmrpipe.study.options.preprocessing import CheckedLabelling
 
-    steps.labels(
-        options.dseg,
-        options.t1w,
-        options.xfm,
-        options.template,
-        options.out,
-        interpolation=options.interpolation,
-        orientation=options.orientation,
-    )
-    if options.table:
-        _warn_unlisted(options.dseg, options.out, options.table)
-
-
-def _warn_unlisted(source: Path, dseg: Path, table: str) -> None:
-    import numpy as np
-
-    from pmrpipe.images.volume import read_labels
-    from pmrpipe.study.labels import read_label_table
-
-    known = {0, *read_label_table(table)["index"]}
-    unlisted = [int(n) for n in np.unique(read_labels(dseg).data) if n not in known]
+    options = read(given, CheckedLabelling)
+    labels.run(given.dseg, given.t1w, given.xfm, given.template, given.out, options)
+    unlisted = labels.unlisted(given.out, options.table) if options.table else []
     if unlisted:
-        say(f"warning: {source}: labels {unlisted} are not in the table {table} and not scored")
+        table = f"the table {options.table}"
+        say(f"warning: {given.dseg}: labels {unlisted} are not in {table} and not scored")
 
 
 def add_preprocess(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.preprocessing import Preprocessing
+
     path_argument(parser, "t1w", help="T1w scan as it comes")
     path_argument(parser, "results", help="result folder of the cohort")
     parser.add_argument("--key", required=True, help="sub-X[_ses-Y][_run-N]")
-    parser.add_argument("--state", choices=["head", "brain"], default="head")
-    _add_extraction(parser)
-    parser.add_argument("--n4", action="store_true", help="correct the brain's intensity bias")
-    path_argument(parser, "--labels", help="label map on the native grid")
-    parser.add_argument("--interpolation", choices=["nearest", "genericLabel"], default="nearest")
-    parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
-    parser.add_argument("--seed", type=int, default=2019)
-    _add_orientation(parser)
-    _add_threads(parser)
+    add(parser, Preprocessing)
 
 
-def run_preprocess(options: Namespace) -> None:
+def run_preprocess(given: Namespace) -> None:
+    from pmrpipe.study.options.preprocessing import Preprocessing
+
+    options = read(given, Preprocessing)
     from pmrpipe.stages.preprocess import workflow
     from pmrpipe.study.paths import Results
 
-    workflow.run(
-        options.t1w,
-        Results(options.results, options.mm),
-        options.key,
-        state=options.state,
-        method=options.method,
-        mask=options.mask,
-        head_template=options.head_template,
-        brain_template=options.brain_template,
-        labels=options.labels,
-        interpolation=options.interpolation,
-        orientation=options.orientation,
-        n4=options.n4,
-        seed=options.seed,
-        threads=options.threads,
-    )
+    workflow.run(given.t1w, Results(given.results, options.mm), given.key, options)
 
 
 def add_pack(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.preprocessing import Packing
+
     path_argument(parser, "results", help="result folder of the cohort")
     path_argument(parser, "out", help="arrays, safetensors")
-    parser.add_argument("--mm", type=float, default=1.0, help="voxel size of the template grid")
-    parser.add_argument("--keys", nargs="+", required=True, help="training and validation scans")
-    parser.add_argument("--labelled", nargs="*", default=[], help="those of them with labels")
-    parser.add_argument("--table", help="label table: which labels are scored")
+    add(parser, Packing)
 
 
-def run_pack(options: Namespace) -> None:
-    from pmrpipe.stages.preprocess import steps
-    from pmrpipe.study.labels import scored_labels
-    from pmrpipe.study.paths import Results
+def run_pack(given: Namespace) -> None:
+    from pmrpipe.stages.preprocess import pack
+    from pmrpipe.study.options.preprocessing import Packing
 
-    paths = Results(options.results, options.mm)
-    steps.pack(
-        {key: paths.preproc(key) for key in options.keys},
-        {key: paths.dseg(key) for key in options.labelled},
-        options.out,
-        labels=scored_labels(options.table),
-    )
+    pack.run(given.results, given.out, read(given, Packing))

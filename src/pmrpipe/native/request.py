@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from pmrpipe.base.device import chosen_device
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.threads import all_cores
 from pmrpipe.study.options.two_scans import TwoScans
@@ -82,12 +83,7 @@ class Request:
         ------
         InputError : cuda is asked for, and there is none
         """
-        import torch
-
-        there = torch.cuda.is_available()
-        if self.options.device == "cuda" and not there:
-            raise InputError("device", "cuda is asked for, and torch sees no GPU", "take auto")
-        return "cuda" if there and self.options.device != "cpu" else "cpu"
+        return chosen_device(self.options.device)
 
 
 def make_request(

@@ -24,6 +24,7 @@ from pmrpipe.stages.cohort.scans import Cohort, Scan
 from pmrpipe.study.config import Study, parse
 from pmrpipe.study.labels import label_table_path
 from pmrpipe.study.paths import SEED_MARK, TEMPLATE_KEY, Results
+from pmrpipe.workflow.verbs import WORK
 
 
 @dataclass(frozen=True)
@@ -203,13 +204,14 @@ class Plan:
         require(name, self.methods, sorted(map(str, regions)))
 
     # -- sources ------------------------------------------------------------------------------
-    def digest(self, *roots: str) -> str:
-        return digest(*roots)
+    def digest(self, verb: str) -> str:
+        """Digest of all sources that a verb runs."""
+        return digest(*WORK[verb])
 
     def simulation_digest(self) -> str:
         """Digest of the embedded cohort: its sources and what it takes of its label table."""
         labels = _columns_digest("embedded", ("index", "tissue", "source"))
-        return f"{digest('pmrpipe.stages.cohort.embedded')} {labels}"
+        return f"{self.digest('simulate')} {labels}"
 
     def labels_digest(self, *columns: str) -> str:
         """Digest of columns of the study's label table; all that scores depend on, by default."""
@@ -223,12 +225,12 @@ class Plan:
         shown = repr([(scan.key, scan.split) for scan in self.cohort.scans])
         return hashlib.sha256(shown.encode()).hexdigest()[:12]
 
-    def method_digest(self, method: str, *roots: str) -> str:
-        """Digest of a stage as one method runs it: the method's module, parts and YAML."""
+    def method_digest(self, method: str, verb: str) -> str:
+        """Digest of a verb as one method runs it: the method's module, parts and YAML too."""
         modules = self.specs[method].modules()
         if self.refinement(method):
             modules = [*modules, "pmrpipe.methods.refine"]
-        return digest(*roots, *modules, files=(spec_path(self.spec_argument(method)),))
+        return digest(*WORK[verb], *modules, files=(spec_path(self.spec_argument(method)),))
 
     def study_json(self) -> str:
         """The configuration as one line of JSON, for the verbs that need all of it."""

@@ -28,7 +28,7 @@ def write_provenance(plan: Plan, command: Sequence[str]) -> Path:
     run = {
         "command": shlex.join([Path(command[0]).name, *command[1:]]),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(Path(__file__).resolve().parents[3]),
+        "commit": commit(),
         "versions": versions(),
         "machine": _machine(),
     }

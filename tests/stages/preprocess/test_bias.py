@@ -7,7 +7,8 @@ from pmrpipe.base.files import read_json
 from pmrpipe.images.volume import Volume, read_image
 from pmrpipe.stages.preprocess import bias
 from pmrpipe.stages.preprocess.bias import without_bias
-from pmrpipe.stages.preprocess.steps import brain as step
+from pmrpipe.stages.preprocess.brain import run as step
+from pmrpipe.study.options.preprocessing import Extraction
 from pmrpipe.study.sidecar import sidecar_path
 
 
@@ -44,7 +45,8 @@ def test_the_step_says_whether_it_corrected(subject, tmp_path, monkeypatch):
         folder = tmp_path / str(n4)
         folder.mkdir()
         paths[n4] = folder / "brain.nii.gz"
-        step(t1w, folder / "mask.nii.gz", paths[n4], state="brain", method="nonzero", n4=n4)
+        options = Extraction(state="brain", method="nonzero", n4=n4)
+        step(t1w, folder / "mask.nii.gz", paths[n4], options)
         assert read_json(sidecar_path(paths[n4]))["BiasCorrected"] is n4
     plain, corrected = (read_image(path).data for path in paths.values())
     assert ((plain > 0) == (corrected > 0)).all()

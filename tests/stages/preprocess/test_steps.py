@@ -12,26 +12,35 @@ import pytest
 from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.images.transforms import read_affine, write_affine
 from pmrpipe.images.volume import read_image, read_labels, write_volume
-from pmrpipe.stages.preprocess import steps, workflow
+from pmrpipe.stages.preprocess import affine, brain, labels, resample, space, whiten, workflow
+from pmrpipe.stages.preprocess.pack import pack_files
+from pmrpipe.study.options.preprocessing import (
+    Extraction,
+    Gridded,
+    Labelling,
+    Normalisation,
+    Preprocessing,
+)
 from pmrpipe.study.pack import open_arrays
 from pmrpipe.study.paths import TEMPLATE_KEY, Results
 from pmrpipe.study.sidecar import sidecar_path
 from tests.stages.preprocess.conftest import MM, distance
 
 KEY = "sub-01"
+SAME = Preprocessing(mm=MM, state="brain")
 
 
 def by_steps(root: Path, t1w: Path, dseg: Path) -> Results:
     paths = Results(root, MM)
-    steps.template(paths.template, paths.preproc(TEMPLATE_KEY), mm=MM)
-    steps.brain(t1w, paths.mask(KEY), paths.brain(KEY), state="brain", method="nonzero")
-    steps.resample(paths.brain(KEY), paths.resampled(KEY), mm=MM)
+    space.run(paths.template, paths.preproc(TEMPLATE_KEY), Gridded(mm=MM))
+    options = Extraction(state="brain", method="nonzero")
+    brain.run(t1w, paths.mask(KEY), paths.brain(KEY), options)
+    resample.run(paths.brain(KEY), paths.resampled(KEY), Gridded(mm=MM))
     xfm = paths.affine(KEY)
-    steps.affine(
-        paths.resampled(KEY), paths.template, xfm, sidecar_path(xfm), subject=KEY, seed=2019
-    )
-    steps.whiten(paths.brain(KEY), paths.mask(KEY), xfm, paths.template, paths.preproc(KEY))
-    steps.labels(dseg, t1w, xfm, paths.template, paths.dseg(KEY))
+    files = paths.resampled(KEY), paths.template, xfm, sidecar_path(xfm)
+    affine.run(*files, Normalisation(), subject=KEY)
+    whiten.run(paths.brain(KEY), paths.mask(KEY), xfm, paths.template, paths.preproc(KEY))
+    labels.run(dseg, t1w, xfm, paths.template, paths.dseg(KEY), Labelling())
     return paths
 
 
@@ -86,7 +95,7 @@ def test_workflow_gives_the_same_bytes(done, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     relative = Path("../") / t1w.relative_to(tmp_path.parent)
     root = tmp_path / "results"
-    workflow.run(relative, Results(root, MM), KEY, state="brain", labels=dseg)
+    workflow.run(relative, Results(root, MM), KEY, SAME.model_copy(update={"labels": dseg}))
     assert content(root) == content(paths.root)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
 
@@ -96,24 +105,26 @@ def test_workflow_ends_in_the_step_s_own_line(done, tmp_path, capfd):
     other = tmp_path / "other.nii.gz"
     write_volume(other, np.ones((5, 5, 5), np.int16), np.eye(4))
     with pytest.raises(InputError, match=r"other\.nii\.gz: shape 5x5x5 differs") as caught:
-        workflow.run(t1w, Results(tmp_path / "r", MM), KEY, state="brain", labels=other)
+        workflow.run(
+            t1w, Results(tmp_path / "r", MM), KEY, SAME.model_copy(update={"labels": other})
+        )
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "r" / KEY).exists()  # nothing half done
     with pytest.raises(InputError, match="no such file"):
-        workflow.run(tmp_path / "no.nii.gz", Results(tmp_path / "r", MM), KEY)
+        workflow.run(tmp_path / "no.nii.gz", Results(tmp_path / "r", MM), KEY, SAME)
     assert "Traceback" not in capfd.readouterr().err
 
 
 def test_brain_of_a_brain_is_never_by_deepbet(done, tmp_path):
     _, t1w, _ = done
-    steps.brain(t1w, tmp_path / "m.nii.gz", tmp_path / "b.nii.gz", state="brain")
+    brain.run(t1w, tmp_path / "m.nii.gz", tmp_path / "b.nii.gz", Extraction(state="brain"))
     assert json.loads((tmp_path / "m.json").read_text())["Method"] == "nonzero"
 
 
 def test_given_mask(done, tmp_path):
     paths, t1w, _ = done
     given, out = paths.mask(KEY), tmp_path / "m.nii.gz"
-    steps.brain(t1w, out, tmp_path / "b.nii.gz", method="mask", mask=given)
+    brain.run(t1w, out, tmp_path / "b.nii.gz", Extraction(method="mask", mask=given))
     np.testing.assert_array_equal(read_labels(out).data, read_labels(given).data)
     assert json.loads((tmp_path / "m.json").read_text())["Sources"] == [t1w.name, given.name]
 
@@ -124,8 +135,9 @@ def test_labels_faults(done, tmp_path):
 
     def refused(data, affine, words: str) -> None:
         write_volume(tmp_path / "bad.nii.gz", data, affine)
+        files = tmp_path / "bad.nii.gz", t1w, paths.affine(KEY), paths.template, out
         with pytest.raises(InputError, match=rf"bad\.nii\.gz: {words}"):
-            steps.labels(tmp_path / "bad.nii.gz", t1w, paths.affine(KEY), paths.template, out)
+            labels.run(*files, Labelling())
         assert not out.exists()
 
     refused(native.data[1:], native.affine, "shape")
@@ -143,21 +155,21 @@ def test_orientation_given_where_headers_have_none(done, tmp_path, subject):
         nib.save(image, tmp_path / f"{name}.hdr")
     given = tmp_path / "t1w.hdr", tmp_path / "m.nii.gz", tmp_path / "b.nii.gz"
     with pytest.raises(InputError, match="states no orientation"):
-        steps.brain(*given, state="brain")
-    steps.brain(*given, state="brain", orientation="PIR")
+        brain.run(*given, Extraction(state="brain"))
+    brain.run(*given, Extraction(state="brain", orientation="PIR"))
     assert nib.aff2axcodes(read_image(given[2]).affine) == ("P", "I", "R")
     away, out = tmp_path / "away.mat", tmp_path / "out.nii.gz"
     write_affine(away, np.array([[1, 0, 0, 900], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]))
     given = tmp_path / "dseg.hdr", tmp_path / "t1w.hdr", away, paths.template, out
     with pytest.raises(WorkError, match="no label on the template grid"):
-        steps.labels(*given, orientation="PIR")
+        labels.run(*given, Labelling(orientation="PIR"))
 
 
 def test_pack(done, tmp_path):
     paths, _, _ = done
     out = tmp_path / "a.safetensors"
     images = {KEY: paths.preproc(KEY), TEMPLATE_KEY: paths.preproc(TEMPLATE_KEY)}
-    steps.pack(images, {KEY: paths.dseg(KEY)}, out, labels=[1, 2])
+    pack_files(images, {KEY: paths.dseg(KEY)}, out, labels=[1, 2])
     packed = open_arrays(out)
     assert list(packed.keys) == sorted(images)
     expected = read_image(paths.preproc(KEY)).data
@@ -165,16 +177,16 @@ def test_pack(done, tmp_path):
     np.testing.assert_allclose(stored, expected, atol=1e-5)
     np.testing.assert_array_equal(packed.dseg(KEY)[0, 0], read_labels(paths.dseg(KEY)).data)
     with pytest.raises(InputError, match="shape"):
-        steps.pack({**images, "sub-02": paths.brain(KEY)}, {}, out)
+        pack_files({**images, "sub-02": paths.brain(KEY)}, {}, out)
 
 
 def test_interfaces_describe_every_trait():
     workflow.isolate_nipype()
     from pmrpipe.stages.preprocess import interfaces
 
-    classes = [c for c in vars(interfaces).values() if getattr(c, "_step", None)]
-    assert len(classes) == 6  # five steps and their base
-    for interface in classes[1:]:
+    classes = [c for c in vars(interfaces).values() if hasattr(c, "_step")]
+    assert len(classes) == 5
+    for interface in classes:
         for spec in (interface.input_spec(), interface.output_spec()):
             for name in spec.copyable_trait_names():
                 assert spec.trait(name).desc

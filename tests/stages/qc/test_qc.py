@@ -11,9 +11,10 @@ import pytest
 from pmrpipe.base.files import read_json, write_json
 from pmrpipe.cli import main
 from pmrpipe.images.volume import Volume, read_image, write_volume
-from pmrpipe.stages.preprocess.steps import template as write_template
+from pmrpipe.stages.preprocess.space import run as write_space
 from pmrpipe.stages.qc.figures import upright
 from pmrpipe.stages.qc.measures import contrast, doubts, judged, measure, noise
+from pmrpipe.study.options.preprocessing import Gridded
 from pmrpipe.study.paths import QC_FIGURES, TEMPLATE_KEY, Results
 
 QUALITY = {"mask_dice": 0.95, "correlation": 0.7, "attempts": 1, "scales": [1.1, 1.0, 0.9]}
@@ -135,7 +136,7 @@ def test_a_turned_image_stands_upright():
 def scan(tmp_path):
     """One preprocessed scan: the template itself, shifted, at 4 mm."""
     results = Results(tmp_path / "results", 4.0)
-    write_template(results.template, results.preproc(TEMPLATE_KEY), mm=4.0)
+    write_space(results.template, results.preproc(TEMPLATE_KEY), Gridded(mm=4.0))
     brain = read_image(results.template)
     affine = brain.affine.copy()
     affine[:3, 3] += (10, -5, 3)

@@ -36,8 +36,8 @@ class Scan:
 
     @property
     def session(self) -> str | None:
-        found = re.search(r"_(ses-[A-Za-z0-9]+)", self.key)
-        return found.group(1) if found else None
+        session = re.search(r"_(ses-[A-Za-z0-9]+)", self.key)
+        return session.group(1) if session else None
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Cohort:
 
     scans: tuple[Scan, ...]
     excluded: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the scans in a split: the others are not touched."""
+        return [scan.key for scan in self.scans if scan.split]
 
     def of(self, *splits: str) -> list[Scan]:
         """The scans of the named splits, in order of their keys."""

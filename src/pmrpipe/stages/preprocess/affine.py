@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from pmrpipe.base.errors import WorkError
+from pmrpipe.base.files import write_json
 from pmrpipe.images.itk import load_ants, to_ants
 from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.images.transforms import read_affine, write_affine
-from pmrpipe.images.volume import Grid, Volume
+from pmrpipe.images.volume import Grid, Volume, read_image
 from pmrpipe.stages.preprocess.pose_search import (
     CoarseSearch,
     Start,
@@ -30,6 +31,9 @@ from pmrpipe.stages.preprocess.pose_search import (
     correlation,
 )
 from pmrpipe.stages.preprocess.resample import antialiased
+from pmrpipe.study.options.common import SEED
+from pmrpipe.study.options.preprocessing import Normalisation
+from pmrpipe.study.sidecar import DIRECTION
 
 _FINEST_MM = 2.0
 _RETRIES = 4
@@ -66,8 +70,43 @@ class AffineResult:
     quality: dict[str, Any]
 
 
+def run(
+    brain: Path,
+    template: Path,
+    out_mat: Path,
+    out_json: Path,
+    options: Normalisation,
+    *,
+    subject: str,
+) -> None:
+    """Write the affine as an ITK file, and its sidecar with direction, frame, units, quality.
+
+    Parameters
+    ----------
+    brain : brain with isotropic voxels
+    subject : name for messages
+    """
+    seed, threads = options.seed, options.threads
+    affine = normalise(
+        read_image(brain), read_image(template), subject=subject, seed=seed, threads=threads
+    )
+    content = {
+        "Direction": DIRECTION,
+        "Frame": "LPS (ITK's world)",
+        "Units": "mm",
+        "Format": "ITK affine, MATLAB 4",
+        "MatrixRAS": [[round(float(value), 9) for value in row] for row in affine.matrix],
+        "RandomSeed": seed,
+        "Threads": threads,
+        "Quality": affine.quality,
+        "Sources": [Path(brain).name, Path(template).name],
+    }
+    write_json(out_json, content)
+    write_affine(out_mat, affine.matrix)
+
+
 def normalise(
-    brain: Volume, template: Volume, *, subject: str, seed: int = 2019, threads: int = 1
+    brain: Volume, template: Volume, *, subject: str, seed: int = SEED, threads: int = 1
 ) -> AffineResult:
     """Affine from template to subject.
 
@@ -92,11 +131,11 @@ def normalise(
     masks = _on(brain, moving.grid), _on(template, fixed.grid)
     tried: list[AffineResult] = []
     for start in _starts(moving, fixed):
-        found = _register(moving, fixed, start.matrix, seed, threads)
-        if found is None:
+        matrix = _register(moving, fixed, start.matrix, seed, threads)
+        if matrix is None:
             continue
-        quality = {"start": start.name} | _quality(moving, fixed, *masks, found)
-        tried.append(AffineResult(found, quality | {"attempts": len(tried) + 1}))
+        quality = {"start": start.name} | _quality(moving, fixed, *masks, matrix)
+        tried.append(AffineResult(matrix, quality | {"attempts": len(tried) + 1}))
         if _reaches(quality, _CLEAR, ADULT_SCALES):
             break
         _log.warning("%s: the affine that started %s is not clearly right", subject, start.name)
@@ -142,16 +181,16 @@ def _register(
     of about the same pose; the result is undone by it.
     """
     turned = Volume(brain.data, np.linalg.inv(start) @ brain.affine)
-    found = None
+    matrix = None
     try:
         for step in _PASSES:
             mm = max(step.mm, *template.spacing)
-            if found is None or mm < _PASSES[0].mm:
+            if matrix is None or mm < _PASSES[0].mm:
                 pair = coarse(turned, mm), coarse(template, mm)
-                found = _ants(step, *pair, found, load_ants(threads, seed))
+                matrix = _ants(step, *pair, matrix, load_ants(threads, seed))
     except Exception as error:  # antspyx raises RuntimeError, KeyError and others
         _log.warning("ANTs: %s", error)
-    return None if found is None else start @ found
+    return None if matrix is None else start @ matrix
 
 
 def _ants(
@@ -163,7 +202,7 @@ def _ants(
         if initial is not None:
             start = str(Path(folder) / "initial.mat")
             write_affine(start, initial, centre_of_mass(fixed))
-        found = ants.registration(
+        answer = ants.registration(
             to_ants(fixed, ants),
             to_ants(moving, ants),
             type_of_transform="Affine",
@@ -174,7 +213,7 @@ def _ants(
             aff_random_sampling_rate=step.sampling,
             outprefix=str(Path(folder) / "affine"),
         )
-        (path,) = found["fwdtransforms"]
+        (path,) = answer["fwdtransforms"]
         return read_affine(path)
 
 

@@ -2,26 +2,30 @@
 
 `deepbet` is the learned model of Fisch et al., Computers in Biology and Medicine 179 (2024), MIT;
 its TorchScript weights come in its wheel and are loaded only when their digest is the known one.
-`template` is registration of a head template, see `bytemplate`.
+`template` is registration of a head template, see `template_extraction`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
 import numpy as np
 
 from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.base.files import sha256
 from pmrpipe.images.extremes import tamed_brain, tamed_head
-from pmrpipe.images.volume import Volume, require_same_grid
+from pmrpipe.images.volume import Volume, read_image, read_mask, require_same_grid, write_volume
+from pmrpipe.stages.preprocess.bias import without_bias
+from pmrpipe.stages.preprocess.template_extraction import (
+    HeadTemplate,
+    probability_by_template,
+    read_head_template,
+)
+from pmrpipe.study.options.preprocessing import Extraction, Extractor
+from pmrpipe.study.sidecar import checksums, write_sidecar
 
-if TYPE_CHECKING:
-    from pmrpipe.stages.preprocess.template_extraction import HeadTemplate
-
-METHODS = ("deepbet", "template", "mask", "nonzero")
 # Of deepbet 1.0.2. TorchScript runs code when it is loaded, so nothing else is.
 WEIGHTS = {
     "bbox_model.pt": "39a7b2b5f799faa1391ea97bfcdc0b9299f20d84f2316a4ff8918dc4685e40aa",
@@ -32,6 +36,31 @@ _LITRES = (0.2, 3.0)
 _RINGING = 0.1
 _NO_BRAIN_ALONE = "set input_state: head, or give a mask"
 _REMEDY = "give a mask (overrides.<subject>.mask) or exclude it"
+
+
+def run(t1w: Path, out_mask: Path, out_brain: Path, options: Extraction) -> None:
+    """Write the brain mask and the brain, on the native grid, background 0; the mask last.
+
+    A scan that holds the brain alone is never given to `deepbet`, which knows heads only:
+    `nonzero` stands for it then.
+    """
+    image = read_image(t1w, options.orientation)
+    way = "nonzero" if (options.state, options.method) == ("brain", "deepbet") else options.method
+    existing = None if options.mask is None else read_mask(options.mask, options.orientation)
+    sources, template = [t1w, options.mask if way == "mask" else None], None
+    head, known = options.head_template, options.brain_template
+    if way == "template" and head is not None and known is not None:
+        template = read_head_template(head, known)
+        sources += [head, known]
+    mask = extract_brain(image, way, existing, template=template, name=t1w, threads=options.threads)
+    how = {"Method": way, "InputState": options.state, **checksums(*sources)}
+    write_sidecar(out_mask, sources, Type="Brain", **how)
+    write_sidecar(out_brain, sources, SkullStripped=True, BiasCorrected=options.n4, **how)
+    data = cut_out(image, mask)
+    if options.n4:
+        data = without_bias(Volume(data, image.affine), mask)
+    write_volume(out_brain, data, image.affine)
+    write_volume(out_mask, mask.data, image.affine)
 
 
 def extract_brain(
@@ -63,7 +92,7 @@ def extract_brain(
     WorkError : no brain is found, or deepbet's weights are missing or not the known ones
     """
     if method == "mask":
-        inside = _given(image, mask, name)
+        inside = _existing(image, mask, name)
     elif method == "nonzero":
         inside = _not_background(image, name)
     elif method == "deepbet":
@@ -71,7 +100,8 @@ def extract_brain(
     elif method == "template":
         inside = _by_template(_tamed(image), template, name)
     else:
-        raise InputError(name, f"unknown brain extraction {method}", " or ".join(METHODS))
+        known = " or ".join(get_args(Extractor))
+        raise InputError(name, f"unknown brain extraction {method}", known)
     litres = float(inside.sum() * np.prod(image.spacing) * 1e-6)
     if not _LITRES[0] <= litres <= _LITRES[1]:
         problem = f"brain extraction by {method} found {litres:.2f} litres, which is no brain"
@@ -94,7 +124,7 @@ def cut_out(image: Volume, mask: Volume) -> np.ndarray:
     return np.where(mask.data, data - np.float32(lowest), np.float32(0))
 
 
-def _given(image: Volume, mask: Volume | None, name: object) -> np.ndarray:
+def _existing(image: Volume, mask: Volume | None, name: object) -> np.ndarray:
     if mask is None:
         raise InputError(name, "has no mask", "name one, or choose another brain extraction")
     require_same_grid(mask, image, f"mask of {name}", "its T1w")
@@ -102,8 +132,6 @@ def _given(image: Volume, mask: Volume | None, name: object) -> np.ndarray:
 
 
 def _by_template(image: Volume, template: HeadTemplate | None, name: object) -> np.ndarray:
-    from pmrpipe.stages.preprocess.template_extraction import probability_by_template
-
     if template is None:
         raise InputError(
             name, "has no head template", "name its head and its brain (head_template)"

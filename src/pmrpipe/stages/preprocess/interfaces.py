@@ -1,4 +1,4 @@
-"""One Nipype interface per step, around the functions of `steps`.
+"""One Nipype interface per step, around the `run` of its module.
 
 Nothing in Nipype wraps antspyx; these do. Each writes its files under the node's folder, named as
 its inputs say. Import this module through `workflow`, which keeps Nipype's telemetry and personal
@@ -7,6 +7,7 @@ configuration out of the way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +21,10 @@ from nipype.interfaces.base import (
 )
 
 from pmrpipe.base.errors import PmrpipeError
-from pmrpipe.stages.preprocess import steps
+from pmrpipe.stages.preprocess import affine, brain, labels, resample, whiten
+from pmrpipe.study.options.common import Options
+from pmrpipe.study.options.flags import Flag, flags
+from pmrpipe.study.options.preprocessing import Extraction, Gridded, Labelling, Normalisation
 
 
 class _StepInterface(SimpleInterface):
@@ -31,40 +35,60 @@ class _StepInterface(SimpleInterface):
     """
 
     failures: ClassVar[list[PmrpipeError]] = []
+    # The step on files, and its kind of options: traits of their names are handed on as one.
+    _step: ClassVar[Callable[..., None]]
+    _options: ClassVar[type[Options] | None] = None
 
     def _run_interface(self, runtime: Any) -> Any:
-        given = {k: _plain(v) for k, v in self.inputs.get().items() if isdefined(v)}
-        outputs = {k: Path(runtime.cwd) / v for k, v in given.items() if k.startswith("out_")}
+        values = {k: _plain(v) for k, v in self.inputs.get().items() if isdefined(v)}
+        outputs = {k: Path(runtime.cwd) / v for k, v in values.items() if k.startswith("out_")}
         try:
-            self._step(**given | outputs)
+            type(self)._step(**self._arguments(values | outputs))
         except PmrpipeError as error:
             self.failures.append(error)
             raise
         self._results.update({k: str(path) for k, path in outputs.items()})
         return runtime
 
-    def _step(self, **given: Any) -> None:
-        raise NotImplementedError
+    def _arguments(self, values: dict[str, Any]) -> dict[str, Any]:
+        if "out_file" in values:
+            values["out"] = values.pop("out_file")
+        if self._options is None:
+            return values
+        own = {name: values.pop(name) for name in self._options.model_fields if name in values}
+        return values | {"options": self._options(**own)}
 
 
 def _plain(value: Any) -> Any:
     return Path(value) if isinstance(value, str) and Path(value).is_absolute() else value
 
 
-class _BrainInputSpec(BaseInterfaceInputSpec):
+def _with_options(
+    name: str, spec: type[BaseInterfaceInputSpec], model: type[Options]
+) -> type[BaseInterfaceInputSpec]:
+    """An input specification with a trait for each option too; `name` is where it is found."""
+    options = {flag.field: _trait(flag) for flag in flags(model)}
+    return type(name, (spec,), {"__module__": __name__} | options)
+
+
+def _trait(flag: Flag) -> Any:
+    if flag.default is None:
+        text = {"desc": flag.description}
+        return File(exists=True, **text) if flag.path else traits.Str(**text)
+    if flag.choices:
+        first = (flag.default, *(item for item in flag.choices if item != flag.default))
+        return traits.Enum(*first, usedefault=True, desc=flag.description)
+    kinds = {bool: traits.Bool, int: traits.Int, float: traits.Float}
+    return kinds[type(flag.default)](flag.default, usedefault=True, desc=flag.description)
+
+
+class _BrainFiles(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True, desc="T1w scan as it comes, any orientation")
     out_mask = traits.Str(mandatory=True, desc="file name of the brain mask")
     out_brain = traits.Str(mandatory=True, desc="file name of the brain")
-    state = traits.Enum("head", "brain", usedefault=True, desc="what the scan holds")
-    method = traits.Enum(
-        "deepbet", "template", "mask", "nonzero", usedefault=True, desc="brain extraction"
-    )
-    mask = File(exists=True, desc="existing brain mask on the grid of the scan")
-    head_template = File(exists=True, desc="whole head, for the method template")
-    brain_template = File(exists=True, desc="its brain probability, mask or extracted brain")
-    orientation = traits.Str(desc="directions of the voxel axes, for headers that state none")
-    n4 = traits.Bool(False, usedefault=True, desc="correct the brain's intensity bias")
-    threads = traits.Range(low=1, value=1, usedefault=True, desc="number of threads")
+
+
+_BrainInputSpec = _with_options("_BrainInputSpec", _BrainFiles, Extraction)
 
 
 class _BrainOutputSpec(TraitedSpec):
@@ -77,15 +101,15 @@ class ExtractBrain(_StepInterface):
 
     input_spec = _BrainInputSpec
     output_spec = _BrainOutputSpec
-
-    def _step(self, **given: Any) -> None:
-        steps.brain(**given)
+    _step, _options = staticmethod(brain.run), Extraction
 
 
-class _ResampleInputSpec(BaseInterfaceInputSpec):
+class _ResampleFiles(BaseInterfaceInputSpec):
     brain = File(exists=True, mandatory=True, desc="brain on the native grid")
     out_file = traits.Str(mandatory=True, desc="file name of the isotropic brain")
-    mm = traits.Float(1.0, usedefault=True, desc="voxel size (mm)")
+
+
+_ResampleInputSpec = _with_options("_ResampleInputSpec", _ResampleFiles, Gridded)
 
 
 class _ResampleOutputSpec(TraitedSpec):
@@ -97,19 +121,18 @@ class ResampleIsotropic(_StepInterface):
 
     input_spec = _ResampleInputSpec
     output_spec = _ResampleOutputSpec
-
-    def _step(self, *, out_file: Path, **given: Any) -> None:
-        steps.resample(out=out_file, **given)
+    _step, _options = staticmethod(resample.run), Gridded
 
 
-class _AffineInputSpec(BaseInterfaceInputSpec):
-    brain_iso = File(exists=True, mandatory=True, desc="brain with isotropic voxels")
+class _AffineFiles(BaseInterfaceInputSpec):
+    brain = File(exists=True, mandatory=True, desc="brain with isotropic voxels")
     template = File(exists=True, mandatory=True, desc="template brain")
     out_mat = traits.Str(mandatory=True, desc="file name of the affine")
     out_json = traits.Str(mandatory=True, desc="file name of its sidecar")
     subject = traits.Str(mandatory=True, desc="name for messages")
-    seed = traits.Int(2019, usedefault=True, desc="random seed of the sampling")
-    threads = traits.Range(low=1, value=1, usedefault=True, desc="number of threads of ITK")
+
+
+_AffineInputSpec = _with_options("_AffineInputSpec", _AffineFiles, Normalisation)
 
 
 class _AffineOutputSpec(TraitedSpec):
@@ -122,9 +145,7 @@ class NormaliseAffine(_StepInterface):
 
     input_spec = _AffineInputSpec
     output_spec = _AffineOutputSpec
-
-    def _step(self, **given: Any) -> None:
-        steps.affine(**given)
+    _step, _options = staticmethod(affine.run), Normalisation
 
 
 class _WhitenInputSpec(BaseInterfaceInputSpec):
@@ -144,19 +165,18 @@ class Whiten(_StepInterface):
 
     input_spec = _WhitenInputSpec
     output_spec = _WhitenOutputSpec
-
-    def _step(self, *, out_file: Path, **given: Any) -> None:
-        steps.whiten(out=out_file, **given)
+    _step = staticmethod(whiten.run)
 
 
-class _LabelsInputSpec(BaseInterfaceInputSpec):
+class _LabelFiles(BaseInterfaceInputSpec):
     dseg = File(exists=True, mandatory=True, desc="label map on the native grid")
     t1w = File(exists=True, mandatory=True, desc="its T1w scan")
     xfm = File(exists=True, mandatory=True, desc="ITK affine, template to scan points (LPS mm)")
     template = File(exists=True, mandatory=True, desc="image on the template grid")
     out_file = traits.Str(mandatory=True, desc="file name of the labels")
-    interpolation = traits.Enum("nearest", "genericLabel", usedefault=True, desc="of the labels")
-    orientation = traits.Str(desc="directions of the voxel axes, for headers that state none")
+
+
+_LabelsInputSpec = _with_options("_LabelsInputSpec", _LabelFiles, Labelling)
 
 
 class _LabelsOutputSpec(TraitedSpec):
@@ -168,6 +188,4 @@ class ResampleLabels(_StepInterface):
 
     input_spec = _LabelsInputSpec
     output_spec = _LabelsOutputSpec
-
-    def _step(self, *, out_file: Path, **given: Any) -> None:
-        steps.labels(out=out_file, **given)
+    _step, _options = staticmethod(labels.run), Labelling

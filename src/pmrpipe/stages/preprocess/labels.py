@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from pmrpipe.base.errors import WorkError
+from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.images.resampling import resample, sample_points
-from pmrpipe.images.volume import Grid, Volume
+from pmrpipe.images.transforms import read_affine
+from pmrpipe.images.volume import (
+    Grid,
+    Volume,
+    read_grid,
+    read_labels,
+    require_same_grid,
+    write_volume,
+)
+from pmrpipe.study.labels import read_label_table
+from pmrpipe.study.options.preprocessing import Labelling
+from pmrpipe.study.sidecar import checksums, on_template, write_sidecar
+
+
+def run(dseg: Path, t1w: Path, xfm: Path, template: Path, out: Path, options: Labelling) -> None:
+    """Write the labels on the template grid; InputError unless they lie on the scan's grid."""
+    native = read_labels(dseg, options.orientation)
+    if not native.data.any():
+        raise InputError(dseg, "holds no label", "give a label map, or none for this scan")
+    require_same_grid(native, read_grid(t1w, options.orientation), dseg, t1w)
+    grid = read_grid(template)
+    data = to_template(native, read_affine(xfm), grid, options.interpolation, dseg)
+    how = {"Interpolation": options.interpolation, **checksums(dseg)}
+    write_sidecar(out, [dseg, xfm], **on_template(grid), **how)
+    write_volume(out, data, grid.affine)
+
+
+def unlisted(dseg: Path, table: str) -> list[int]:
+    """Numbers in a label map that a label table lacks, ascending."""
+    known = {0, *read_label_table(table)["index"]}
+    return [int(n) for n in np.unique(read_labels(dseg).data) if n not in known]
 
 
 def to_template(

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from pmrpipe.images.resampling import resample, sample_points
-from pmrpipe.images.volume import Grid, Volume
+from pmrpipe.images.volume import Grid, Volume, read_image, write_volume
+from pmrpipe.study.options.preprocessing import Gridded
+from pmrpipe.study.sidecar import write_sidecar
 
 _MARGIN_MM = 5.0
 # A Gaussian of this width (in voxels) passes about what the voxel grid can represent.
 _SIGMA_OF_VOXEL = 1 / 2.355
+
+
+def run(brain: Path, out: Path, options: Gridded) -> None:
+    """Write the brain with isotropic voxels, in subject space."""
+    isotropic = to_isotropic(read_image(brain, sheared=True), options.mm)
+    write_sidecar(out, [brain], SkullStripped=True, Resolution=f"{options.mm:g} mm isotropic")
+    write_volume(out, isotropic.data, isotropic.affine)
 
 
 def to_isotropic(image: Volume, mm: float) -> Volume:

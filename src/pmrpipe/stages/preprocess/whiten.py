@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from pmrpipe.base.errors import WorkError
 from pmrpipe.images.extremes import brain_limits, tamed_brain
 from pmrpipe.images.resampling import resample, sample_points
-from pmrpipe.images.volume import Grid, Volume
+from pmrpipe.images.transforms import read_affine
+from pmrpipe.images.volume import (
+    Grid,
+    Volume,
+    read_grid,
+    read_image,
+    read_mask,
+    require_same_grid,
+    write_volume,
+)
 from pmrpipe.stages.preprocess.resample import antialiased
+from pmrpipe.study.sidecar import on_template, write_sidecar
 
 _CLIP = 3.0
 # The darkest brain voxel stays above the background's 0, also after packing into 16 bits.
 _DARKEST = 1e-3
 _LEAST_MM3 = 1e5
+
+
+def run(brain: Path, mask: Path, xfm: Path, template: Path, out: Path) -> None:
+    """Write the brain on the template grid, whitened: [0, 1], background 0."""
+    image, inside, grid = read_image(brain), read_mask(mask), read_grid(template)
+    require_same_grid(inside, image, mask, brain)
+    data = whiten(image, inside, read_affine(xfm), grid, brain)
+    scale = "z-score inside the brain, clipped to 3, mapped to [0, 1]"
+    write_sidecar(
+        out, [brain, mask, xfm], **on_template(grid), SkullStripped=True, Intensities=scale
+    )
+    write_volume(out, data, grid.affine)
 
 
 def whiten(

@@ -1,7 +1,7 @@
 """Preprocess one scan in a process of its own: `python -m pmrpipe.stages.preprocess.worker`.
 
 It reads one JSON object from standard input: `t1w`, `root`, `mm`, `key`, and `options`, the
-keyword arguments of `workflow.run`. It writes one to standard output: empty, or `subject`,
+others of `Preprocessing`. It writes one to standard output: empty, or `subject`,
 `problem`, `remedy` and `exit_code` of what went wrong. Everything that libraries print goes to
 standard error.
 """
@@ -37,10 +37,12 @@ def _terminated(number: int, frame: object) -> None:
 
 def _error_of(job: dict[str, Any]) -> PmrpipeError | None:
     from pmrpipe.stages.preprocess.workflow import run
+    from pmrpipe.study.options.preprocessing import Preprocessing
     from pmrpipe.study.paths import Results
 
+    options = Preprocessing(mm=job["mm"], **job["options"])
     try:
-        run(Path(job["t1w"]), Results(Path(job["root"]), job["mm"]), job["key"], **job["options"])
+        run(Path(job["t1w"]), Results(Path(job["root"]), options.mm), job["key"], options)
     except PmrpipeError as error:
         return error
     except OSError as error:  # a full disk, a folder that vanished

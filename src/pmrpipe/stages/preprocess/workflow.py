@@ -11,27 +11,20 @@ from typing import Any
 
 from pmrpipe.base.errors import InputError, PmrpipeError, WorkError
 from pmrpipe.base.files import atomic
+from pmrpipe.stages.preprocess import space
+from pmrpipe.study.options.common import Options
+from pmrpipe.study.options.preprocessing import (
+    Extraction,
+    Gridded,
+    Labelling,
+    Normalisation,
+    Preprocessing,
+)
 from pmrpipe.study.paths import TEMPLATE_KEY, Results
 from pmrpipe.study.sidecar import sidecar_path
 
 
-def run(
-    t1w: str | os.PathLike[str],
-    results: Results,
-    key: str,
-    *,
-    state: str = "head",
-    method: str = "deepbet",
-    mask: str | os.PathLike[str] | None = None,
-    head_template: str | os.PathLike[str] | None = None,
-    brain_template: str | os.PathLike[str] | None = None,
-    labels: str | os.PathLike[str] | None = None,
-    interpolation: str = "nearest",
-    orientation: str | None = None,
-    n4: bool = False,
-    seed: int = 2019,
-    threads: int = 1,
-) -> None:
+def run(t1w: str | os.PathLike[str], results: Results, key: str, options: Preprocessing) -> None:
     """Preprocess one scan into its result paths, the same bytes as by the single steps.
 
     Results appear only when every step has succeeded.
@@ -40,40 +33,18 @@ def run(
     ------
     InputError, WorkError : as the steps
     """
-    from pmrpipe.stages.preprocess import steps
-
-    for path in (t1w, mask, head_template, brain_template, labels):
+    others = (options.mask, options.head_template, options.brain_template, options.labels)
+    for path in (t1w, *others):
         if path is not None and not Path(path).is_file():
             raise InputError(path, "no such file")
     if not results.template.exists():
-        steps.template(results.template, results.preproc(TEMPLATE_KEY), mm=results.mm)
+        space.run(results.template, results.preproc(TEMPLATE_KEY), options)
     with tempfile.TemporaryDirectory(prefix="pmrpipe-preprocess-") as folder:
-        flow = build(Path(folder), results, key, Path(t1w), mask, labels)
-        brain = flow.get_node("brain").inputs
-        brain.trait_set(state=state, method=method, n4=n4, threads=threads)
-        for name, path in (("head", head_template), ("brain", brain_template)):
-            if path is not None:
-                brain.trait_set(**{f"{name}_template": _absolute(path)})
-        if orientation is not None:
-            brain.orientation = orientation
-        flow.get_node("affine").inputs.trait_set(seed=seed, threads=threads)
-        if labels is not None:
-            node = flow.get_node("labels").inputs
-            node.interpolation = interpolation
-            if orientation is not None:
-                node.orientation = orientation
-        _execute(flow, key)
+        _execute(build(Path(folder), results, key, Path(t1w), options), key)
         _deliver(Path(folder), results, key)
 
 
-def build(
-    folder: Path,
-    results: Results,
-    key: str,
-    t1w: Path,
-    mask: str | os.PathLike[str] | None = None,
-    labels: str | os.PathLike[str] | None = None,
-) -> Any:
+def build(folder: Path, results: Results, key: str, t1w: Path, options: Preprocessing) -> Any:
     """The workflow of one scan: brain -> resample -> affine -> whiten, and labels.
 
     Parameters
@@ -86,33 +57,43 @@ def build(
 
     from pmrpipe.stages.preprocess import interfaces as steps
 
-    template = str(results.template.resolve())
-    brain = Node(steps.ExtractBrain(t1w=_absolute(t1w)), name="brain")
+    def node(step: type, name: str, model: type[Options] | None = None, **files: Any) -> Node:
+        return Node(step(**files, **(_traits(options, model) if model else {})), name=name)
+
+    template, scan, xfm = str(results.template.resolve()), _absolute(t1w), results.affine(key)
+    brain = node(steps.ExtractBrain, "brain", Extraction, t1w=scan)
     brain.inputs.trait_set(out_mask=results.mask(key).name, out_brain=results.brain(key).name)
-    if mask is not None:
-        brain.inputs.mask = _absolute(mask)
-    resample = Node(steps.ResampleIsotropic(mm=results.mm), name="resample")
+    resample = node(steps.ResampleIsotropic, "resample", Gridded)
     resample.inputs.out_file = results.resampled(key).name
-    affine = Node(steps.NormaliseAffine(template=template, subject=key), name="affine")
-    xfm = results.affine(key)
+    affine = node(steps.NormaliseAffine, "affine", Normalisation, template=template, subject=key)
     affine.inputs.trait_set(out_mat=xfm.name, out_json=sidecar_path(xfm).name)
-    whiten = Node(steps.Whiten(template=template), name="whiten")
-    whiten.inputs.out_file = results.preproc(key).name
+    whiten = node(steps.Whiten, "whiten", template=template, out_file=results.preproc(key).name)
     flow = Workflow(name="preprocess", base_dir=str(folder))
     flow.config["execution"] = _execution(folder)
     flow.connect(
         [
             (brain, resample, [("out_brain", "brain")]),
-            (resample, affine, [("out_file", "brain_iso")]),
+            (resample, affine, [("out_file", "brain")]),
             (brain, whiten, [("out_brain", "brain"), ("out_mask", "mask")]),
             (affine, whiten, [("out_mat", "xfm")]),
         ]
     )
-    if labels is not None:
-        node = Node(steps.ResampleLabels(t1w=_absolute(t1w), template=template), name="labels")
-        node.inputs.trait_set(dseg=_absolute(labels), out_file=results.dseg(key).name)
-        flow.connect(affine, "out_mat", node, "xfm")
+    if options.labels is not None:
+        files = {"t1w": scan, "template": template, "dseg": _absolute(options.labels)}
+        labels = node(steps.ResampleLabels, "labels", Labelling, **files)
+        labels.inputs.out_file = results.dseg(key).name
+        flow.connect(affine, "out_mat", labels, "xfm")
     return flow
+
+
+def _traits(options: Preprocessing, model: type[Options]) -> dict[str, Any]:
+    """What is said of the options of one step."""
+    values = {name: getattr(options, name) for name in model.model_fields}
+    return {
+        name: _absolute(value) if isinstance(value, Path) else value
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def isolate_nipype() -> None:
@@ -177,9 +158,9 @@ def _deliver(folder: Path, results: Results, key: str) -> None:
     ]
     for target in targets:
         for path in (sidecar_path(target), target):
-            for found in folder.glob(f"preprocess/*/{path.name}"):
+            for source in folder.glob(f"preprocess/*/{path.name}"):
                 with atomic(path) as temporary:
-                    shutil.copyfile(found, temporary)
+                    shutil.copyfile(source, temporary)
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

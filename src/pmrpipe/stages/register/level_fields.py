@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmrpipe.base.device import chosen_device
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import read_tsv, write_tsv
 from pmrpipe.images.transforms import write_field
 from pmrpipe.images.volume import Grid, read_image
+from pmrpipe.methods.load import load_method
+from pmrpipe.methods.protocols import Layered
+from pmrpipe.metrics.choice import choose_pairs
 from pmrpipe.spatial.resize import resize_image
 from pmrpipe.stages.register.pairs import Pair
+from pmrpipe.study.options.registration import LevelFields
 from pmrpipe.study.paths import Results
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pmrpipe.methods.deformation import Deformation
-    from pmrpipe.methods.protocols import Layered
 
+Follow = Callable[[Sequence[Pair]], Iterable[Pair]]
 # Fine enough for a picture of a grid, and an eighth of the disk of 2 mm.
 _STORED_MM = 4.0
+
+
+def write_levels(results: Path, options: LevelFields, follow: Follow = iter) -> None:
+    """Write what each level of a network contributes to the pairs that the report shows.
+
+    Raises
+    ------
+    InputError : the method has no levels, or its pairs are not scored
+    """
+    import pandas as pd
+    import torch
+
+    device = chosen_device(options.device)
+    torch.set_num_threads(options.threads)
+    spec, method = load_method(
+        options.method, weights=options.weights, network_mm=options.network_mm, device=device
+    )
+    if not isinstance(method, Layered):
+        raise InputError(options.method, "has no levels", "name a multilayer network")
+    name, paths = options.name or spec.name, Results(results, options.mm)
+    scores = read_tsv(paths.score(name) / "by_pair.tsv", ("moving", "fixed", "dice", "ncc"))
+    pairs = [(moving, fixed) for _, moving, fixed, _ in choose_pairs(scores)]
+    rows = list(write_level_fields(method, name, paths, follow(pairs), device))
+    table = pd.DataFrame(rows, columns=["moving", "fixed", "level", "max_mm"])
+    write_tsv(paths.levels(name) / "levels.tsv", table)
 
 
 def write_level_fields(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import write_text, write_tsv
+from pmrpipe.base.files import read_tsv, write_text, write_tsv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,6 +110,14 @@ def paper_table(name: str, summary: pd.DataFrame, cohort: str) -> pd.DataFrame:
         for method in table.methods or order
     ]
     return pd.DataFrame(rows, columns=["method", "source", *table.regions, *table.further])
+
+
+def table_from_files(name: str, summary: Path, out: Path, cohort: str) -> None:
+    """Write a table of the paper from summary.tsv: `out` as TSV, .md and .tex beside it."""
+    from pmrpipe.metrics.tables import SUMMARY
+
+    table = paper_table(name, read_tsv(summary, SUMMARY), cohort)
+    write_paper_table(out.with_suffix(""), table, TABLES[name].title)
 
 
 def write_paper_table(stem: Path, table: pd.DataFrame, title: str) -> None:

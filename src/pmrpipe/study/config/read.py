@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,33 @@ def _first_problem(error: ValidationError) -> str:
     return f"key `{key}`: {first['msg']}, got {first['input']!r}"
 
 
-def load(source: str | os.PathLike[str]) -> Study:
-    """Read a study from a YAML file, or from JSON text when `source` begins with a brace."""
+def load(source: str | os.PathLike[str], changes: Sequence[str] = ()) -> Study:
+    """Read a study from a YAML file, or from JSON text when `source` begins with a brace.
+
+    Parameters
+    ----------
+    changes : KEY=VALUE with values in YAML, in place of what the source says
+
+    Raises
+    ------
+    InputError : no such file, no YAML, or a key that is wrong
+    """
+    study = _read(source)
+    if not changes:
+        return study
+    return parse(study.model_dump() | dict(map(_change, changes)), source)
+
+
+def _change(item: str) -> tuple[str, Any]:
+    import yaml
+
+    key, separator, value = item.partition("=")
+    if not separator:
+        raise InputError(item, "is not KEY=VALUE", "correct it")
+    return key, yaml.safe_load(value)
+
+
+def _read(source: str | os.PathLike[str]) -> Study:
     import yaml
 
     text = os.fspath(source)

@@ -22,7 +22,7 @@ def default(model: type[BaseModel], name: str) -> Any:
 
 def _no_single_sample(count: int) -> int:
     if count == 1:
-        raise ValueError("one sample has no deviation: 0, or at least 2")
+        raise ValueError("one sample has no deviation: give at least 2, or 0 for none")
     return count
 
 
@@ -65,3 +65,9 @@ Samples = Annotated[
     ),
     AfterValidator(_no_single_sample),
 ]
+
+
+class Drawing(Options):
+    """How a page is drawn."""
+
+    threads: Annotated[int, Field(ge=1, description="processes that draw")] = 1

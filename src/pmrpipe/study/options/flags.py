@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -19,6 +20,7 @@ class Flag:
 
     kind : a `value`, a `switch` without one, a `list` of values, or a `mapping` as KEY=VALUE
     choices : the values that are allowed, where they can be listed
+    path : whether its value is one
     """
 
     field: str
@@ -27,6 +29,7 @@ class Flag:
     description: str
     choices: tuple[str, ...] = ()
     default: Any = None
+    path: bool = False
 
     @property
     def word(self) -> str:
@@ -66,7 +69,7 @@ def _flag(name: str, info: FieldInfo) -> Flag:
     choices = get_args(annotation) if origin is Literal else ()
     required = info.is_required()
     default = None if required else info.get_default(call_default_factory=True)
-    return Flag(name, kind, required, info.description or "", choices, default)
+    return Flag(name, kind, required, info.description or "", choices, default, annotation is Path)
 
 
 def _without_none(annotation: Any) -> Any:

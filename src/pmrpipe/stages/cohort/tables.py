@@ -1,0 +1,50 @@
+"""cohort.tsv, pairs.tsv and the description of the result folder: for people, no job reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pmrpipe.base.files import write_json, write_rows, write_text
+from pmrpipe.base.version import VERSION
+from pmrpipe.stages.cohort.index import (
+    COHORT_COLUMNS,
+    PAIR_COLUMNS,
+    cohort_rows,
+    index,
+    pair_rows,
+)
+from pmrpipe.stages.cohort.pairs import select
+from pmrpipe.study.config import Study
+from pmrpipe.study.paths import Results
+
+# Stages and files of the study that BIDS has no names for.
+_NOT_BIDS = (
+    *("figures", "logs", "qc", "register", "report", "score", "timings", "train"),
+    *("/*.html", "/cohort.tsv", "/pairs.tsv", "/provenance.json", "/qc.tsv", "*_xfm.*"),
+)
+
+
+def write_tables(study: Study, cohort_out: Path | None, pairs_out: Path | None) -> str:
+    """Index a study and write its tables and its description; a line that counts.
+
+    Parameters
+    ----------
+    cohort_out, pairs_out : where the tables go; None = their places in the result folder
+    """
+    cohort, paths = index(study), Results(study.result_root, study.grid_mm)
+    pairs = select(cohort.of("test"), study.pairs, study.seed)
+    write_rows(cohort_out or paths.cohort, COHORT_COLUMNS, cohort_rows(cohort))
+    write_rows(pairs_out or paths.pairs, PAIR_COLUMNS, pair_rows(pairs))
+    write_json(paths.description, _description(study.cohort))
+    write_text(paths.description.with_name(".bidsignore"), "\n".join(_NOT_BIDS) + "\n")
+    counts = {name: len(cohort.of(name)) for name in ("train", "validation", "test")}
+    return f"{study.cohort}: {counts}, {len(pairs)} pairs, {len(cohort.excluded)} excluded"
+
+
+def _description(name: str) -> dict[str, object]:
+    return {
+        "Name": f"pmrpipe: {name}",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "pmrpipe", "Version": VERSION}],
+    }

@@ -1,0 +1,38 @@
+"""What each verb of `pmrpipe` runs: the one table that rules and tests ask.
+
+A rule carries the digest of its verb's work modules, with all that they import, so that a code fix
+reruns what it touches. `pmrpipe.cli` is no part of them: it reads arguments and says things.
+"""
+
+from __future__ import annotations
+
+WORK: dict[str, tuple[str, ...]] = {
+    "run": ("pmrpipe.workflow.run",),
+    "bids": ("pmrpipe.workflow.bids_app", "pmrpipe.workflow.run"),
+    "cohort": ("pmrpipe.stages.cohort.tables",),
+    "label-table": ("pmrpipe.stages.cohort.label_table",),
+    "simulate": ("pmrpipe.stages.cohort.embedded",),
+    "space": ("pmrpipe.stages.preprocess.space",),
+    "brain": ("pmrpipe.stages.preprocess.brain",),
+    "resample": ("pmrpipe.stages.preprocess.resample",),
+    "affine": ("pmrpipe.stages.preprocess.affine",),
+    "whiten": ("pmrpipe.stages.preprocess.whiten",),
+    "labels": ("pmrpipe.stages.preprocess.labels",),
+    "preprocess": ("pmrpipe.stages.preprocess.workflow",),
+    "pack": ("pmrpipe.stages.preprocess.pack",),
+    "qc": ("pmrpipe.stages.qc.page",),
+    "qc-template": ("pmrpipe.stages.qc.page",),
+    "qc-table": ("pmrpipe.stages.qc.table", "pmrpipe.stages.cohort.index"),
+    "train": ("pmrpipe.stages.train.job",),
+    "ship": ("pmrpipe.stages.train.ship",),
+    "register": ("pmrpipe.native.request",),
+    "register-pairs": ("pmrpipe.stages.register.job",),
+    "register-levels": ("pmrpipe.stages.register.level_fields",),
+    "apply": ("pmrpipe.stages.register.apply",),
+    "score-pairs": ("pmrpipe.stages.score.files",),
+    "score": ("pmrpipe.stages.score.gather",),
+    "paper-table": ("pmrpipe.stages.score.paper",),
+    "report": ("pmrpipe.stages.report.job", "pmrpipe.workflow.plan"),
+    "check-demo": ("pmrpipe.stages.score.demo",),
+    "methods": ("pmrpipe.methods.spec",),
+}
