@@ -1,6 +1,7 @@
-"""Scoring: all labels of a pair against MONAI's DiceHelper, and the summary of a large study.
+"""Scoring: all labels of a pair against MONAI's DiceHelper, every metric of a pair, a large study.
 
     python benchmarks/score.py overlap [--repeats 3]
+    python benchmarks/score.py pair [--repeats 3]
     python benchmarks/score.py summary
 
 Prints seconds (medians), their ratio, and the largest memory.
@@ -41,15 +42,42 @@ def overlap(repeats: int) -> None:
     ours, theirs = [], []
     for _ in range(repeats):
         began = time.perf_counter()
-        found = label_overlap(fixed, warped)
+        counted = label_overlap(fixed, warped)
         ours.append(time.perf_counter() - began)
         began = time.perf_counter()
         expected = monai(*tensors)[0]
         theirs.append(time.perf_counter() - began)
     values = np.asarray(expected).ravel()
-    np.testing.assert_allclose(found.dice, values[: len(found.dice)], atol=1e-6)
+    np.testing.assert_allclose(counted.dice, values[: len(counted.dice)], atol=1e-6)
     one, other = statistics.median(ours), statistics.median(theirs)
     print(f"pmrpipe {one:.3f} s, MONAI DiceHelper {other:.3f} s, {other / one:.0f} times faster")
+
+
+def pair(repeats: int) -> None:
+    """Every metric of one pair, and the part of the deformation in it."""
+    from scipy.ndimage import gaussian_filter
+
+    from pmrpipe.images.volume import Volume
+    from pmrpipe.metrics.deformation import deformation_statistics
+    from pmrpipe.stages.score.pair import score_pair
+
+    draw, axes = np.random.default_rng(0), (1.0, 1.0, 1.0, 0.0)
+    labels, image = blocks(0), draw.random(SHAPE, np.float32)
+    mask = blocks(0) <= LABELS // 2
+    noise = draw.standard_normal((*SHAPE, 3)).astype(np.float32)
+    field = sum(gaussian_filter(noise, [s * a for a in axes]) * s**1.5 * 4 for s in (3, 10))
+    table = pd.DataFrame({"index": range(1, LABELS + 1), "name": "a", "region": "all", "scored": 1})
+    volumes = Volume(labels, np.eye(4)), blocks(2), mask, Volume(image, np.eye(4)), image
+    whole, deformation = [], []
+    for _ in range(repeats):
+        began = time.process_time()
+        score_pair(*volumes, field, table)
+        whole.append(time.process_time() - began)
+        began = time.process_time()
+        deformation_statistics(field, volumes[3].grid, mask)
+        deformation.append(time.process_time() - began)
+    print(f"{mask.sum()} voxels, {LABELS} labels: {statistics.median(whole):.2f} s a pair,")
+    print(f"of which statistics of the deformation {statistics.median(deformation):.2f} s")
 
 
 def summary(subjects: int = 40, methods: int = 6) -> None:
@@ -101,8 +129,11 @@ def summary(subjects: int = 40, methods: int = 6) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["overlap", "summary"])
+    parser.add_argument("what", choices=["overlap", "pair", "summary"])
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     pd.options.mode.copy_on_write = True
-    overlap(options.repeats) if options.what == "overlap" else summary()
+    if options.what == "summary":
+        summary()
+    else:
+        {"overlap": overlap, "pair": pair}[options.what](options.repeats)

@@ -60,9 +60,9 @@ def make_study(
         write_volume(results.preproc(key), image, template_grid(mm).affine, np.float32)
         if labelled:
             write_volume(results.dseg(key), labels, template_grid(mm).affine, np.int16)
-    found = {m: _register(results, m, q, scans, labelled, pictures) for m, q in methods.items()}
-    write_tsv(results.summary, summarise(found, draws=200))
-    write_tsv(results.summary.with_name("comparison.tsv"), compare(found, draws=200))
+    scores = {m: _register(results, m, q, scans, labelled, pictures) for m, q in methods.items()}
+    write_tsv(results.summary, summarise(scores, draws=200))
+    write_tsv(results.summary.with_name("comparison.tsv"), compare(scores, draws=200))
     _write_cohort(results, keys, labelled)
     for n, name in enumerate(methods if trained else ()):
         if name.startswith("pmr"):

@@ -38,18 +38,18 @@ def test_linear_map_has_its_determinant_everywhere(affine):
     field = world(grid) @ (matrix - np.eye(3)).T
     expected = np.linalg.det(matrix)
     np.testing.assert_allclose(jacobian_determinant(field, grid), expected, rtol=1e-4)
-    found = deformation_statistics(field, grid, FULL)
-    assert found.folding_percent == found.ndv_percent == 0
-    assert found.sdlogj == pytest.approx(0, abs=1e-4)
+    statistics = deformation_statistics(field, grid, FULL)
+    assert statistics.folding_percent == statistics.ndv_percent == 0
+    assert statistics.sdlogj == pytest.approx(0, abs=1e-4)
 
 
 def test_mirroring_map_folds_everywhere_and_has_its_volume():
     grid = Grid(SHAPE, np.eye(4))
     field = np.zeros((*SHAPE, 3))
     field[..., 0] = -3 * world(grid)[..., 0]  # x to -2 x: det J = -2
-    found = deformation_statistics(field, grid, FULL)
-    assert found.folding_percent == 100
-    assert found.ndv_percent == pytest.approx(200, rel=1e-5)
+    statistics = deformation_statistics(field, grid, FULL)
+    assert statistics.folding_percent == 100
+    assert statistics.ndv_percent == pytest.approx(200, rel=1e-5)
 
 
 def test_known_fold_counts_its_voxels():
@@ -58,12 +58,12 @@ def test_known_fold_counts_its_voxels():
     field[6, :, :, 0], field[8, :, :, 0] = 2, -2  # planes 6 and 8 change places: plane 7 folds
     mask = np.zeros(SHAPE, bool)
     mask[5:10, 3:9, 3:9] = True
-    found = deformation_statistics(field, grid, mask)
+    statistics = deformation_statistics(field, grid, mask)
     # Central differences in x at planes 5..9: 1+1, 1+0, 1-2, 1+0, 1+1.
-    assert found.folding_percent == pytest.approx(100 / 5)
+    assert statistics.folding_percent == pytest.approx(100 / 5)
     expected = np.std(np.log([2, 1, LOG_FLOOR, 1, 2]))
-    assert found.sdlogj == pytest.approx(expected, rel=1e-5)
-    assert found.ndv_percent == pytest.approx(corners(field, mask), rel=1e-5)
+    assert statistics.sdlogj == pytest.approx(expected, rel=1e-5)
+    assert statistics.ndv_percent == pytest.approx(corners(field, mask), rel=1e-5)
 
 
 def corners(field: np.ndarray, mask: np.ndarray) -> float:
@@ -94,18 +94,18 @@ def test_ndv_equals_the_definition_on_a_rough_field():
     field = rough(grid, 12)
     mask = np.zeros(grid.shape, bool)
     mask[1:-1, 2:-1, 1:-2] = True
-    found = deformation_statistics(field, grid, mask)
-    assert found.ndv_percent > 1
-    assert found.ndv_percent == pytest.approx(corners(field, mask), rel=1e-4)
+    statistics = deformation_statistics(field, grid, mask)
+    assert statistics.ndv_percent > 1
+    assert statistics.ndv_percent == pytest.approx(corners(field, mask), rel=1e-4)
 
 
 def test_checkerboard_that_central_differences_miss():
     grid = Grid(SHAPE, np.eye(4))
     field = np.zeros((*SHAPE, 3))
     field[..., 0] = 0.7 * (-1.0) ** np.indices(SHAPE)[0]
-    found = deformation_statistics(field, grid, FULL)
-    assert found.folding_percent == 0
-    assert found.ndv_percent > 1
+    statistics = deformation_statistics(field, grid, FULL)
+    assert statistics.folding_percent == 0
+    assert statistics.ndv_percent > 1
 
 
 def test_statistics_do_not_depend_on_how_the_grid_is_stored():
@@ -124,8 +124,8 @@ def test_statistics_do_not_depend_on_how_the_grid_is_stored():
 
 def test_identity_and_empty_mask():
     grid = Grid(SHAPE, np.eye(4))
-    found = deformation_statistics(None, grid, FULL)
-    assert (found.folding_percent, found.ndv_percent, found.sdlogj) == (0, 0, 0)
+    statistics = deformation_statistics(None, grid, FULL)
+    assert (statistics.folding_percent, statistics.ndv_percent, statistics.sdlogj) == (0, 0, 0)
     nothing = deformation_statistics(rough(grid, 1), grid, np.zeros(SHAPE, bool))
     assert np.isnan(nothing.folding_percent)
 

@@ -28,29 +28,29 @@ def test_labels_that_touch_have_surfaces_between_them():
 def test_one_voxel_against_one_voxel_with_anisotropic_spacing():
     fixed, warped = np.zeros((2, 8, 8, 8), int)
     fixed[2, 2, 2] = warped[4, 3, 2] = 1
-    found = label_distances(fixed, warped, (0.5, 2.0, 3.0))
+    distances = label_distances(fixed, warped, (0.5, 2.0, 3.0))
     expected = np.hypot(2 * 0.5, 1 * 2.0)
-    assert found.hd95_mm[0] == pytest.approx(expected)
-    assert found.msd_mm[0] == pytest.approx(expected)
+    assert distances.hd95_mm[0] == pytest.approx(expected)
+    assert distances.msd_mm[0] == pytest.approx(expected)
 
 
 def test_same_label_has_distance_zero():
     volume = cube((2, 2, 2))
-    found = label_distances(volume, volume, (1, 1, 1))
-    assert found.hd95_mm[0] == found.msd_mm[0] == 0
+    distances = label_distances(volume, volume, (1, 1, 1))
+    assert distances.hd95_mm[0] == distances.msd_mm[0] == 0
 
 
 def test_shifted_slab_is_as_far_as_the_shift():
     fixed, warped = np.zeros((2, 20, 10, 10), int)
     fixed[2] = warped[7] = 1
-    found = label_distances(fixed, warped, (1.5, 1, 1))
-    assert found.hd95_mm[0] == found.msd_mm[0] == pytest.approx(7.5)
+    distances = label_distances(fixed, warped, (1.5, 1, 1))
+    assert distances.hd95_mm[0] == distances.msd_mm[0] == pytest.approx(7.5)
 
 
 def test_label_in_one_map_only_and_empty_maps():
     volume, empty = cube((2, 2, 2)), np.zeros((16, 12, 12), int)
-    found = label_distances(volume, empty, (1, 1, 1), [1])
-    assert np.isnan([found.hd95_mm[0], found.msd_mm[0]]).all()
+    distances = label_distances(volume, empty, (1, 1, 1), [1])
+    assert np.isnan([distances.hd95_mm[0], distances.msd_mm[0]]).all()
     assert label_distances(empty, empty, (1, 1, 1)).labels.size == 0
 
 
@@ -72,6 +72,6 @@ def test_equals_monai_with_anisotropic_voxels():
     ]
     hd95 = metrics.compute_hausdorff_distance(*onehot, percentile=95, spacing=spacing)
     msd = metrics.compute_average_surface_distance(*onehot, symmetric=True, spacing=spacing)
-    found = label_distances(fixed, warped, spacing)
-    np.testing.assert_allclose(found.hd95_mm, hd95[0].numpy(), rtol=1e-5)
-    np.testing.assert_allclose(found.msd_mm, msd[0].numpy(), rtol=1e-5)
+    distances = label_distances(fixed, warped, spacing)
+    np.testing.assert_allclose(distances.hd95_mm, hd95[0].numpy(), rtol=1e-5)
+    np.testing.assert_allclose(distances.msd_mm, msd[0].numpy(), rtol=1e-5)

@@ -16,19 +16,19 @@ def test_touching_cubes_do_not_overlap():
     fixed, warped = np.zeros((2, 12, 8, 8), np.int16)
     fixed[2:6, 2:6, 2:6] = 1
     warped[6:10, 2:6, 2:6] = 1
-    found = label_overlap(fixed, warped)
-    assert found.labels.tolist() == [1]
-    assert found.dice[0] == 0
-    assert (found.n_fixed[0], found.n_warped[0]) == (64, 64)
+    overlap = label_overlap(fixed, warped)
+    assert overlap.labels.tolist() == [1]
+    assert overlap.dice[0] == 0
+    assert (overlap.n_fixed[0], overlap.n_warped[0]) == (64, 64)
 
 
 def test_half_overlap():
     fixed, warped = np.zeros((2, 12, 8, 8), np.int16)
     fixed[2:6, 2:6, 2:6] = 7
     warped[4:6, 2:6, 2:6] = 7
-    found = label_overlap(fixed, warped)
-    assert found.dice[0] == pytest.approx(2 * 32 / (64 + 32))
-    assert found.target_overlap[0] == pytest.approx(0.5)
+    overlap = label_overlap(fixed, warped)
+    assert overlap.dice[0] == pytest.approx(2 * 32 / (64 + 32))
+    assert overlap.target_overlap[0] == pytest.approx(0.5)
 
 
 def test_one_voxel_and_label_in_one_map_only():
@@ -36,10 +36,10 @@ def test_one_voxel_and_label_in_one_map_only():
     fixed[2, 2, 2] = warped[2, 2, 2] = 3
     fixed[0, 0, 0] = 4
     warped[1, 1, 1] = 5
-    found = label_overlap(fixed, warped)
-    assert found.labels.tolist() == [3, 4, 5]
-    assert found.dice.tolist() == [1, 0, 0]
-    assert found.target_overlap.tolist() == [1, 0, 0]
+    overlap = label_overlap(fixed, warped)
+    assert overlap.labels.tolist() == [3, 4, 5]
+    assert overlap.dice.tolist() == [1, 0, 0]
+    assert overlap.target_overlap.tolist() == [1, 0, 0]
 
 
 def test_empty_maps_have_no_label():
@@ -51,9 +51,9 @@ def test_large_label_numbers_and_memory_order():
     fixed = np.zeros((4, 5, 6), np.int64)
     fixed[0] = 2_000_000_000
     fixed[1] = 12
-    found = label_overlap(fixed, np.asfortranarray(fixed))
-    assert found.labels.tolist() == [12, 2_000_000_000]
-    assert found.dice.tolist() == [1, 1]
+    overlap = label_overlap(fixed, np.asfortranarray(fixed))
+    assert overlap.labels.tolist() == [12, 2_000_000_000]
+    assert overlap.dice.tolist() == [1, 1]
 
 
 def test_only_keeps_the_asked_labels():
@@ -83,8 +83,8 @@ def test_equals_monai():
         for volume in (warped, fixed)
     ]
     theirs = metrics.compute_dice(*onehot, include_background=False)[0].numpy()
-    found = label_overlap(fixed, warped)
-    np.testing.assert_allclose(found.dice, theirs[found.labels - 1], atol=1e-6)
+    overlap = label_overlap(fixed, warped)
+    np.testing.assert_allclose(overlap.dice, theirs[overlap.labels - 1], atol=1e-6)
 
 
 @pytest.mark.slow

@@ -73,9 +73,9 @@ def test_equals_singular_values_in_double_precision_also_where_folded(affine, si
     volume = (logs.sum(axis=1) ** 2).mean() / 3
     strain = (logs**2).sum(axis=1).mean()
     expected = np.sqrt([strain, volume, strain - volume])
-    found = deformation_statistics(field, grid, FULL)
-    assert parts(found) == pytest.approx(expected, rel=1e-3)
-    assert size < 25 or found.folding_percent > 1
+    statistics = deformation_statistics(field, grid, FULL)
+    assert parts(statistics) == pytest.approx(expected, rel=1e-3)
+    assert size < 25 or statistics.folding_percent > 1
 
 
 def test_equals_the_matrix_logarithm():

@@ -67,6 +67,11 @@ class _Panel:
     scale: float | None = None
     lines: bool = False
 
+    @property
+    def palette(self) -> int:
+        """How many colours its PNG has."""
+        return LINE_COLOURS if self.lines else _COLOURS
+
 
 def draw(views: list[View]) -> Pictures:
     """Draw the panels of one pair: those that it has data for."""
@@ -105,23 +110,31 @@ def _sheet(views: list[View], shown: dict[str, _Panel]) -> Pictures:
     width = max(size[0] for size in sizes)
     height = sum(size[1] for size in sizes) + _GAP * (len(sizes) - 1)
     canvas = Canvas(len(shown) * (width + _GAP) - _GAP, height + TITLE)
-    for n, panel in enumerate(shown.values()):
-        left, top = n * (width + _GAP), TITLE
-        bar = {"scale": panel.scale, "colours": UNCERTAINTY_MAP}
-        canvas.column(left, width, panel.title, dark=panel.dark, **bar)
-        for view, (wide, high) in zip(views, sizes, strict=True):
-            place = Place(canvas.axes, view, left + (width - wide) // 2, top, wide, high)
-            panel.draw(place, view)
-            _sides(canvas.axes, view, (left, width), top + high, panel.dark)
-            top += high + _GAP
-    image = canvas.pixels()
     starts = {name: n * (width + _GAP) for n, name in enumerate(shown)}
-    cut = {name: image[TITLE:, left : left + width] for name, left in starts.items()}
-    colours = {name: LINE_COLOURS if panel.lines else _COLOURS for name, panel in shown.items()}
-    panels = {name: palette_png(part, colours[name]) for name, part in cut.items()}
+    for name, panel in shown.items():
+        _column(canvas, panel, views, (starts[name], width))
+    image = canvas.pixels()
+    panels = {
+        name: palette_png(image[TITLE:, left : left + width], shown[name].palette)
+        for name, left in starts.items()
+    }
     scales = [panel.scale for panel in shown.values() if panel.scale is not None]
     sheet = palette_png(image, _SHEET_COLOURS)
     return Pictures(panels, (width, height), sheet, scales[0] if scales else None)
+
+
+def _column(canvas: Canvas, panel: _Panel, views: list[View], span: tuple[int, int]) -> None:
+    """One panel: its title, and its views below each other; `span` is left and width, pixels."""
+    left, width = span
+    bar = {"scale": panel.scale, "colours": UNCERTAINTY_MAP}
+    canvas.column(left, width, panel.title, dark=panel.dark, **bar)
+    top = TITLE
+    for view in views:
+        wide, high = _pixels(view)
+        place = Place(canvas.axes, view, left + (width - wide) // 2, top, wide, high)
+        panel.draw(place, view)
+        _sides(canvas.axes, view, span, top + high, panel.dark)
+        top += high + _GAP
 
 
 def _pixels(view: View) -> tuple[int, int]:

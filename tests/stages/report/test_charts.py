@@ -8,11 +8,11 @@ from pmrpipe.stages.report.tables import number
 
 
 def test_methods_are_told_apart_without_colour():
-    found = looks(["affine", "syn", "pmr", "pmr-cc", *"abcdefghij"], ["affine"])
-    first = list(found.values())[1:8]
+    by_method = looks(["affine", "syn", "pmr", "pmr-cc", *"abcdefghij"], ["affine"])
+    first = list(by_method.values())[1:8]
     for part in ("marker", "hatch", "dashes", "colour"):
         assert len({getattr(look, part) for look in first}) == 7
-    assert len({(look.colour, look.marker) for look in found.values()}) == len(found)
+    assert len({(look.colour, look.marker) for look in by_method.values()}) == len(by_method)
 
 
 def test_a_methods_look_does_not_depend_on_affine():
@@ -23,12 +23,12 @@ def test_a_methods_look_does_not_depend_on_affine():
 def test_curves_are_found_by_their_names(columns):
     history = pd.DataFrame(np.arange(12).reshape(4, 3).astype(float), columns=columns)
     history.iloc[1, 2] = np.nan
-    found = curves(history)
-    assert found["axis"] == columns[0].capitalize()
-    steps, values = found["score"]
+    lines = curves(history)
+    assert lines["axis"] == columns[0].capitalize()
+    steps, values = lines["score"]
     assert steps.tolist() == [0, 6, 9]
     assert values.tolist() == [2, 8, 11]
-    assert found["loss"][1].mean() == pytest.approx(0)
+    assert lines["loss"][1].mean() == pytest.approx(0)
 
 
 def test_validation_without_labels_is_an_objective():

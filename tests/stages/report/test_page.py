@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import read_tsv
+from pmrpipe.base.files import read_tsv, write_tsv
 from pmrpipe.metrics.choice import choose_pairs
 from pmrpipe.stages.report.collect import MethodInfo, collect, without_paths
 from pmrpipe.stages.report.page import build_report
@@ -52,11 +52,11 @@ class _Reader(html.parser.HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
-        self.ids += [found["id"]] if "id" in found else []
-        self.links += [found["href"]] if "href" in found else []
+        named = dict(attributes)
+        self.ids += [named["id"]] if "id" in named else []
+        self.links += [named["href"]] if "href" in named else []
         if tag in ("img", "source"):
-            self.images.append(found)
+            self.images.append(named)
         if tag not in self.void:
             self.open.append(tag)
 
@@ -65,18 +65,18 @@ class _Reader(html.parser.HTMLParser):
 
 
 def test_page_is_well_formed_and_its_inner_links_lead_somewhere(page):
-    found = _Reader(page)
-    assert found.open == []
-    assert len(set(found.ids)) == len(found.ids)
-    assert {link[1:] for link in found.links if link.startswith("#")} <= set(found.ids)
+    reader = _Reader(page)
+    assert reader.open == []
+    assert len(set(reader.ids)) == len(reader.ids)
+    assert {link[1:] for link in reader.links if link.startswith("#")} <= set(reader.ids)
 
 
 def test_everything_is_inside_the_page(page, study):
-    found = _Reader(page)
-    for image in found.images:
+    reader = _Reader(page)
+    for image in reader.images:
         assert (image.get("src") or image["srcset"]).startswith("data:image/")
     assert not re.search(r"(src|href|url\()=?[\"']?(https?:)?//", page)
-    files = [link for link in found.links if not link.startswith(("#", "data:"))]
+    files = [link for link in reader.links if not link.startswith(("#", "data:"))]
     assert files
     for link in files:
         assert (study.report.parent / link).exists()
@@ -116,9 +116,30 @@ def test_best_value_is_marked_and_affine_does_not_win_folding(page):
     assert page.count('class="num best"') >= 9  # Dice, seven regions, seconds
 
 
+def test_accuracy_stands_beside_its_strain(page, study):
+    charts = re.findall(r"<h3>(Accuracy against [a-z]+)</h3>", page)
+    assert charts == [f"Accuracy against {what}" for what in ("folding", "strain", "time")]
+    assert '<span class="name">Strain</span>' in page
+    overview = read_tsv(study.report.parent / "tables" / "overview.tsv").set_index("method")
+    assert overview.columns[-1] == "strain"
+    assert overview.loc["affine", "strain"] == 0
+    # The further a method goes the way to the other brain, the more it strains.
+    assert overview["strain"].sort_values().index.tolist() == sorted(QUALITY, key=QUALITY.get)
+
+
+def test_a_comparison_from_before_a_metric_is_shown_without_it(tmp_path):
+    results = make_study(tmp_path, methods={"affine": 0, "pmr": 0.5}, pictures=False)
+    path = results.summary.with_name("comparison.tsv")
+    table = read_tsv(path)
+    write_tsv(path, table[[name for name in table if not name.startswith("strain")]])
+    paired = build(results).split("<h3>Paired differences</h3>")[1].split("</table>")[0]
+    assert ">Dice</button>" in paired
+    assert "Strain" not in paired
+
+
 def test_figures_and_tables_lie_beside_the_page(study, page):
     folder = study.report.parent
-    for name in ("regions", "dice-folding", "dice-seconds", "training"):
+    for name in ("regions", "dice-folding", "dice-strain", "dice-seconds", "training"):
         assert (folder / "figures" / f"{name}.svg").read_bytes().startswith(b"<?xml")
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((folder / "figures").glob("pmr_*.png"))) == 6
@@ -190,14 +211,14 @@ def test_without_a_score_table_there_is_no_page(tmp_path):
 
 
 def test_chosen_pairs_are_ordered_by_dice(study):
-    found = collect(study, METHODS, LABELS)
-    for method in found.methods:
+    collected = collect(study, METHODS, LABELS)
+    for method in collected.methods:
         roles, _, _, scores = zip(*choose_pairs(method.scores.by_pair), strict=True)
         assert roles == ("best", "median", "worst")
         assert scores[0] == np.nanmax(method.dice)
         assert scores[2] == np.nanmin(method.dice)
         assert scores[0] >= scores[1] >= scores[2]
-    assert [method.name for method in found.methods] == list(QUALITY)
+    assert [method.name for method in collected.methods] == list(QUALITY)
 
 
 def test_stage_costs_add_up(tmp_path):
