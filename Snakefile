@@ -100,9 +100,12 @@ rule report:
 onsuccess:
     from pmrpipe.base.files import remove_unfinished
     from pmrpipe.workflow.provenance import write_provenance
+    from pmrpipe.workflow.notices import doubtful
 
     write_provenance(PLAN, sys.argv)
     remove_unfinished(P.root, before=STARTED)
+    for line in doubtful(P.qc):
+        print(line, file=sys.stderr)
 
 
 onerror:

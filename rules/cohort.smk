@@ -23,6 +23,7 @@ rule cohort_tables:
     params:
         study=lambda wildcards: PLAN.study_json(),
         excluded=PLAN.cohort.excluded,
+        skipped=PLAN.skipped_digest(),
         scans=list(PLAN.scans),
         source=PLAN.digest("cohort"),
     shell:

@@ -41,6 +41,10 @@ try:
 except PmrpipeError as error:
     raise WorkflowError(str(error)) from None
 
+if workflow.is_main_process:
+    for remark in PLAN.remarks:
+        print(f"note: {remark}", file=sys.stderr)
+
 STUDY = PLAN.study
 P = PLAN.results
 LOGS = P.root / "logs"

@@ -204,8 +204,8 @@ def test_a_change_of_code_reruns_its_stage_and_what_follows(
 
 
 def test_who_is_in_the_test_set_changes_no_training(tiny: Workflow) -> None:
-    without = "exclude={sub-04: for a test}"
-    planned = tiny.planned(*TINY, "--config", without)
+    without = ["exclude={sub-04: for a test}", "pairs={policy: to-template}"]
+    planned = tiny.planned(*TINY, "--config", *without)
     assert {"cohort_tables", "report_page"} <= planned
     assert not planned & {"pack", "train_method", "brain"}
 

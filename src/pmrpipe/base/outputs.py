@@ -15,12 +15,13 @@ def is_one_of(path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[s
 
 
 def require_no_input(
-    path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]
+    path: str | os.PathLike[str],
+    inputs: Iterable[str | os.PathLike[str]],
+    remedy: str = "choose another --output, or say --overwrite",
 ) -> None:
     """Raises InputError when the output `path` is an input."""
     if is_one_of(path, inputs):
-        problem = "is an input, and the output would take its place"
-        raise InputError(path, problem, "choose another --output, or say --overwrite")
+        raise InputError(path, "is an input, and the output would take its place", remedy)
 
 
 def _same(first: Path, second: Path) -> bool:

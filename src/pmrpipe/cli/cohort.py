@@ -20,7 +20,8 @@ def run_cohort(given: Namespace) -> None:
     from pmrpipe.study.config import load
 
     study = load(given.study, given.set)
-    say(write_tables(study, given.cohort_out, given.pairs_out))
+    for line in write_tables(study, given.cohort_out, given.pairs_out):
+        say(line)
 
 
 def add_simulate(parser: ArgumentParser) -> None:
@@ -51,10 +52,11 @@ def add_label_table(parser: ArgumentParser) -> None:
     path_argument(parser, "out", help="the table to write, TSV")
     path_argument(parser, "maps", nargs="+", help="label maps")
     parser.add_argument("--orientation", help="orientation code, where the headers have none")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
 
 
 def run_label_table(given: Namespace) -> None:
     from pmrpipe.stages.cohort.label_table import write_label_table
 
-    count = write_label_table(given.out, given.maps, given.orientation)
+    count = write_label_table(given.out, given.maps, given.orientation, overwrite=given.overwrite)
     say(f"{given.out}: {count} labels; give them names and regions")

@@ -17,7 +17,7 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import atomic
 from pmrpipe.images.header import require_straight, set_affine
 from pmrpipe.images.open import OpenImage, open_image
-from pmrpipe.images.orientation import corner_distance
+from pmrpipe.images.orientation import corner_distance, disagreement
 
 _MASK_REMEDY = "give zeros and ones, or probabilities"
 
@@ -153,8 +153,8 @@ def _mask_level(path: str | os.PathLike[str], values: np.ndarray, low: float, hi
         return 0.5
     if low == 0 and not ((values > 0) & (values < high)).any():
         return high
-    if Path(path).suffix == ".mgz" and low == 0 and values.dtype.kind in "iu":
-        return 2
+    if Path(path).suffix == ".mgz" and low == 0:
+        return float(np.nextafter(np.float32(1), np.float32(2)))
     if low >= 0 and high < 0.5:
         raise InputError(path, f"no voxel reaches a half (largest {high:g})", _MASK_REMEDY)
     problem = f"holds values from {low:g} to {high:g}, neither a mask nor probabilities from 0 to 1"
@@ -165,6 +165,14 @@ def read_grid(path: str | os.PathLike[str], orientation: str | None = None) -> G
     """The grid of a 3D image from its header alone; InputError as `open.open_image`."""
     opened = _open_3d(path, orientation)
     return Grid(opened.shape, opened.affine)  # type: ignore[arg-type]
+
+
+def header_disagreement(path: str | os.PathLike[str]) -> float:
+    """How far in mm sform and qform put the corners of an image apart; 0 without two of them.
+
+    At most 9999: an invalid qform counts as that.
+    """
+    return min(disagreement(open_image(path, "RAS").image), 9999.0)
 
 
 def _open_3d(

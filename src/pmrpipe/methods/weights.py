@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,31 @@ def save_weights(method: NetworkMethod, folder: Path) -> None:
     state = {name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()}
     with atomic(folder / WEIGHTS) as temporary:
         save_file(state, temporary)
+
+
+def require_usable(folder: Path, method: str | None = None) -> None:
+    """InputError unless a folder holds whole weights, of `method` if it is named.
+
+    Headers alone are read, and neither torch nor safetensors is needed: a study asks before its
+    first job. Whether the weights fit the network is seen when they are loaded.
+    """
+    path, model = folder / WEIGHTS, read_json(folder / MODEL)
+    if method is not None and model.get("method") != method:
+        problem = f"holds weights of `{model.get('method')}`, not of `{method}`"
+        raise InputError(folder, problem, "name the right folder")
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as handle:
+            length = int.from_bytes(handle.read(8), "little")
+            header = json.loads(handle.read(min(length, size)))
+        ends = [item["data_offsets"][1] for key, item in header.items() if key != "__metadata__"]
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "name a folder") from None
+    except (ValueError, AttributeError, TypeError, KeyError):
+        problem = "holds no weights (is it a link or a pointer whose content is not here?)"
+        raise InputError(path, problem, "fetch or train them again") from None
+    if size != 8 + length + max(ends, default=0):
+        raise InputError(path, "is truncated", "copy it again")
 
 
 def load_weights(method: NetworkMethod, spec: MethodSpec, folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Label tables: index, name, region, scored."""
+"""Label tables: index, name, region, scored; and what other programs write in their place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import read_tsv
+from pmrpipe.study.label_formats import Label, read_labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ COLUMNS = ("index", "name", "region", "scored")
 
 
 def label_table_path(name: str) -> Path:
-    """Path of a shipped table (`malf`, `embedded` ...) or of the user's own TSV."""
+    """Path of a shipped table (`malf`, `embedded` ...) or of the user's own file."""
     shipped = Path(str(package_files("pmrpipe") / "data" / "labels" / f"{name}.tsv"))
     path = shipped if shipped.exists() else Path(name).expanduser()
     if not path.exists():
@@ -28,27 +28,55 @@ def label_table_path(name: str) -> Path:
     return path
 
 
+def labels_of(name: str) -> list[Label]:
+    """The labels of a table, without pandas, which is slow to import; the background left out.
+
+    Raises
+    ------
+    InputError : no such table; none of the formats of `label_formats`; an index that is negative,
+        no number or stands twice; `scored` that is neither yes nor no; no label at all
+    """
+    path = label_table_path(name)
+    labels = [label for label in read_labels_of(path) if label.index != 0]
+    if not labels:
+        raise InputError(path, "lists no label", "write one row for each, its index above 0")
+    seen: set[int] = set()
+    for label in labels:
+        if label.index in seen:
+            problem = f"index {label.index} stands twice"
+            raise InputError(path, problem, "keep one row for each label")
+        seen.add(label.index)
+    return labels
+
+
 def read_label_table(name: str) -> pd.DataFrame:
     """The columns index, name, region (NaN in none), scored (bool), one row a label.
 
     Raises
     ------
-    InputError : no such table, a column is missing, an index is 0, negative or stands twice
+    InputError : as `labels_of`
     """
-    path = label_table_path(name)
-    table = read_tsv(path, required=COLUMNS)[list(COLUMNS)]
-    index = table["index"]
-    if not len(table) or index.dtype.kind != "i" or (index <= 0).any():
-        raise InputError(path, "column index must hold whole numbers above 0")
-    if index.duplicated().any():
-        twice = index[index.duplicated()].iloc[0]
-        raise InputError(path, f"index {twice} stands twice", "keep one row for each label")
-    return table.assign(scored=table["scored"].astype(int) == 1)
+    import pandas as pd
+
+    labels = labels_of(name)
+    columns = {column: [getattr(label, column) for label in labels] for column in COLUMNS}
+    columns["region"] = pd.Series(columns["region"], dtype=object).where(
+        pd.notna(columns["region"]), float("nan")
+    )
+    return pd.DataFrame(columns)
 
 
 def scored_labels(name: str | None) -> list[int]:
     """Numbers of the scored labels, ascending; empty without a table."""
-    if name is None:
-        return []
-    table = read_label_table(name)
-    return sorted(int(n) for n in table.loc[table["scored"], "index"])
+    return [] if name is None else sorted(label.index for label in labels_of(name) if label.scored)
+
+
+def is_own_listing(path: Path) -> bool:
+    """Whether a file is a label table as `pmrpipe label-table` writes it, edited by nobody."""
+    try:
+        labels = read_labels_of(path)
+        head = path.read_text(encoding="utf-8").splitlines()[0]
+    except (InputError, OSError, UnicodeDecodeError, IndexError):
+        return False
+    plain = all(la.name == f"label {la.index}" and la.region is None and la.scored for la in labels)
+    return plain and head.split("\t") == list(COLUMNS)

@@ -18,11 +18,13 @@ from pmrpipe.base.digest import digest
 from pmrpipe.base.errors import InputError
 from pmrpipe.methods.load import weights_folder
 from pmrpipe.methods.spec import MethodSpec, names, spec, spec_path
-from pmrpipe.stages.cohort.index import index
+from pmrpipe.methods.weights import require_usable
+from pmrpipe.stages.cohort.index import index, remarks
 from pmrpipe.stages.cohort.pairs import Pair, batches, select
+from pmrpipe.stages.cohort.results_folder import require_own_folder
 from pmrpipe.stages.cohort.scans import Cohort, Scan
 from pmrpipe.study.config import Study, parse
-from pmrpipe.study.labels import label_table_path
+from pmrpipe.study.labels import label_table_path, labels_of
 from pmrpipe.study.paths import SEED_MARK, TEMPLATE_KEY, Results
 from pmrpipe.workflow.verbs import WORK
 
@@ -69,8 +71,9 @@ class Plan:
         return plan
 
     def _check(self) -> None:
+        self.require_own_results()
         if self.study.labels is not None:
-            label_table_path(self.study.labels)
+            labels_of(self.study.labels)
         # A shipped method that this study leaves out may keep its keys.
         absent = set(names()) - set(self.methods)
         for key in ("seeds", "refine", "init"):
@@ -85,6 +88,16 @@ class Plan:
         if self.trained and len({scan.subject for scan in self.cohort.of("train")}) < 2:
             problem = f"needs at least two training subjects to train {', '.join(self.trained)}"
             raise InputError("split.train", problem, "or name weights: {METHOD: FOLDER}")
+        for method in self.learned:
+            if self._runs[method].weights in self.study.weights:
+                require_usable(self.weights(method), self._runs[method].weights)
+            if self.init(method) is not None:
+                require_usable(self.init(method))
+        _ = self.pairs  # without one nothing would be compared
+
+    def require_own_results(self) -> None:
+        """InputError when the folder of results is a dataset that pmrpipe did not make."""
+        require_own_folder(self.results.description, self.study.input_root)
 
     # -- who ----------------------------------------------------------------------------------
     @cached_property
@@ -95,6 +108,11 @@ class Plan:
     def scans(self) -> dict[str, Scan]:
         """Scans in a split, by key: the others are not touched."""
         return {scan.key: scan for scan in self.cohort.scans if scan.split}
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """What whoever runs the study is told before it begins: what is skipped, what lacks."""
+        return remarks(self.cohort)
 
     @property
     def results(self) -> Results:
@@ -220,6 +238,10 @@ class Plan:
             _columns_digest(name, columns or ("index", "name", "region", "scored")) if name else ""
         )
 
+    def skipped_digest(self) -> str:
+        """Digest of what is skipped in the dataset."""
+        return hashlib.sha256(repr(self.cohort.skipped).encode()).hexdigest()[:12]
+
     def split_digest(self) -> str:
         """Digest of who is in which split."""
         shown = repr([(scan.key, scan.split) for scan in self.cohort.scans])
@@ -238,8 +260,10 @@ class Plan:
 
 
 def _columns_digest(table: str, columns: Sequence[str]) -> str:
-    with open(label_table_path(table), encoding="utf-8", newline="") as handle:
-        rows = [
-            [row.get(name) for name in columns] for row in csv.DictReader(handle, delimiter="\t")
-        ]
+    with open(label_table_path(table), encoding="utf-8-sig", newline="") as handle:
+        reader = csv.DictReader(handle, delimiter="\t")
+        own = "index" in (reader.fieldnames or ())
+        rows: object = [[row.get(name) for name in columns] for row in reader] if own else None
+    if not own:  # a colour table of another program
+        rows = [(label.index, label.name) for label in labels_of(table)]
     return hashlib.sha256(repr(rows).encode()).hexdigest()[:12]

@@ -1,11 +1,16 @@
 """What a study's plan says of weights."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import write_json, write_text
+from pmrpipe.cli import main
 from pmrpipe.workflow.plan import Plan
 
 CONFIG = Path(__file__).resolve().parents[3] / "config" / "tiny.yaml"
@@ -15,16 +20,26 @@ def plan(**keys: object) -> Plan:
     return Plan.of(yaml.safe_load(CONFIG.read_text()) | keys)
 
 
-def test_training_begins_where_the_study_says():
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """Whole weights of `pmr` in `~/old`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = tmp_path / "old"
+    write_json(place / "model.json", {"method": "pmr"})
+    save_file({"a": np.zeros((3, 4), np.float32)}, place / "weights.safetensors")
+    return place
+
+
+def test_training_begins_where_the_study_says(folder):
     found = plan(init={"pmr": "~/old"}, seeds={"pmr": [1]})
-    assert found.init("pmr") == found.init("pmr_seed-1") == Path("~/old").expanduser()
+    assert found.init("pmr") == found.init("pmr_seed-1") == folder
     assert found.init("pmr-cc") is None
     assert "pmr" in found.trained
 
 
-def test_given_weights_are_not_trained():
-    found = plan(weights={"pmr": "/weights"})
-    assert found.weights("pmr") == Path("/weights")
+def test_given_weights_are_not_trained(folder):
+    found = plan(weights={"pmr": str(folder)})
+    assert found.weights("pmr") == folder
     assert found.trained == ["pmr-cc"]
 
 
@@ -42,9 +57,74 @@ def test_keys_of_a_shipped_method_outlive_its_place_in_the_list():
         plan(weights={"pmr-pluss": "shipped"})
 
 
-def test_shipped_weights_keep_their_voxel_size():
+def test_shipped_weights_keep_their_voxel_size(folder):
     shipped = {"weights": {"pmr-plus": "shipped"}, "refine": {"pmr-plus": 5}}
     found = plan(methods=["affine", "pmr", "pmr-plus"], network_mm=6, **shipped)
     assert found.network_mm("pmr") == 6
     assert found.network_mm("pmr-plus") is found.network_mm("pmr-plus_refine-5") is None
-    assert plan(weights={"pmr": "/weights"}, network_mm=6).network_mm("pmr") == 6
+    assert plan(weights={"pmr": str(folder)}, network_mm=6).network_mm("pmr") == 6
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: path.unlink(), r"weights\.safetensors: cannot be read"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-5]), "is truncated"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "pointer"),
+        (lambda path: path.write_bytes(b""), "holds no weights"),
+        (lambda path: path.with_name("model.json").unlink(), r"model\.json: no such file"),
+        (lambda path: write_json(path.with_name("model.json"), {"method": "faim"}), "of `faim`"),
+    ],
+)
+def test_weights_that_cannot_be_used_end_in_one_line_before_the_first_job(folder, spoil, words):
+    spoil(folder / "weights.safetensors")
+    with pytest.raises(InputError, match=words) as caught:
+        plan(weights={"pmr": str(folder)})
+    assert "\n" not in str(caught.value)
+
+
+def test_label_tables_are_read_before_the_first_job(tmp_path):
+    (tmp_path / "labels.tsv").write_text("index\tname\tregion\tscored\n1\ta\tn/a\tmaybe\n")
+    with pytest.raises(InputError, match=r"line 2: column scored says 'maybe' for label 1"):
+        plan(labels=str(tmp_path / "labels.tsv"))
+
+
+def test_without_a_tested_scan_nothing_begins():
+    with pytest.raises(InputError, match=r"split\.test: no scan is tested"):
+        plan(split={"train": ["01", "02"], "test": []})
+
+
+@pytest.mark.parametrize("way", ["same", "relative", "link", "other dataset", "broken"])
+def test_results_never_land_in_somebody_elses_dataset(tmp_path, monkeypatch, way):
+    raw = tmp_path / "study"
+    text = '{"Name": "mine", "GeneratedBy": [{"Name": "HeuDiConv"}]}'
+    write_text(raw / "dataset_description.json", text if way != "broken" else "{")
+    for name in ("01", "02"):
+        write_text(raw / f"sub-{name}" / "anat" / f"sub-{name}_T1w.nii.gz", "")
+    (tmp_path / "link").symlink_to(raw)
+    monkeypatch.chdir(tmp_path)
+    keys = {
+        "same": {"root": str(raw), "results": str(tmp_path), "cohort": "study"},
+        "relative": {"root": "study", "results": ".", "cohort": "study"},
+        "link": {"root": "study", "results": ".", "cohort": "link"},
+        "other dataset": {"root": str(tmp_path / "else"), "results": ".", "cohort": "link"},
+        "broken": {"root": str(tmp_path / "else"), "results": ".", "cohort": "study"},
+    }[way]
+    (tmp_path / "else").mkdir()
+    study = {"reader": "bids", "methods": ["affine"], **keys}
+    with pytest.raises(InputError, match=r"its place|written over|readable JSON") as caught:
+        Plan.of(study)
+    assert "\n" not in str(caught.value)
+    assert main(["cohort", json.dumps(study)]) == 2
+    held = (raw / "dataset_description.json").read_text()
+    assert held == (text if way != "broken" else "{")
+
+
+def test_results_of_an_earlier_run_are_ours(tmp_path):
+    for name in ("01", "02"):
+        write_text(tmp_path / "raw" / f"sub-{name}" / "anat" / f"sub-{name}_T1w.nii.gz", "")
+    study = {"reader": "bids", "root": str(tmp_path / "raw"), "results": str(tmp_path)}
+    study |= {"methods": ["affine"], "cohort": "mine"}
+    for _ in range(2):
+        assert main(["cohort", json.dumps(study)]) == 0
+    assert [moving for moving, _ in Plan.of(study).pairs] == ["sub-01", "sub-02"]

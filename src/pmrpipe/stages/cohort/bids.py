@@ -4,126 +4,269 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.stages.cohort.bids_names import (
+    EXTENSIONS,
+    SUBJECT,
+    T1wName,
+    by_key,
+    image_name,
+    is_nearly_t1w,
+    of_run,
+    t1w_name,
+    unwanted,
+)
+from pmrpipe.stages.cohort.listing import Listing, content_problem, covers, named, require_folder
 from pmrpipe.stages.cohort.scans import Scan, brain_method, chosen_method, named_file, overrides_of
 from pmrpipe.study.config import Study
 
-_EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".hdr", ".img", ".img.gz")
-_NAME = re.compile(
-    r"^(?P<key>sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?)(?P<entities>(?:_[a-z]+-[A-Za-z0-9+]+)*)_T1w\."
-)
+_OWN_ENDING = re.compile(r"(_desc-[A-Za-z0-9+]+)?_T1w\..*$")
 
 
-def index_bids(study: Study) -> list[Scan]:
+def index_bids(study: Study, *, complete: bool = False) -> Listing:
     """All T1w scans below `root`, sorted by key; splits are not set yet.
+
+    Parameters
+    ----------
+    complete : a scan without the labels or the mask that are asked for is a problem
 
     Raises
     ------
-    InputError : the folder is missing or holds no matching scan, or a file that the
-        configuration names is missing
+    InputError : a folder is missing, holds no matching scan, or none of the labels or masks that
+        the configuration asks for
     """
-    root = study.input_root
-    if not root.is_dir():
-        raise InputError(root, "no such folder", "give the dataset with --config root=FOLDER")
-    wanted = set(study.subjects) if study.subjects is not None else None
-    scans = [
-        _scan(study, root, path, key)
-        for subject in _subfolders(root, "sub-")
-        if wanted is None or subject.name in wanted
-        for path, key in _t1w_files(subject, study.inputs.t1w_desc)
-    ]
-    _require_found(root, wanted, {scan.subject for scan in scans})
-    if not scans:
+    root, wanted = study.input_root, study.subjects
+    _require_folders(study, root)
+    listing = Listing()
+    for subject in _subject_folders(root, listing):
+        if wanted is None or subject in wanted:
+            _list_subject(study, subject, listing, complete)
+    listing.scans.sort(key=lambda scan: scan.key)
+    _require_subjects(study, listing)
+    if not (listing.scans or listing.problems):
         desc = study.inputs.t1w_desc
         name = f"sub-*_desc-{desc}_T1w.nii.gz" if desc else "sub-*_T1w.nii.gz"
-        raise InputError(root, f"holds no sub-*/[ses-*/]anat/{name}", _dicom_hint(root))
-    return sorted(scans, key=lambda scan: scan.key)
+        remedy = _hint(root, listing)
+        raise InputError(root, f"holds no sub-*/[ses-*/]anat/{name}", remedy)
+    _remark_absent(study, listing)
+    return listing
 
 
-def index_fmriprep(study: Study) -> list[Scan]:
+def index_fmriprep(study: Study) -> Listing:
     """The T1w scans of fMRIPrep's derivatives, with its brain masks and aseg labels.
 
     What `inputs` and `brain` say themselves has precedence.
     """
     usual = {"t1w_desc": "preproc", "labels_desc": "aseg", "masks_root": "."}
-    given = {name: getattr(study.inputs, name) for name in study.inputs.model_fields_set}
-    inputs = study.inputs.model_copy(update=usual | given)
-    return index_bids(study.model_copy(update={"inputs": inputs, "brain": study.brain or "mask"}))
+    own = {name: getattr(study.inputs, name) for name in study.inputs.model_fields_set}
+    inputs = study.inputs.model_copy(update=usual | own)
+    changed = study.model_copy(update={"inputs": inputs, "brain": study.brain or "mask"})
+    return index_bids(changed, complete=True)
 
 
-def _subfolders(folder: Path, prefix: str) -> list[Path]:
+# -- folders -----------------------------------------------------------------------------------
+def _require_folders(study: Study, root: Path) -> None:
+    if not root.is_dir():
+        raise InputError(root, "no such folder", "give the dataset with --config root=FOLDER")
+    for key in ("labels_root", "masks_root"):
+        place = getattr(study.inputs, key)
+        if place is not None:
+            require_folder(f"inputs.{key}", root / place)
+
+
+def _subject_folders(root: Path, listing: Listing) -> Iterator[str]:
+    with os.scandir(root) as entries:
+        folders = sorted((entry.name, entry.is_dir()) for entry in entries if _is_subject(entry))
+    for name, is_folder in folders:
+        if not SUBJECT.fullmatch(name):
+            listing.skipped[name] = "no subject's folder (sub-, then letters and digits)"
+        elif not is_folder:
+            listing.skipped[name] = "a link without content"
+        else:
+            listing.subjects.add(name)
+            yield name
+
+
+def _is_subject(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder's name says, or nearly says, that it is a subject's."""
+    return entry.name[:3].lower() == "sub" and (
+        entry.is_dir() or (entry.is_symlink() and SUBJECT.fullmatch(entry.name) is not None)
+    )
+
+
+def _list_subject(study: Study, subject: str, listing: Listing, complete: bool) -> None:
+    """Add a subject's scans, problems, and what is skipped."""
+    # Strings: joining paths of ten thousand subjects would take as long as all the rest.
+    folder = f"{study.input_root}/{subject}"
+    sessions = _sessions(study, folder, listing)
+    names = _t1w_files(study, f"{folder}/anat", subject, listing)
+    for session in sessions:
+        place, expected = f"{folder}/{session}/anat", f"{subject}_{session}"
+        names += _t1w_files(study, place, expected, listing)
+    taken, others = of_run(names, study.inputs.run)
+    for name in others:
+        listing.skipped[_below(study, name.path)] = "not the run that inputs.run takes"
+    first, problems = by_key(taken)
+    listing.problems |= problems
+    if not first and not any(covers(subject, key) for key in listing.problems):
+        listing.skipped[subject] = "without a T1w that is taken"
+    for key, name in first.items():
+        _add_scan(study, name, key, listing, complete)
+
+
+def _sessions(study: Study, folder: str, listing: Listing) -> list[str]:
+    """The session folders of a subject; T1w files that lie beside them are skipped."""
+    sessions = []
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries if e.name.startswith(prefix) and e.is_dir()]
-    return [folder / name for name in sorted(names)]
+        for entry in entries:
+            if entry.name.startswith("ses-") and entry.is_dir():
+                sessions.append(entry.name)
+            elif is_nearly_t1w(entry.name):
+                listing.skipped[_below(study, entry.path)] = "outside anat/"
+    return sorted(sessions)
 
 
-def _t1w_files(subject: Path, desc: str | None) -> list[tuple[Path, str]]:
-    found: dict[str, Path] = {}
-    for place in [subject, *_subfolders(subject, "ses-")]:
-        anat = place / "anat"
-        for name in sorted(os.listdir(anat)) if anat.is_dir() else []:
-            key = _key(name, desc)
-            if key is None:
-                continue
-            if key in found and found[key].name.split(".")[0] != name.split(".")[0]:
-                problem = f"and {name} are both the T1w of {key}"
-                raise InputError(found[key], problem, "tell them apart by run- or remove one")
-            found.setdefault(key, anat / name)
-    return [(path, key) for key, path in found.items()]
+def _t1w_files(study: Study, anat: str, expected: str, listing: Listing) -> list[T1wName]:
+    """The T1w files of one anat folder that the study takes; `expected`: sub-X[_ses-Y]."""
+    taken = []
+    for file, here in sorted(_files(anat).items()):
+        name = t1w_name(anat, file, here)
+        if name is None:
+            if is_nearly_t1w(file):
+                below = _below(study, f"{anat}/{file}")
+                listing.skipped[below] = "not named sub-X[_ses-Y][_...]_T1w"
+            continue
+        reason = unwanted(name, study.inputs)
+        if reason is not None:
+            listing.skipped[_below(study, name.path)] = reason
+        elif name.session != expected:
+            listing.problems[expected] = _misplaced(name, expected)
+        else:
+            taken.append(name)
+    return taken
 
 
-def _key(name: str, desc: str | None) -> str | None:
-    match = _NAME.match(name)
-    if not match or not name.endswith(_EXTENSIONS):
-        return None
-    pairs = [item.split("-", 1) for item in match["entities"].split("_") if item]
-    entities = dict(pairs)
-    if entities.get("desc") != desc or "space" in entities:
-        return None
-    run = f"_run-{entities['run']}" if "run" in entities else ""
-    return match["key"] + run
+def _files(folder: str | Path) -> dict[str, bool]:
+    """The names in a folder, and whether each is a file whose content is here."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.is_file() for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
 
 
-def _scan(study: Study, root: Path, t1w: Path, key: str) -> Scan:
+def _misplaced(name: T1wName, expected: str) -> InputError:
+    problem = f"lies in the folder of {expected} but is named as {name.session}"
+    return InputError(name.path, problem, f"rename one of the two, or exclude {expected}")
+
+
+def _below(study: Study, path: str | Path) -> str:
+    return Path(path).relative_to(study.input_root).as_posix()
+
+
+# -- one scan ----------------------------------------------------------------------------------
+def _add_scan(study: Study, name: T1wName, key: str, listing: Listing, complete: bool) -> None:
+    try:
+        scan = _scan(study, name.path, key, complete)
+    except InputError as error:
+        listing.problems.setdefault(key, error)
+        scan = Scan(key, name.path)
+    problem = None if name.here else content_problem(name.path)
+    if problem is not None:
+        listing.problems.setdefault(key, problem)
+    listing.scans.append(scan)
+
+
+def _scan(study: Study, t1w: Path, key: str, complete: bool) -> Scan:
     options, inputs = overrides_of(study, key), study.inputs
     labels = mask = None
     if study.labels is not None:
         labels = named_file(study, options.get("labels")) or _beside(
-            root, t1w, key, inputs.labels_root or ".", inputs.labels_desc, "dseg"
+            study, t1w, key, inputs.labels_root or ".", _ending(inputs.labels_desc, "dseg")
         )
+        if complete and labels is None:
+            ending = _ending(inputs.labels_desc, "dseg")
+            raise InputError(t1w, f"has no {ending} beside it", "or set labels: null")
     if "mask" in options or inputs.masks_root is not None:
         mask = named_file(study, options.get("mask")) or _beside(
-            root, t1w, key, inputs.masks_root or ".", inputs.masks_desc, "mask"
+            study, t1w, key, inputs.masks_root or ".", _ending(inputs.masks_desc, "mask")
         )
     state, method = brain_method(study, key)[0], chosen_method(study, key, mask)
     orientation = options.get("orientation", study.orientation)
     return Scan(key, t1w, labels, mask, state, method, orientation)
 
 
-def _beside(
-    root: Path, t1w: Path, key: str, place: str, desc: str | None, suffix: str
-) -> Path | None:
-    folder = root / place / t1w.parent.relative_to(root)
-    ending = f"desc-{desc}_{suffix}" if desc else suffix
-    # With the T1w's other entities (acq-, rec- ...), as pipelines keep them, or without.
-    own = re.sub(r"(_desc-[A-Za-z0-9+]+)?_T1w\..*$", "", t1w.name)
-    for stem in (f"{key}_{ending}", f"{own}_{ending}"):
-        for extension in _EXTENSIONS:
-            if (folder / (stem + extension)).exists():
-                return folder / (stem + extension)
-    return None
+def _ending(desc: str | None, suffix: str) -> str:
+    return f"desc-{desc}_{suffix}" if desc else suffix
 
 
-def _require_found(root: Path, wanted: set[str] | None, found: set[str]) -> None:
-    missing = sorted((wanted or set()) - found)
+def _beside(study: Study, t1w: Path, key: str, place: str, ending: str) -> Path | None:
+    """The label map or mask of a scan in another dataset of the same folders.
+
+    Its name has the T1w's other entities (acq-, rec- ...), as pipelines keep them, or not.
+
+    Raises
+    ------
+    InputError : two files would do, or it is a link without content
+    """
+    root = str(study.input_root)
+    folder = os.path.join(root, place, str(t1w.parent)[len(root) + 1 :])
+    there = _files(folder)
+    own = _OWN_ENDING.sub("", t1w.name)
+    stems = dict.fromkeys((f"{key}_{ending}", f"{own}_{ending}"))
+    files = [s + e for s in stems for e in EXTENSIONS if s + e in there]
+    if not files:
+        return None
+    images = {image_name(file): file for file in files} if len(files) > 1 else {}
+    if len(images) > 1:
+        both = " and ".join(images.values())
+        remedy = "remove one, or name it under overrides"
+        raise InputError(folder, f"{both} are both the {ending} of {key}", remedy)
+    path = Path(os.path.join(folder, files[0]))
+    problem = None if there[files[0]] else content_problem(path)
+    if problem is not None:
+        raise problem
+    return path
+
+
+# -- the whole dataset -------------------------------------------------------------------------
+def _require_subjects(study: Study, listing: Listing) -> None:
+    """InputError when a subject of `subjects` has no scan and is not excluded."""
+    held = {key.split("_")[0] for key in [s.key for s in listing.scans] + [*listing.problems]}
+    missing = sorted(set(study.subjects or ()) - held - set(study.exclude))
     if missing:
-        problem = f"has no scan of {', '.join(missing)}, named under `subjects`"
-        raise InputError(root, problem, "correct the list")
+        problem = f"has no scan of {named(missing)}, named under `subjects`"
+        raise InputError(study.input_root, problem, "correct the list")
 
 
-def _dicom_hint(root: Path) -> str:
+def _remark_absent(study: Study, listing: Listing) -> None:
+    """Scans without the label map or the mask that the study asks for; InputError when all are."""
+    inputs = study.inputs
+    usable = [scan for scan in listing.scans if scan.key not in listing.problems]
+    if study.labels is not None:
+        absent = [scan.key for scan in usable if scan.labels is None]
+        _remark(listing, "labels", absent, len(usable), _ending(inputs.labels_desc, "dseg"))
+    if inputs.masks_root is not None:
+        absent = [scan.key for scan in usable if scan.mask is None]
+        ending = _ending(inputs.masks_desc, "mask")
+        _remark(listing, "inputs.masks_root", absent, len(usable), ending)
+
+
+def _remark(listing: Listing, key: str, absent: list[str], count: int, ending: str) -> None:
+    if absent and len(absent) == count:
+        problem = f"is set, but no scan has a {ending} (looked for {absent[0]}_{ending}.nii.gz)"
+        raise InputError(key, problem, "correct inputs, or set it to null")
+    if absent:
+        listing.remarks.append(f"{len(absent)} of {count} scans have no {ending}: {named(absent)}")
+
+
+def _hint(root: Path, listing: Listing) -> str:
+    if listing.skipped:
+        name, reason = next(iter(listing.skipped.items()))
+        return f"{len(listing.skipped)} skipped, such as {name} ({reason})"
     for _, _, names in os.walk(root):
         if any(name.lower().endswith((".dcm", ".ima")) for name in names):
             return "these are DICOM files: convert them with dcm2niix first"

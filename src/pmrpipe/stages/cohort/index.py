@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.stages.cohort.bids import index_bids, index_fmriprep
+from pmrpipe.stages.cohort.listing import Listing, covers, require_named, skipped_sentences
 from pmrpipe.stages.cohort.pattern import index_freesurfer, index_pattern
 from pmrpipe.stages.cohort.scans import Cohort, Scan, brain_method
 from pmrpipe.stages.cohort.splits import assign, require_known
@@ -18,35 +20,53 @@ def index(study: Study) -> Cohort:
 
     Raises
     ------
-    InputError : folder missing or empty; a subject in two splits or unknown
+    InputError : folder missing or empty; a name of the configuration that the dataset lacks; a
+        scan that cannot be used and is not excluded; a subject in two splits
     """
-    found = _READERS[study.reader](study)
+    listing = _READERS[study.reader](study)
+    for key in ("exclude", "overrides"):
+        require_named(key, getattr(study, key), listing)
     excluded = {
-        scan.key: reason
-        for scan in found
+        key: reason
+        for key in [scan.key for scan in listing.scans] + sorted(listing.problems)
         for name, reason in study.exclude.items()
-        if name in (scan.key, scan.subject)
+        if covers(name, key)
     }
-    kept = [scan for scan in found if scan.key not in excluded]
-    if not kept:
+    kept = [scan for scan in listing.scans if scan.key not in excluded]
+    problems = {key: error for key, error in listing.problems.items() if key not in excluded}
+    if not (kept or problems):
         raise InputError(study.input_root, "every scan is excluded", "shorten `exclude`")
-    known = {scan.subject for scan in found}
+    known = {scan.subject for scan in listing.scans}
     require_known(study.split, known, set(study.exclude), study.input_root)
     participants = study.input_root / "participants.tsv"
-    return Cohort(tuple(assign(kept, study.split, study.seed, participants)), excluded)
+    scans = tuple(assign(kept, study.split, study.seed, participants))
+    _require_usable(scans, problems)
+    return Cohort(scans, excluded, listing.skipped, tuple(listing.remarks))
 
 
-def _embedded(study: Study) -> list[Scan]:
+def _require_usable(scans: Sequence[Scan], problems: Mapping[str, InputError]) -> None:
+    """Raise the first problem of a scan that is in a split, or of whom nothing else is known."""
+    idle = {scan.key for scan in scans if not scan.split}
+    for key in sorted(problems):
+        if key not in idle:
+            error, others = problems[key], len(problems.keys() - idle) - 1
+            more = f"; {others} more such" if others else ""
+            remedy = f"{error.remedy}{more}" if error.remedy else f"exclude {key}{more}"
+            raise InputError(error.subject, error.problem, remedy)
+
+
+def _embedded(study: Study) -> Listing:
     # Known before it is simulated, so that the workflow can plan the simulation itself.
-    root, scans = study.input_root, []
+    root, listing = study.input_root, Listing()
     for number in range(1, study.embedded.subjects + 1):
         key = f"sub-{number:02d}"
+        listing.subjects.add(key)
         if study.subjects is None or key in study.subjects:
             state, method = brain_method(study, key)
             labels = embedded_truth(root, key, "dseg.nii.gz") if study.labels else None
             t1w = root / key / "anat" / f"{key}_T1w.nii.gz"
-            scans.append(Scan(key, t1w, labels, None, state, method, study.orientation))
-    return scans
+            listing.scans.append(Scan(key, t1w, labels, None, state, method, study.orientation))
+    return listing
 
 
 _READERS = {
@@ -65,13 +85,16 @@ def embedded_truth(root: Path, key: str, ending: str) -> Path:
 
 COHORT_COLUMNS = (
     *("key", "subject", "session", "t1w", "labels", "mask"),
-    *("input_state", "brain", "split", "excluded"),
+    *("input_state", "brain", "split", "excluded", "skipped"),
 )
 PAIR_COLUMNS = ("moving", "fixed", "name")
 
 
 def cohort_rows(cohort: Cohort) -> list[dict[str, str | None]]:
-    """cohort.tsv: one row a scan, left-out ones with their reason; paths as names only."""
+    """cohort.tsv: one row a scan, those left out and files skipped with their reason.
+
+    Paths as names only, of skipped files (whose `key` is n/a) as below the dataset.
+    """
     rows: list[dict[str, str | None]] = [
         {
             "key": scan.key,
@@ -89,7 +112,13 @@ def cohort_rows(cohort: Cohort) -> list[dict[str, str | None]]:
     rows += [
         {"key": k, "subject": k.split("_")[0], "excluded": r} for k, r in cohort.excluded.items()
     ]
-    return sorted(rows, key=lambda row: str(row["key"]))
+    rows.sort(key=lambda row: str(row["key"]))
+    return rows + [{"t1w": path, "skipped": why} for path, why in sorted(cohort.skipped.items())]
+
+
+def remarks(cohort: Cohort) -> list[str]:
+    """What whoever runs the study is told of its cohort: skipped files, scans that lack some."""
+    return [*cohort.remarks, *skipped_sentences(cohort.skipped)]
 
 
 def pair_rows(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:

@@ -17,12 +17,38 @@ Pair = tuple[str, str]
 
 
 def select(scans: Sequence[Scan], policy: Pairs, seed: int) -> list[Pair]:
-    """Ordered pairs (moving, fixed) of scans of different subjects, sorted.
+    """Ordered pairs (moving, fixed), sorted: of different subjects, or within them.
 
     Raises
     ------
-    InputError : `to-subject` or `file` names a scan that is not tested
+    InputError : `to-subject` or `file` names a scan that is not tested; no pair is left
     """
+    pairs = _selected(scans, policy, seed)
+    if not pairs:
+        raise _no_pair(scans, policy)
+    return pairs
+
+
+def _no_pair(scans: Sequence[Scan], policy: Pairs) -> InputError:
+    """Why a policy leaves no pair, and what would give some."""
+    subjects = sorted({scan.subject for scan in scans})
+    if not scans:
+        return InputError("split.test", "no scan is tested", "let `split` leave some to test")
+    if policy.policy == "file":
+        return InputError(policy.file, "lists no pair", "write rows with moving and fixed")
+    if policy.policy == "within-subject":
+        problem = "no tested subject has two scans to pair within it"
+        return InputError("pairs.policy", problem, "choose another policy, such as all")
+    problem = (
+        f"pairs join different subjects, and all tested scans ({len(scans)}) are of {subjects[0]}"
+    )
+    remedy = "pairs: {policy: to-template} registers each scan to the template"
+    if len(scans) > 1:
+        remedy = "pairs: {policy: within-subject} joins the scans of one subject"
+    return InputError("pairs", problem, remedy)
+
+
+def _selected(scans: Sequence[Scan], policy: Pairs, seed: int) -> list[Pair]:
     keys = [scan.key for scan in scans]
     if policy.policy == "to-template":
         return [(key, TEMPLATE_KEY) for key in keys]
@@ -33,7 +59,13 @@ def select(scans: Sequence[Scan], policy: Pairs, seed: int) -> list[Pair]:
         return [(s.key, fixed.key) for s in scans if s.subject != fixed.subject]
     if policy.policy == "random":
         return sorted(pair for scan in scans for pair in _partners(scan, scans, policy.k, seed))
-    return [(m.key, f.key) for m in scans for f in scans if m.subject != f.subject]
+    within = policy.policy == "within-subject"
+    return [
+        (moving.key, fixed.key)
+        for moving in scans
+        for fixed in scans
+        if (moving.subject == fixed.subject) == within and moving.key != fixed.key
+    ]
 
 
 def _fixed(scans: Sequence[Scan], subject: str | None) -> Scan:
@@ -56,7 +88,7 @@ def _partners(scan: Scan, scans: Sequence[Scan], k: int, seed: int) -> list[Pair
 def _from_file(name: str | None, keys: set[str]) -> list[Pair]:
     if name is None:
         raise InputError("pairs.file", "is missing", "name a TSV with columns moving and fixed")
-    table = read_tsv(Path(name), required=("moving", "fixed"))
+    table = read_tsv(Path(name).expanduser(), required=("moving", "fixed")).astype(str)
     pairs = list(dict.fromkeys(zip(table["moving"], table["fixed"], strict=True)))
     for moving, fixed in pairs:
         for key in (moving, fixed):

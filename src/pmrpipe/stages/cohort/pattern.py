@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.stages.cohort.listing import Listing, content_problem
 from pmrpipe.stages.cohort.scans import Scan, brain_method, chosen_method, named_file, overrides_of
 from pmrpipe.study.config import Layout, Study, subject_key
 from pmrpipe.study.paths import KEY_PATTERN
@@ -20,39 +23,56 @@ _FREESURFER = Layout(
 _HELP = "is the download whole, and nothing renamed? docs/datasets.md shows the folder"
 
 
-def index_pattern(study: Study) -> list[Scan]:
+def index_pattern(study: Study) -> Listing:
     """All scans that match `layout.t1w`, sorted by key; splits are not set yet.
 
     Raises
     ------
-    InputError : the folder or a file is missing, or two files are the T1w of one subject
+    InputError : the folder is missing, no file or not that of every wanted subject is there, or
+        two files are the T1w of one subject
     """
     root, layout = study.input_root, study.layout
     if not layout.t1w:
         raise InputError("layout.t1w", "is empty", "the reader `pattern` needs it")
     if not root.is_dir():
         raise InputError(root, "no such folder", "give the dataset with --config root=FOLDER")
-    found: dict[str, tuple[str, Path]] = {}
+    files: dict[str, tuple[str, Path]] = {}
     for pattern in layout.t1w:
-        found = _matches(root, pattern, layout.subject) | found
+        files = _matches(root, pattern, layout.subject) | files
+    _require_all(study, files)
+    listing = Listing(subjects={key.split("_")[0] for key in files})
+    for key in sorted(files):
+        if study.subjects is None or key in study.subjects:
+            _add_scan(study, key, *files[key], listing)
+    return listing
+
+
+def _require_all(study: Study, files: Mapping[str, object]) -> None:
+    """InputError when a wanted subject has no file and is not excluded, or none has one."""
     wanted = study.subjects
-    missing = sorted(set(wanted or ()) - set(found))
-    if missing or not found:
+    missing = sorted(set(wanted or ()) - set(files) - set(study.exclude))
+    if missing or not files:
         shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
         expected = f"{len(missing)} of {len(wanted or ())} subjects ({shown})" if missing else "all"
-        problem = f"holds no {' or '.join(layout.t1w)} of {expected}"
-        raise InputError(root, problem, _HELP)
-    chosen = {key: found[key] for key in sorted(found) if wanted is None or key in wanted}
-    return [_scan(study, key, name, path) for key, (name, path) in chosen.items()]
+        problem = f"holds no {' or '.join(study.layout.t1w)} of {expected}"
+        raise InputError(study.input_root, problem, _HELP)
 
 
-def index_freesurfer(study: Study) -> list[Scan]:
+def _add_scan(study: Study, key: str, name: str, t1w: Path, listing: Listing) -> None:
+    try:
+        listing.scans.append(_scan(study, key, name, t1w))
+    except InputError as error:
+        listing.problems[key] = error
+        listing.scans.append(Scan(key, t1w))
+
+
+def index_freesurfer(study: Study) -> Listing:
     """The subjects of a FreeSurfer SUBJECTS_DIR, with its brain masks and aseg labels.
 
     What `layout` says itself has precedence.
     """
-    given = {name: getattr(study.layout, name) for name in study.layout.model_fields_set}
-    return index_pattern(study.model_copy(update={"layout": _FREESURFER.model_copy(update=given)}))
+    own = {name: getattr(study.layout, name) for name in study.layout.model_fields_set}
+    return index_pattern(study.model_copy(update={"layout": _FREESURFER.model_copy(update=own)}))
 
 
 def _matches(root: Path, pattern: str, subject: str) -> dict[str, tuple[str, Path]]:
@@ -65,18 +85,18 @@ def _matches(root: Path, pattern: str, subject: str) -> dict[str, tuple[str, Pat
             seen = True
         else:
             expression += "[^/]*" if part == "*" else re.escape(part)
-    found: dict[str, tuple[str, Path]] = {}
+    files: dict[str, tuple[str, Path]] = {}
     for path in sorted(root.glob(pattern.replace("{subject}", "*"))):
         match = re.fullmatch(expression, path.relative_to(root).as_posix())
         if match is None:
             continue
         name = match["subject"]
         key = name if re.fullmatch(KEY_PATTERN, name) else subject_key(name)
-        if key in found:
-            problem = f"and {found[key][1]} would both be the T1w of {key}"
+        if key in files:
+            problem = f"and {files[key][1]} would both be the T1w of {key}"
             raise InputError(path, problem, "narrow layout.t1w or layout.subject")
-        found[key] = (name, path)
-    return found
+        files[key] = (name, path)
+    return files
 
 
 def _scan(study: Study, key: str, name: str, t1w: Path) -> Scan:
@@ -98,15 +118,18 @@ def _beside(t1w: Path, name: str, patterns: list[str]) -> Path | None:
     names = [pattern.replace("{subject}", name) for pattern in patterns]
     if not names:
         return None
-    found = next((t1w.parent / n for n in names if (t1w.parent / n).exists()), None)
-    if found is None:
+    path = next((t1w.parent / n for n in names if os.path.lexists(t1w.parent / n)), None)
+    if path is None:
         raise InputError(t1w.parent, f"lacks {' or '.join(names)}", _HELP)
-    _whole(found)
-    return found
+    _whole(path)
+    return path
 
 
 def _whole(path: Path) -> None:
-    """InputError where one half of an Analyze pair stands without the other."""
+    """InputError for a link without content, and one half of an Analyze pair without the other."""
+    absent = content_problem(path)
+    if absent is not None:
+        raise absent
     other = {".hdr": ".img", ".img": ".hdr"}.get(path.suffix)
     if other and not path.with_suffix(other).exists():
         problem = f"no such file, but its {path.suffix} is there"

@@ -9,6 +9,7 @@ from typing import Any
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.study.config import Study
+from pmrpipe.study.config.cohort import Override
 
 SPLITS = ("train", "validation", "test")
 
@@ -42,10 +43,17 @@ class Scan:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The scans of a study, sorted by key, and those left out with the reason."""
+    """The scans of a study, sorted by key, and what is not among them.
+
+    excluded : scans that the study leaves out, with its reason
+    skipped : files and folders below the dataset that are no part of the study, with the reason
+    remarks : sentences on scans that lack something
+    """
 
     scans: tuple[Scan, ...]
     excluded: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[str]:
@@ -60,11 +68,9 @@ class Cohort:
 def brain_method(study: Study, key: str) -> tuple[str, str]:
     """Input state and brain extraction of a scan: override, study key, then the state's default."""
     state, method = study.input_state, study.brain
-    for name in (key.split("_")[0], key):
-        if name in study.overrides:
-            override = study.overrides[name]
-            state = override.input_state or state
-            method = override.brain or method
+    for override in _overriding(study, key):
+        state = override.input_state or state
+        method = override.brain or method
     if method == "template" and None in (study.head_template.head, study.head_template.brain):
         problem = "brain extraction `template` is chosen but has no template"
         raise InputError(key, problem, "set head_template.head and head_template.brain")
@@ -72,13 +78,21 @@ def brain_method(study: Study, key: str) -> tuple[str, str]:
 
 
 def overrides_of(study: Study, key: str) -> dict[str, Any]:
-    """What the study overrides for a scan: of its subject, then of the scan itself."""
+    """What the study overrides for a scan: of its subject, its session, then of itself."""
     return {
         name: value
-        for part in (key.split("_")[0], key)
-        if part in study.overrides
-        for name, value in study.overrides[part].model_dump(exclude_none=True).items()
+        for override in _overriding(study, key)
+        for name, value in override.model_dump(exclude_none=True).items()
     }
+
+
+def _overriding(study: Study, key: str) -> list[Override]:
+    """The overrides that mean a scan, the most particular last."""
+    if not study.overrides:
+        return []
+    parts = key.split("_")
+    names = ("_".join(parts[: end + 1]) for end in range(len(parts)))
+    return [study.overrides[name] for name in names if name in study.overrides]
 
 
 def named_file(study: Study, name: str | None) -> Path | None:

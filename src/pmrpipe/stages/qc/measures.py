@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pmrpipe.images.extremes import count_extremes
+from pmrpipe.images.orientation import DISAGREEMENT_MM
 from pmrpipe.images.volume import Volume
 
 # Columns of qc.tsv that are judged, and what a doubtful value is like.
@@ -20,6 +22,8 @@ JUDGED = {
     "scale_min": "low",
     "scale_max": "high",
     "contrast": "low",
+    "extreme_voxels": "high",
+    "header_mm": "high",
 }
 # Bounds that need no cohort: an adult's brain with its ventricles; what an aligned brain reaches
 # (see preprocess.affine); a mask that the edge of the image cuts.
@@ -31,6 +35,8 @@ _BOUNDS = {
     "scale_min": (0.6, np.inf),
     "scale_max": (-np.inf, 1.6),
     "contrast": (0.1, np.inf),
+    "extreme_voxels": (-np.inf, 0.5),
+    "header_mm": (-np.inf, DISAGREEMENT_MM),
 }
 # What a person reads of a value beyond its bounds.
 _WORDS = {
@@ -44,12 +50,20 @@ _WORDS = {
     "an adult's {high:g} or less",
     "contrast": "its brain is squeezed into few grey values (half of it within {value:.3f} of the "
     "range): is there a very bright or dark spot?",
+    "extreme_voxels": "{value:.0f} voxels of its brain are as bright or dark as no tissue is, and "
+    "were limited",
+    "header_mm": "its header states two places, {value:.3g} mm apart (sform and qform): the sform "
+    "is used; left and right, and overlays made by other programs, are to be checked",
 }
 # Robust z beyond which a scan is an outlier of its cohort (Iglewicz and Hoaglin 1993), and the
 # number of scans from which on that means anything.
 _FAR, _ENOUGH = 3.5, 16
-# Judged by their bounds alone: sizes of heads differ, and so do contrasts of scanners.
-_ALONE = ("scale_min", "scale_max", "contrast")
+# Judged by their bounds alone: sizes of heads and contrasts of scanners differ, and of the others
+# nearly every scan has none.
+_ALONE = (
+    *("scale_min", "scale_max", "contrast"),
+    *("border_percent", "extreme_voxels", "header_mm"),
+)
 # The smallest spread that counts, as a part of the median: a cohort may be all alike.
 _LEAST_SPREAD = 0.01
 
@@ -96,6 +110,24 @@ def measure(
     }
 
 
+def measure_source(scan: Volume, mask: Volume, header_mm: float) -> dict[str, float]:
+    """What a scan brings along that preprocessing sets right, or cannot know.
+
+    Parameters
+    ----------
+    scan : as it came, on the native grid
+    mask : bool, on the same grid
+    header_mm : how far sform and qform of the scan put its corners apart
+
+    Returns
+    -------
+    extreme_voxels : voxels of the brain as bright or dark as no tissue is; they were limited
+    header_mm : as given
+    """
+    extremes = count_extremes(scan.data[mask.data > 0])
+    return {"extreme_voxels": extremes, "header_mm": header_mm}
+
+
 def contrast(white: np.ndarray) -> float:
     """Range of the middle half of the intensities above 0; a normal distribution has 0.22."""
     low, high = np.quantile(white[white > 0], (0.25, 0.75))
@@ -106,6 +138,8 @@ def doubts(measures: Mapping[str, float]) -> list[str]:
     """Sentences on the values of one scan that leave the bounds of any adult brain."""
     said = []
     for name, words in _WORDS.items():
+        if name not in measures:
+            continue
         low, high = _BOUNDS[name]
         if measures[name] < low or measures[name] > high:
             said.append(words.format(value=measures[name], low=low, high=high))
@@ -137,20 +171,28 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
 
     A value is doubtful when it leaves the bounds that hold for any adult brain, or, from sixteen
     scans on, lies more than 3.5 robust deviations from the cohort's median on the bad side.
+
+    Returns
+    -------
+    The table with `outlier`, all doubts of a scan in words, and for each measure `doubt_NAME`:
+    low, high, or missing
     """
-    said: list[list[str]] = [[] for _ in range(len(table))]
-    for name, side in JUDGED.items():
-        if name not in table:
-            continue  # measured by an older version
-        values = table[name].to_numpy(float)
-        low, high = _limits(values, name)
-        for row, value in enumerate(values):
-            if value < low and "low" in side:
-                said[row].append(f"{name} low")
-            elif value > high and "high" in side:
-                said[row].append(f"{name} high")
-    words = [", ".join(parts) or None for parts in said]
-    return table.assign(outlier=pd.Series(words, index=table.index, dtype=object))
+    sides = {name: _sides(table[name].to_numpy(float), name) for name in JUDGED if name in table}
+    words = [
+        ", ".join(f"{name} {side[row]}" for name, side in sides.items() if side[row]) or None
+        for row in range(len(table))
+    ]
+    columns = {"outlier": words, **{f"doubt_{name}": side for name, side in sides.items()}}
+    series = {name: pd.Series(c, index=table.index, dtype=object) for name, c in columns.items()}
+    return table.assign(**series)
+
+
+def _sides(values: np.ndarray, name: str) -> list[str | None]:
+    """Whether each value of a measure is doubtfully low or high."""
+    low, high = _limits(values, name)
+    too_low = (values < low) & ("low" in JUDGED[name])
+    too_high = (values > high) & ("high" in JUDGED[name])
+    return np.where(too_low, "low", np.where(too_high, "high", None)).tolist()
 
 
 def _limits(values: np.ndarray, name: str) -> tuple[float, float]:

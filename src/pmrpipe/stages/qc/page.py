@@ -10,9 +10,9 @@ import numpy as np
 from pmrpipe.base.files import read_json, write_bytes, write_json, write_text
 from pmrpipe.drawing import html, style
 from pmrpipe.images.resampling import resample, sample_points
-from pmrpipe.images.volume import Volume, read_image, read_mask
+from pmrpipe.images.volume import Volume, header_disagreement, read_image, read_mask
 from pmrpipe.stages.qc import figures
-from pmrpipe.stages.qc.measures import measure
+from pmrpipe.stages.qc.measures import doubts, measure, measure_source
 from pmrpipe.study.paths import QC_FIGURES, TEMPLATE_KEY, Results
 from pmrpipe.study.sidecar import sidecar_path
 
@@ -26,6 +26,8 @@ _NAMES = {
     "scale_min": "Smallest size against the template",
     "scale_max": "Largest size against the template",
     "contrast": "Middle half of the grey values",
+    "extreme_voxels": "Voxels limited, as no tissue has",
+    "header_mm": "sform and qform apart, mm",
 }
 
 
@@ -43,6 +45,7 @@ def write_page(
     white, template = (read_image(results.preproc(k)) for k in (key, TEMPLATE_KEY))
     sidecar = read_json(sidecar_path(results.affine(key)))
     measures = measure(brain, mask, sidecar["Quality"], white.data)
+    measures |= measure_source(image, mask, header_disagreement(t1w))
     before = _unmoved(brain, template)
     with style.drawing():
         drawn = {
@@ -93,5 +96,6 @@ def _render(results: Results, key: str, measures: dict[str, float]) -> str:
         Path(__file__).parent / "page.html",
         key=key,
         facts=[(_NAMES[name], f"{value:.4g}") for name, value in measures.items()],
+        doubts=doubts(measures),
         figures={name: path.relative_to(results.root) for name, path in places.items()},
     )

@@ -26,6 +26,19 @@ class Inputs(Options):
         None, description="dataset that holds existing brain masks; null = none are used"
     )
     masks_desc: str = Field("brain", description="entity `desc-` of the `_mask` files")
+    acquisition: str | None = Field(
+        None,
+        description="of a session's T1w files those with this `acq-`; `none`: without; null: any",
+    )
+    ce: str | None = Field(
+        None, description="the same by contrast agent, `ce-`; `none`: without; null: any"
+    )
+    reconstruction: str | None = Field(
+        None, description="the same by reconstruction, `rec-`; `none`: without; null: any"
+    )
+    run: Literal["first", "last"] | int | None = Field(
+        None, description="of a session's runs the first, the last, or that number; null: all"
+    )
 
 
 class Layout(Options):
@@ -105,8 +118,10 @@ class Split(Options):
 class Pairs(Options):
     """Which ordered pairs (moving, fixed) of the test subjects are registered."""
 
-    policy: Literal["all", "to-template", "to-subject", "random", "file"] = Field(
-        "all", description="all ordered pairs; every scan to one; k random partners; or a file"
+    policy: Literal["all", "to-template", "to-subject", "random", "file", "within-subject"] = Field(
+        "all",
+        description="all ordered pairs of different subjects; every scan to one; k random "
+        "partners; a file; or all ordered pairs of each subject's own scans",
     )
     subject: str | None = Field(None, description="the fixed scan of `to-subject`")
     k: int = Field(1, ge=1, description="partners per scan of `random`")

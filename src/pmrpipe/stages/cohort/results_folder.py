@@ -1,0 +1,46 @@
+"""The folder of results must be ours: nobody's dataset is written over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import read_json
+from pmrpipe.base.outputs import require_no_input
+from pmrpipe.base.version import VERSION
+
+_TOOL = "pmrpipe"
+_REMEDY = "choose another `results` or `cohort`"
+
+
+def description_of(name: str) -> dict[str, object]:
+    """dataset_description.json of a study's results (BIDS derivatives)."""
+    return {
+        "Name": f"pmrpipe: {name}",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": _TOOL, "Version": VERSION}],
+    }
+
+
+def require_own_folder(description: Path, inputs: Path) -> None:
+    """InputError when results would land in a dataset that pmrpipe did not make.
+
+    Parameters
+    ----------
+    description : dataset_description.json of the results, there or not
+    inputs : the dataset that the study reads; links to it count as the same folder
+    """
+    require_no_input(description.parent, [inputs], _REMEDY)
+    if not description.exists():
+        return
+    content = read_json(description)
+    tools = content.get("GeneratedBy") if isinstance(content, dict) else None
+    if not any(_names_us(tool) for tool in tools or [] if isinstance(tools, list)):
+        problem = "is a dataset that pmrpipe did not make, and would be written over"
+        raise InputError(description.parent, problem, _REMEDY)
+
+
+def _names_us(tool: Any) -> bool:
+    return isinstance(tool, dict) and str(tool.get("Name", "")).startswith(_TOOL)
