@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.methods.components import named
@@ -36,6 +36,23 @@ class Schedule(BaseModel):
     validate_every: int = Field(100, ge=1, description="steps between validations and checkpoints")
     symmetric: bool = Field(False, description="every step sees its pair both ways, a batch of 2")
     augmentation: Augmentation = Field(default_factory=Augmentation)
+    patch: int | None = Field(
+        None,
+        ge=4,
+        description="edge, in voxels of the network's grid, of the random cube that "
+        "each step sees; null: whole images",
+    )
+
+
+class Teacher(BaseModel):
+    """Another method whose results on training pairs a network learns from."""
+
+    model_config = ConfigDict(extra="forbid")
+    method: str = Field(
+        description="name or YAML file of a method that is ready: a classical one, or a network "
+        "whose weights are shipped or named by the study"
+    )
+    pairs: int = Field(100, ge=1, description="ordered pairs of training scans, at most")
 
 
 class MethodSpec(BaseModel):
@@ -66,12 +83,26 @@ class MethodSpec(BaseModel):
         1.0, gt=0, description="by which its uncertainty is multiplied: measured on known warps"
     )
     schedule: Schedule = Field(default_factory=Schedule)
+    teacher: Teacher | None = Field(None, description="whose results it learns from")
     _folder: Path | None = PrivateAttr(None)
 
     @property
     def folder(self) -> Path | None:
         """Folder of the YAML, where modules of one's own are looked for first."""
         return self._folder
+
+    @model_validator(mode="after")
+    def _can_be_taught(self) -> MethodSpec:
+        if self.teacher is None:
+            return self
+        if self.kind != "learned":
+            raise ValueError("`teacher` is for learned methods alone")
+        if self.schedule.augmentation.warp_mm:
+            raise ValueError(
+                "with a `teacher`, `schedule.augmentation.warp_mm` must be 0: its targets are of "
+                "the images as they are"
+            )
+        return self
 
     @property
     def learned(self) -> bool:

@@ -1,4 +1,4 @@
-"""Arrays for training: all that a training machine needs, in one safetensors file.
+"""Arrays for training: all that a training machine needs of a cohort, in one safetensors file.
 
 Needs numpy alone to write, safetensors and torch to read. The file is written array by array, so
 that a large cohort never lies in memory as a whole, and read by memory map.
@@ -6,18 +6,17 @@ that a large cohort never lies in memory as a whole, and read by memory map.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import atomic
 from pmrpipe.images.volume import Grid
+from pmrpipe.study.tensors import Entry, read_header, read_tensor, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,16 +26,37 @@ Array = np.ndarray | Callable[[], np.ndarray]
 _WHOLE = 65535
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Whose scans a pack holds: what other studies that train on it have to know.
+
+    cohort : name of the study that packed it
+    train : keys of its training scans
+    dataset, licence, doi : Name, License and DatasetDOI of its dataset_description.json
+    """
+
+    cohort: str | None = None
+    train: tuple[str, ...] = ()
+    dataset: str | None = None
+    licence: str | None = None
+    doi: str | None = None
+
+    def meta(self) -> dict[str, Any]:
+        """As the file says it; what is not known is left out."""
+        return {name: value for name, value in vars(self).items() if value}
+
+
 def pack(
     images: Mapping[str, Array],
     dsegs: Mapping[str, Array],
     grid: Grid,
     out: str | os.PathLike[str],
     labels: Sequence[int] = (),
+    origin: Origin | None = None,
 ) -> None:
     """Write "image/<key>" and, for labelled scans, "dseg/<key>", all uint16 on `grid`.
 
-    Metadata "pmrpipe" is JSON: shape, affine, spacing, keys, labels.
+    Metadata "pmrpipe" is JSON: shape, affine, spacing, keys, labels, and what `origin` says.
 
     Parameters
     ----------
@@ -48,38 +68,34 @@ def pack(
     ------
     InputError : an array of another shape, labels that do not fit into 16 bits
     """
-    names = [f"image/{key}" for key in sorted(images)] + [f"dseg/{key}" for key in sorted(dsegs)]
-    header = _header(names, grid, {"keys": sorted(images), "labels": [int(n) for n in labels]})
-    with atomic(out) as temporary, open(temporary, "wb") as handle:
-        handle.write(len(header).to_bytes(8, "little") + header)
-        for name in names:
-            kind, key = name.split("/", 1)
-            array = images[key] if kind == "image" else dsegs[key]
-            values = array() if callable(array) else array
-            stored = quantised(values) if kind == "image" else _sixteen_bits(values, key)
-            if stored.shape != grid.shape:
-                raise InputError(name, f"has shape {stored.shape}, the cohort {grid.shape}")
-            handle.write(np.ascontiguousarray(stored, "<u2").tobytes())
+    entries = [_entry("image", key, images[key], quantised, grid) for key in sorted(images)]
+    entries += [_entry("dseg", key, dsegs[key], _sixteen_bits, grid) for key in sorted(dsegs)]
+    meta = grid_meta(grid) | {"keys": sorted(images), "labels": [int(n) for n in labels]}
+    write_tensors(out, entries, "U16", meta | (origin or Origin()).meta())
 
 
-def _header(names: Sequence[str], grid: Grid, extra: Mapping[str, Any]) -> bytes:
-    """The JSON header of the safetensors format, padded to whole words."""
-    meta = {
+def grid_meta(grid: Grid) -> dict[str, Any]:
+    """A grid as the metadata of a pack say it."""
+    return {
         "shape": list(grid.shape),
         "affine": grid.affine.tolist(),
         "spacing": list(grid.spacing),
-        **extra,
     }
-    size = 2 * int(np.prod(grid.shape))
-    content: dict[str, Any] = {"__metadata__": {"pmrpipe": json.dumps(meta)}}
-    for number, name in enumerate(names):
-        offsets = [number * size, (number + 1) * size]
-        content[name] = {"dtype": "U16", "shape": list(grid.shape), "data_offsets": offsets}
-    text = json.dumps(content).encode()
-    return text + b" " * (-len(text) % 8)
 
 
-def quantised(image: np.ndarray) -> np.ndarray:
+def meta_grid(meta: Mapping[str, Any]) -> Grid:
+    """The grid that the metadata of a pack say."""
+    return Grid(tuple(meta["shape"]), np.asarray(meta["affine"]))
+
+
+def _entry(
+    kind: str, key: str, array: Array, stored: Callable[[np.ndarray, str], np.ndarray], grid: Grid
+) -> Entry:
+    name = f"{kind}/{key}"
+    return Entry(name, grid.shape, lambda: stored(array() if callable(array) else array, key))
+
+
+def quantised(image: np.ndarray, key: str = "") -> np.ndarray:
     """An image in [0, 1] as uint16, k/65535; arrays that are so already are left alone."""
     if image.dtype == np.uint16:
         return image
@@ -101,6 +117,7 @@ class Arrays:
     keys: tuple[str, ...]
     labelled: frozenset[str]
     labels: tuple[int, ...]
+    origin: Origin = field(default_factory=Origin)
 
     def image(self, key: str, shape: tuple[int, int, int]) -> Tensor:
         """Image (1, 1, *shape) in [0, 1], brought to the network's grid."""
@@ -108,35 +125,26 @@ class Arrays:
 
         from pmrpipe.spatial.resize import resize_image
 
-        full = torch.from_numpy(self._read(f"image/{key}").astype(np.float32) / _WHOLE)
-        return resize_image(full[None, None], shape).contiguous()
+        values = read_tensor(self.path, f"image/{key}").astype(np.float32) / _WHOLE
+        return resize_image(torch.from_numpy(values)[None, None], shape).contiguous()
 
     def dseg(self, key: str) -> Tensor:
         """Label map (1, 1, X, Y, Z), int32, on the file's grid."""
         import torch
 
-        return torch.from_numpy(self._read(f"dseg/{key}").astype(np.int32))[None, None]
-
-    def _read(self, name: str) -> np.ndarray:
-        from safetensors import safe_open
-
-        with safe_open(self.path, framework="np") as handle:
-            return handle.get_tensor(name)
+        labels = read_tensor(self.path, f"dseg/{key}").astype(np.int32)
+        return torch.from_numpy(labels)[None, None]
 
 
 def open_arrays(path: Path) -> Arrays:
     """Read the header of a packed file; InputError when it is missing or broken."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as handle:
-            meta = json.loads(handle.metadata()["pmrpipe"])
-            held = set(handle.keys())
-    except FileNotFoundError:
-        raise InputError(path, "no such file", "run the rule pack") from None
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(path, f"is no pack of pmrpipe ({error})", "run the rule pack") from None
+    meta, names = read_header(path)
+    if "keys" not in meta:
+        raise InputError(path, "is no pack of images", "name the file of a study's train folder")
     keys = tuple(meta["keys"])
-    labelled = frozenset(key for key in keys if f"dseg/{key}" in held)
-    grid = Grid(tuple(meta["shape"]), np.asarray(meta["affine"]))
-    return Arrays(path, grid, keys, labelled, tuple(meta["labels"]))
+    labelled = frozenset(key for key in keys if f"dseg/{key}" in names)
+    origin = Origin(
+        **{name: meta.get(name) for name in ("cohort", "dataset", "licence", "doi")},
+        train=tuple(meta.get("train", ())),
+    )
+    return Arrays(path, meta_grid(meta), keys, labelled, tuple(meta["labels"]), origin)

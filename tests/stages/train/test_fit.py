@@ -16,8 +16,9 @@ from pmrpipe.base.files import read_json, read_tsv
 from pmrpipe.methods.load import build, weights_folder
 from pmrpipe.methods.spec import spec
 from pmrpipe.methods.weights import load_weights
-from pmrpipe.stages.train.fit import choose_precision, fit
+from pmrpipe.stages.train.fit import fit
 from pmrpipe.stages.train.module import Fit
+from pmrpipe.stages.train.trainer import choose_precision
 from tests.helpers.packs import KEYS, write_pack
 
 
@@ -216,7 +217,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(small, pack, tmp_path):
 
 
 def test_long_stretches_show_progress(small, pack, tmp_path, monkeypatch):
-    monkeypatch.setattr("pmrpipe.stages.train.fit._TELL_EVERY", 0.0)
+    monkeypatch.setattr("pmrpipe.stages.train.keeper._TELL_EVERY", 0.0)
     said = []
     run(small, pack, tmp_path / "fit", say=said.append)
     assert sum("of 4 steps" in line for line in said) == 4
@@ -275,7 +276,7 @@ def test_a_cluster_s_time_limit_saves_first(small, pack, tmp_path):
         pack=str(pack),
         out=str(tmp_path / "cut"),
     ).replace(
-        "from pathlib", "import pmrpipe.stages.train.fit as f; f._TELL_EVERY = 0.0\nfrom pathlib"
+        "from pathlib", "import pmrpipe.stages.train.keeper as k; k._TELL_EVERY = 0.0\nfrom pathlib"
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     child = subprocess.Popen([sys.executable, "-c", script], text=True, **pipes)
@@ -295,8 +296,8 @@ def test_a_cluster_s_time_limit_saves_first(small, pack, tmp_path):
 
 
 def test_a_checkpoint_within_an_epoch_is_enough(small, pack, tmp_path, monkeypatch):
-    monkeypatch.setattr("pmrpipe.stages.train.fit._SAVE_EVERY", 0.0)
-    monkeypatch.setattr("pmrpipe.stages.train.fit._TELL_EVERY", 0.0)
+    monkeypatch.setattr("pmrpipe.stages.train.keeper._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("pmrpipe.stages.train.keeper._TELL_EVERY", 0.0)
     plan = {"max_steps": 12, "validate_every": 6}
     spec = small.model_copy(update={"schedule": small.schedule.model_copy(update=plan)})
 
@@ -317,14 +318,14 @@ def test_a_cohort_larger_than_memory_is_read_as_it_is_drawn(small, pack, tmp_pat
     module = {}
     keep = Fit.__init__
 
-    def spy(self, *given, **named):
-        keep(self, *given[:-1], budget=1000, **named)
-        module["images"] = self.images
+    def spy(self, *words, **named):
+        keep(self, *words[:-1], budget=1000, **named)
+        module["held"] = self.sampler.held
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Fit, "__init__", spy)
         assert outputs(run(small, pack, tmp_path / "streamed")) == held
-    assert not module["images"]._held
+    assert not module["held"].kept
 
 
 def test_precision_follows_the_processor(monkeypatch):
@@ -334,7 +335,7 @@ def test_precision_follows_the_processor(monkeypatch):
         def read_text(self, **_):
             return self.flags
 
-    monkeypatch.setattr("pmrpipe.stages.train.fit.Path", lambda _: Information())
+    monkeypatch.setattr("pmrpipe.stages.train.trainer.Path", lambda _: Information())
     assert choose_precision("cpu") is None
     Information.flags = "avx512f amx_bf16"
     assert choose_precision("cpu") is torch.bfloat16

@@ -1,47 +1,75 @@
-"""Scans at the network's voxel size: held in memory where they fit, else read as they are drawn."""
+"""Scans and targets at the network's voxel size: held in memory where they all fit."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from pmrpipe.images.volume import Grid
+from pmrpipe.methods.deformation import Deformation
 from pmrpipe.study.pack import Arrays
+from pmrpipe.study.target_pack import Targets
 
 
-class Images:
-    """Images of `keys` on a grid of `shape`, on the device that asks for them.
+class Held:
+    """Keeps what was read once, if all of it fits.
 
     Parameters
     ----------
-    budget : bytes that may be held; by default half of what the device has free. A cohort that
-        needs more is read from the memory-mapped arrays, scan by scan.
+    needed : bytes of all that may be read
+    budget : bytes that may be held; by default half of what the device has free. What needs more
+        is read from the memory-mapped files each time that it is drawn.
     """
 
-    def __init__(
-        self,
-        arrays: Arrays,
-        keys: Sequence[str],
-        shape: tuple[int, int, int],
-        budget: int | None = None,
-    ) -> None:
-        self.arrays, self.shape, self.budget = arrays, shape, budget
-        self.needed = 4 * len(set(keys)) * shape[0] * shape[1] * shape[2]
-        self._held: dict[str, Tensor] = {}
+    def __init__(self, needed: int, budget: int | None = None) -> None:
+        self.needed, self.budget = needed, budget
+        self.kept: dict[Any, Any] = {}
         self._fit: bool | None = None
 
-    def get(self, key: str, device: torch.device) -> Tensor:
-        """Image (1, 1, *shape), float32 in [0, 1]."""
-        if key in self._held:
-            return self._held[key]
-        image = self.arrays.image(key, self.shape).to(device)
+    def get(self, name: Any, device: torch.device, read: Callable[[], Any]) -> Any:
+        """What `read` returns, or returned before under that name."""
+        if name in self.kept:
+            return self.kept[name]
+        value = read().to(device)
         if self._fit is None:
             self._fit = self.needed <= (self.budget or free_memory(device) // 2)
         if self._fit:
-            self._held[key] = image
-        return image
+            self.kept[name] = value
+        return value
+
+
+class Images:
+    """Images of several cohorts on a grid of `shape`, on the device that asks for them."""
+
+    def __init__(
+        self, arrays: Mapping[str, Arrays], shape: tuple[int, int, int], held: Held
+    ) -> None:
+        self.arrays, self.shape, self.held = dict(arrays), shape, held
+
+    def get(self, cohort: str, key: str, device: torch.device) -> Tensor:
+        """Image (1, 1, *shape), float32 in [0, 1]."""
+        return self.held.get(
+            (cohort, key), device, lambda: self.arrays[cohort].image(key, self.shape)
+        )
+
+
+class Taught:
+    """What a teacher says of pairs, on the network's grid."""
+
+    def __init__(self, targets: Targets, grid: Grid, held: Held) -> None:
+        self.targets, self.grid, self.held = targets, grid, held
+
+    def get(self, pair: tuple[str, str], device: torch.device) -> Deformation:
+        """The teacher's deformation of a pair, (1, 3, *grid.shape) in voxels."""
+        return self.held.get(pair, device, lambda: self._read(pair))
+
+    def _read(self, pair: tuple[str, str]) -> Deformation:
+        whole = Deformation.from_millimetres(self.targets.field(pair), self.targets.grid)
+        return whole.resampled(self.grid)
 
 
 def free_memory(device: torch.device) -> int:

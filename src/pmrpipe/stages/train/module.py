@@ -15,11 +15,10 @@ from pmrpipe.base.errors import WorkError
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.spec import Schedule
-from pmrpipe.spatial.resize import resize_displacement
-from pmrpipe.spatial.warp import warp
-from pmrpipe.stages.train.images import Images
-from pmrpipe.stages.train.validation import mean_dice, validation_pairs
-from pmrpipe.study.pack import Arrays
+from pmrpipe.stages.train.cohorts import TrainingCohort
+from pmrpipe.stages.train.sampler import Sampler
+from pmrpipe.stages.train.validation import correlation, mean_dice, validation_pairs
+from pmrpipe.study.target_pack import Targets
 
 
 class Fit(pl.LightningModule):
@@ -31,21 +30,20 @@ class Fit(pl.LightningModule):
     def __init__(
         self,
         method: NetworkMethod,
-        arrays: Arrays,
+        cohorts: Sequence[TrainingCohort],
         schedule: Schedule,
-        train: Sequence[str],
         validation: Sequence[str],
         seed: int,
+        targets: Targets | None = None,
         budget: int | None = None,
     ) -> None:
         super().__init__()
-        self.method, self.arrays, self.schedule, self.seed = method, arrays, schedule, seed
-        self.grid = method.grid(arrays.grid)
-        self.train_keys = list(train)
-        self.validation_pairs = validation_pairs(train, validation)
-        shown = {*train, *(key for pair in self.validation_pairs for key in pair)}
-        # At the network's voxel size a scan takes 2.7 MB at 2 mm, 22 MB at 1 mm.
-        self.images = Images(arrays, sorted(shown), self.grid.shape, budget)
+        self.method, self.schedule, self.seed = method, schedule, seed
+        own = cohorts[0]
+        self.arrays, self.grid = own.arrays, method.grid(own.arrays.grid)
+        self.validation_pairs = validation_pairs(own.train, validation)
+        paired = sorted({key for pair in self.validation_pairs for key in pair} - {*own.train})
+        self.sampler = Sampler(cohorts, self.grid, schedule, paired, targets, budget)
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
         self._scores: list[float] = []
@@ -56,10 +54,7 @@ class Fit(pl.LightningModule):
         number = self.global_step * self.trainer.world_size + self.global_rank
         draw = random.Random(f"{self.seed} {number}")
         torch.manual_seed(draw.getrandbits(48))
-        batch = self._batch(draw)
-        if self.schedule.symmetric:
-            batch = batch.both_ways()
-        terms = self.method.objective(batch)
+        terms = self.method.objective(self.sampler.batch(draw, self.device))
         if not torch.isfinite(terms["total"]):
             problem = f"the objective is not finite at step {self.global_step}"
             raise WorkError(
@@ -68,29 +63,6 @@ class Fit(pl.LightningModule):
         for name, value in terms.items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()
         return terms["total"]
-
-    def _batch(self, draw: random.Random) -> Batch:
-        """A pair of training scans, augmented."""
-        moving, fixed = (self.images.get(key, self.device) for key in self._pair(draw))
-        if self.schedule.augmentation.flip and draw.random() < 0.5:
-            moving, fixed = moving.flip(2), fixed.flip(2)
-        if self.schedule.augmentation.warp_mm:
-            moving, fixed = (self._warped(image) for image in (moving, fixed))
-        return Batch(moving, fixed, self.grid)
-
-    def _pair(self, draw: random.Random) -> tuple[str, str]:
-        moving = draw.choice(self.train_keys)
-        others = [k for k in self.train_keys if k.split("_")[0] != moving.split("_")[0]]
-        return moving, draw.choice(others)
-
-    def _warped(self, image: Tensor) -> Tensor:
-        """The image under a random displacement whose control points lie 40 mm apart or so."""
-        points = torch.randn(1, 3, 4, 5, 4, device=image.device)
-        deviation = points.new_tensor(
-            [self.schedule.augmentation.warp_mm / mm for mm in self.grid.spacing]
-        )
-        coarse = points * deviation.view(1, 3, 1, 1, 1)
-        return warp(image, resize_displacement(coarse, image.shape[2:], rescale=False))
 
     def configure_optimizers(self) -> Any:
         plan = self.schedule
@@ -108,24 +80,33 @@ class Fit(pl.LightningModule):
     # -- validation ---------------------------------------------------------------------------
     def validation_step(self, batch: Any, index: int) -> None:
         moving, fixed = self.validation_pairs[index]
-        images = (self.images.get(key, self.device) for key in (moving, fixed))
+        own = self.sampler.own.name
+        images = (self.sampler.images.get(own, key, self.device) for key in (moving, fixed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             self._scores.append(self._score(moving, fixed, *images))
 
     def _score(self, moving: str, fixed: str, x: Tensor, y: Tensor) -> float:
         if not {moving, fixed} <= self.arrays.labelled or not self.arrays.labels:
-            return -float(self.method.objective(Batch(x, y, self.grid))["total"])
+            return self._score_of_images(x, y)
         deformation = self.method.deform(x, y, self.grid)
         labels = torch.tensor(self.arrays.labels)
         maps = (self.arrays.dseg(key) for key in (fixed, moving))
         return mean_dice(*maps, deformation.to("cpu"), labels)
 
+    def _score_of_images(self, x: Tensor, y: Tensor) -> float:
+        if self.sampler.targets is None:
+            return -float(self.method.objective(Batch(x, y, self.grid))["total"])
+        # A teacher says nothing of validation pairs.
+        return correlation(y, self.method.deform(x, y, self.grid).apply(x))
+
     @property
     def criterion(self) -> str:
         """Name of what validation measures: higher is better."""
         labelled = all({*pair} <= self.arrays.labelled for pair in self.validation_pairs)
-        return "validation_dice" if labelled and self.arrays.labels else "validation_objective"
+        if labelled and self.arrays.labels:
+            return "validation_dice"
+        return "validation_objective" if self.sampler.targets is None else "validation_correlation"
 
     @property
     def advanced(self) -> bool:

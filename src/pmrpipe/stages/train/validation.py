@@ -1,4 +1,4 @@
-"""Mean Dice of validation pairs at the grid of the packed arrays."""
+"""Which pairs validate, and what is measured on them."""
 
 from __future__ import annotations
 
@@ -38,3 +38,12 @@ def mean_dice(fixed: Tensor, moving: Tensor, deformation: Deformation, labels: T
     total = torch.bincount(target, minlength=size) + torch.bincount(warped, minlength=size)
     present = total[labels] > 0
     return float((2 * both[present] / total[labels][present]).mean()) if present.any() else 0.0
+
+
+def correlation(fixed: Tensor, warped: Tensor) -> float:
+    """Pearson's correlation of two images within the fixed brain; 0 where one is constant."""
+    inside = fixed > 0
+    pair = torch.stack([fixed[inside], warped[inside]]).double()
+    pair = pair - pair.mean(1, keepdim=True)
+    norm = pair.square().sum(1).prod().sqrt()
+    return float(pair.prod(0).sum() / norm) if norm > 0 else 0.0

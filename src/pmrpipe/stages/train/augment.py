@@ -1,0 +1,111 @@
+"""Random changes of a batch: mirrored, warped, cut to a cube; a target follows its images."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pmrpipe.images.volume import Grid
+from pmrpipe.methods.batch import Batch
+from pmrpipe.methods.deformation import ConsistentPair, Deformation
+from pmrpipe.spatial.resize import resize_displacement
+from pmrpipe.spatial.warp import warp
+
+# Cubes that are tried before one is put around a voxel of the brain.
+_MOST_TRIES = 100
+
+Cube = tuple[slice, slice, slice]
+
+
+def mirrored(batch: Batch) -> Batch:
+    """Left and right exchanged: the first axis of images and of the target."""
+    target = batch.target
+    return replace(
+        batch,
+        moving=batch.moving.flip(2),
+        fixed=batch.fixed.flip(2),
+        target=_mirrored(target) if isinstance(target, Deformation) else target,
+        where=None if batch.where is None else batch.where.flip(2),
+    )
+
+
+def _mirrored(deformation: Deformation) -> Deformation:
+    """u'(x, y, z) = (-u1, u2, u3)(n - 1 - x, y, z)."""
+
+    def turned(field: Tensor) -> Tensor:
+        return field.flip(2) * field.new_tensor([-1, 1, 1]).view(1, 3, 1, 1, 1)
+
+    return _both(deformation, turned, deformation.grid)
+
+
+def randomly_warped(image: Tensor, spacing: tuple[float, float, float], mm: float) -> Tensor:
+    """The image under a random displacement whose control points lie 40 mm apart or so.
+
+    mm : standard deviation of the displacement at the control points; torch's generator draws it
+    """
+    points = torch.randn(1, 3, 4, 5, 4, device=image.device)
+    deviation = points.new_tensor([mm / edge for edge in spacing])
+    coarse = points * deviation.view(1, 3, 1, 1, 1)
+    return warp(image, resize_displacement(coarse, image.shape[2:], rescale=False))
+
+
+def patch(batch: Batch, edge: int, draw: random.Random) -> Batch:
+    """The same random cube of everything in the batch; one of background alone is not taken.
+
+    All cubes with some brain in them, of either image, are equally likely.
+
+    Parameters
+    ----------
+    edge : of the cube in voxels, at most that of the grid
+    """
+    brain = ((batch.moving > 0) | (batch.fixed > 0)).any(0)[0]
+    cube = _cube(brain, edge, draw)
+    grid = _cut_grid(batch.grid, cube)
+    target = batch.target
+    if isinstance(target, Deformation):
+        target = _both(target, lambda field: field[:, :, *cube], grid)
+    return replace(
+        batch,
+        moving=batch.moving[:, :, *cube],
+        fixed=batch.fixed[:, :, *cube],
+        grid=grid,
+        target=target,
+        where=None if batch.where is None else batch.where[:, :, *cube],
+    )
+
+
+def _cube(brain: Tensor, edge: int, draw: random.Random) -> Cube:
+    for _ in range(_MOST_TRIES):
+        cube = _at([draw.randint(0, n - edge) for n in brain.shape], edge)
+        if brain[cube].any():
+            return cube
+    inside = brain.nonzero()
+    if not len(inside):
+        return cube
+    centre = inside[draw.randrange(len(inside))].tolist()
+    sizes = zip(centre, brain.shape, strict=True)
+    return _at([min(max(c - edge // 2, 0), n - edge) for c, n in sizes], edge)
+
+
+def _at(start: list[int], edge: int) -> Cube:
+    x, y, z = (slice(first, first + edge) for first in start)
+    return x, y, z
+
+
+def _cut_grid(grid: Grid, cube: Cube) -> Grid:
+    affine = grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ np.array([part.start for part in cube], dtype=float)
+    x, y, z = (part.stop - part.start for part in cube)
+    return Grid((x, y, z), affine)
+
+
+def _both(deformation: Deformation, change: Callable[[Tensor], Tensor], grid: Grid) -> Deformation:
+    """A change of the displacement, and of the inverse that a consistent pair has."""
+    own = deformation.parametrisation
+    pair = ConsistentPair(change(own.backward)) if isinstance(own, ConsistentPair) else None
+    return Deformation(change(deformation.displacement), grid, pair)
