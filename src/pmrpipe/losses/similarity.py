@@ -116,6 +116,6 @@ class _LocalCorrelation(torch.autograd.Function):
         for place, n in enumerate(wanted):
             image, partner = sides[n][:2]
             by_variance, by_sum = sums[1 + 2 * place], sums[2 + 2 * place]
-            found = torch.addcmul(by_sum, sums[0], partner)
-            slopes[n] = found.addcmul_(by_variance, image, value=2)
+            slope_of_image = torch.addcmul(by_sum, sums[0], partner)
+            slopes[n] = slope_of_image.addcmul_(by_variance, image, value=2)
         return slopes[0], slopes[1], None, None

@@ -80,11 +80,11 @@ class _Encoder(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features = self.stem(image)
-        found = []
+        levels = []
         for number, level in enumerate(self.levels):
             features = level(nn.functional.max_pool3d(features, 2) if number else features)
-            found.append(features)
-        return found
+            levels.append(features)
+        return levels
 
 
 def _normalised(inputs: int, outputs: int) -> list[nn.Module]:
