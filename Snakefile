@@ -53,7 +53,7 @@ rule all:
 
 rule preprocess:
     input:
-        preprocessed_files(),
+        files.preprocessed_splits(PLAN),
 
 
 rule qc:
@@ -68,7 +68,7 @@ rule train:
 
 rule register:
     input:
-        registered_files(),
+        files.registered(PLAN),
 
 
 rule score:

@@ -52,14 +52,12 @@ if STUDY.reader == "embedded":
             runtime=5,
         params:
             root=STUDY.input_root,
-            subjects=STUDY.embedded.subjects,
-            mm=STUDY.embedded.mm,
-            seed=STUDY.embedded.seed,
+            options=commands.line(STUDY.embedded),
             number=lambda wildcards: int(wildcards.number),
             source=PLAN.simulation_digest(),
         shell:
             "python -m pmrpipe simulate {params.root:q} --only {params.number}"
-            " --subjects {params.subjects} --mm {params.mm} --seed {params.seed} 2> {log:q}"
+            " {params.options} 2> {log:q}"
 
     rule simulate_dataset:
         # Description, participants and label table of the simulated dataset.
@@ -77,11 +75,9 @@ if STUDY.reader == "embedded":
             runtime=5,
         params:
             root=STUDY.input_root,
-            subjects=STUDY.embedded.subjects,
-            mm=STUDY.embedded.mm,
-            seed=STUDY.embedded.seed,
+            options=commands.line(STUDY.embedded),
             labels=PLAN.labels_digest(),
             source=PLAN.simulation_digest(),
         shell:
             "python -m pmrpipe simulate {params.root:q} --dataset-only"
-            " --subjects {params.subjects} --mm {params.mm} --seed {params.seed} 2> {log:q}"
+            " {params.options} 2> {log:q}"

@@ -1,6 +1,5 @@
 # The plan of the study, shared by the rules of all stages.
 import gc
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -17,14 +16,7 @@ for folder in (Path(workflow.basedir), Path(workflow.basedir).parent):
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from pmrpipe.base.errors import PmrpipeError
-from pmrpipe.study.paths import (
-    FOLDER_PATTERN,
-    KEY_PATTERN,
-    QC_FIGURES,
-    SEED_MARK,
-    TEMPLATE_KEY,
-    pair_name,
-)
+from pmrpipe.study.paths import FOLDER_PATTERN, KEY_PATTERN, QC_FIGURES, TEMPLATE_KEY
 from pmrpipe.workflow.jobs import job_prefix
 from pmrpipe.workflow.plan import Plan
 from pmrpipe.workflow.locks import clear_dead_locks

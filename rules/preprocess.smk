@@ -17,10 +17,10 @@ rule space:
         mem_mb=1500,
         runtime=5,
     params:
-        mm=STUDY.grid_mm,
+        options=commands.line(commands.grid(PLAN)),
         source=PLAN.digest("space"),
     shell:
-        "python -m pmrpipe space {output.brain:q} {output.preproc:q} --mm {params.mm} 2> {log:q}"
+        "python -m pmrpipe space {output.brain:q} {output.preproc:q} {params.options} 2> {log:q}"
 
 
 if STUDY.preprocessing == "whole":
@@ -28,7 +28,7 @@ if STUDY.preprocessing == "whole":
     rule preprocess_scan:
         # The four steps of a scan in one job: the same bytes, a quarter of the jobs.
         input:
-            unpack(raw_scan),
+            unpack(by_key(files.raw_scan)),
             template=P.template,
         output:
             mask=P.mask("{key}", "{folder}"),
@@ -49,20 +49,18 @@ if STUDY.preprocessing == "whole":
             runtime=runtime(30),
         params:
             root=P.root,
-            mm=STUDY.grid_mm,
-            seed=STUDY.seed,
-            options=scan_options,
+            options=said(by_key(commands.preprocess)),
             source=PLAN.digest("preprocess"),
         shell:
             "python -m pmrpipe preprocess {input.t1w:q} {params.root:q} --key {wildcards.key}"
-            " --mm {params.mm} --seed {params.seed} {params.options} 2> {log:q}"
+            " {params.options} 2> {log:q}"
 
 else:
 
     rule brain:
         # Brain mask and brain on the scan's own grid.
         input:
-            unpack(raw_scan),
+            unpack(by_key(files.raw_scan)),
         output:
             mask=P.mask("{key}", "{folder}"),
             brain=P.brain("{key}", "{folder}"),
@@ -77,7 +75,7 @@ else:
             mem_mb=memory(5000),
             runtime=runtime(20),
         params:
-            options=brain_options,
+            options=said(by_key(commands.brain)),
             source=PLAN.digest("brain"),
         shell:
             "python -m pmrpipe brain {input.t1w:q} {output.mask:q} {output.brain:q}"
@@ -100,10 +98,10 @@ else:
             mem_mb=memory(2000),
             runtime=runtime(10),
         params:
-            mm=STUDY.grid_mm,
+            options=commands.line(commands.grid(PLAN)),
             source=PLAN.digest("resample"),
         shell:
-            "python -m pmrpipe resample {input:q} {output:q} --mm {params.mm} 2> {log:q}"
+            "python -m pmrpipe resample {input:q} {output:q} {params.options} 2> {log:q}"
 
     rule affine:
         # Affine normalisation to the template, with its quality.
@@ -124,13 +122,11 @@ else:
             mem_mb=memory(2000),
             runtime=runtime(20),
         params:
-            seed=STUDY.seed,
-            threads=STUDY.threads.affine,
+            options=commands.line(commands.affine(PLAN)),
             source=PLAN.digest("affine"),
         shell:
             "python -m pmrpipe affine {input.brain:q} {input.template:q} {output.mat:q}"
-            " {output.sidecar:q} --subject {wildcards.key} --seed {params.seed}"
-            " --threads {params.threads} 2> {log:q}"
+            " {output.sidecar:q} --subject {wildcards.key} {params.options} 2> {log:q}"
 
     rule whiten:
         # T1w from native to the template grid in one resampling, z-scored into [0, 1].
@@ -161,7 +157,7 @@ else:
 rule labels:
     # Label map from native to the template grid in one resampling.
     input:
-        unpack(raw_labels),
+        unpack(by_key(files.raw_labels)),
         xfm=P.affine("{key}", "{folder}"),
         template=P.template,
     output:
@@ -177,7 +173,7 @@ rule labels:
         mem_mb=memory(2000),
         runtime=runtime(10),
     params:
-        options=label_options,
+        options=said(by_key(commands.labels)),
         source=PLAN.digest("labels"),
     shell:
         "python -m pmrpipe labels {input.labels:q} {input.t1w:q} {input.xfm:q} {input.template:q}"
@@ -187,7 +183,7 @@ rule labels:
 rule pack:
     # Training and validation scans as arrays: all that a training machine needs.
     input:
-        preprocessed_files("train", "validation"),
+        files.preprocessed_splits(PLAN, "train", "validation"),
     output:
         P.arrays,
     log:
@@ -202,7 +198,7 @@ rule pack:
         runtime=runtime(30),
     params:
         root=P.root,
-        options=pack_options(),
+        options=lambda wildcards: commands.line(commands.pack(PLAN)),
         labels=PLAN.labels_digest("index", "scored"),
         source=PLAN.digest("pack"),
     shell:

@@ -19,16 +19,16 @@ rule qc_template:
         runtime=runtime(5),
     params:
         root=P.root,
-        mm=STUDY.grid_mm,
+        options=commands.line(commands.grid(PLAN)),
         source=PLAN.digest("qc-template"),
     shell:
-        "python -m pmrpipe qc-template {params.root:q} --mm {params.mm} 2> {log:q}"
+        "python -m pmrpipe qc-template {params.root:q} {params.options} 2> {log:q}"
 
 
 rule qc_page:
     # Mask on the native scan, brain on the template, intensities; and the measures.
     input:
-        unpack(qc_inputs),
+        unpack(by_key(files.quality)),
     output:
         page=P.qc_page("{key}"),
         figures=[P.qc_figure("{key}", name) for name in QC_FIGURES],
@@ -45,12 +45,11 @@ rule qc_page:
         runtime=runtime(10),
     params:
         root=P.root,
-        mm=STUDY.grid_mm,
-        orientation=lambda wildcards: shown(*orientation(PLAN.scans[wildcards.key])),
+        options=said(by_key(commands.quality)),
         source=PLAN.digest("qc"),
     shell:
         "python -m pmrpipe qc {input.t1w:q} {params.root:q} --key {wildcards.key}"
-        " --mm {params.mm} {params.orientation} 2> {log:q}"
+        " {params.options} 2> {log:q}"
 
 
 rule qc_table:

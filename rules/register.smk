@@ -4,7 +4,7 @@
 rule register_pairs:
     # Field, warped T1w and warped labels of each pair; the output lists the pairs when all are whole.
     input:
-        unpack(registration_inputs),
+        unpack(by_batch(files.registration)),
     output:
         pairs=kept(P.registered("{method}", "{batch}")),
     log:
@@ -22,8 +22,8 @@ rule register_pairs:
         runtime=runtime(60),
     params:
         root=P.root,
-        options=registration_options,
-        source=lambda wildcards: PLAN.method_digest(wildcards.method, "register-pairs"),
+        options=said(by_batch(commands.register_pairs)),
+        source=method_digest("register-pairs"),
     shell:
         "python -m pmrpipe register-pairs {params.root:q} {output.pairs:q} {params.options} 2> {log:q}"
 
@@ -45,7 +45,7 @@ rule level_fields:
     # The deformation that each level alone contributes, of the pairs that the report shows.
     input:
         P.score("{method}") / "by_pair.tsv",
-        weights=level_weights,
+        weights=by_method(files.weights),
     output:
         directory(P.levels("{method}")),
     log:
@@ -61,7 +61,7 @@ rule level_fields:
         runtime=runtime(15),
     params:
         root=P.root,
-        options=level_options,
-        source=lambda wildcards: PLAN.method_digest(wildcards.method, "register-levels"),
+        options=said(by_method(commands.register_levels)),
+        source=method_digest("register-levels"),
     shell:
         "python -m pmrpipe register-levels {params.root:q} {params.options} 2> {log:q}"

@@ -14,7 +14,7 @@ rule report_page:
         P.cohort,
         P.pairs,
         P.qc,
-        registered_files() if STUDY.fields else [],
+        files.registered(PLAN) if STUDY.fields else [],
         [P.levels(m) for m in PLAN.multilevel],
         [P.training(m) / "history.tsv" for m in PLAN.trained],
     output:

@@ -4,7 +4,7 @@
 rule score_pairs:
     # Scores of one job's pairs.
     input:
-        unpack(scoring_inputs),
+        unpack(by_batch(files.scoring)),
     output:
         by_label=P.scored("{method}", "{batch}") / "by_label.tsv",
         by_pair=P.scored("{method}", "{batch}") / "by_pair.tsv",
@@ -22,7 +22,7 @@ rule score_pairs:
     params:
         root=P.root,
         out=lambda wildcards: P.scored(wildcards.method, wildcards.batch),
-        options=scoring_options,
+        options=said(by_method(commands.score_pairs)),
         labels=PLAN.labels_digest(),
         source=PLAN.digest("score-pairs"),
     shell:
@@ -33,7 +33,7 @@ rule score_pairs:
 rule score_method:
     # The tables of one method, all its pairs together.
     input:
-        scored_parts,
+        by_method(files.scored_parts),
         # Who is in which split: a parameter says when that changes.
         cohort=ancient(P.cohort),
     output:

@@ -4,7 +4,7 @@
 rule train_method:
     # Resumes from its last checkpoint; writes weights, model.json and history.tsv at its end.
     input:
-        unpack(training_inputs),
+        unpack(by_method(files.training)),
     output:
         weights=P.training("{method}") / "weights.safetensors",
         model=P.training("{method}") / "model.json",
@@ -29,8 +29,8 @@ rule train_method:
         runtime=runtime(training_minutes()),
     params:
         folder=lambda wildcards: P.training(wildcards.method),
-        options=training_options,
-        source=lambda wildcards: PLAN.method_digest(wildcards.method, "train"),
+        options=said(by_method(commands.train)),
+        source=method_digest("train"),
     shell:
         "python -m pmrpipe train {input.arrays:q} {params.folder:q} {params.options} "
         "--memory-mb {resources.mem_mb} 2> {log:q}"

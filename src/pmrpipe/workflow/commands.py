@@ -1,0 +1,169 @@
+"""What the rules say to the verbs: the options of each job of a study.
+
+Functions of a plan and of a job's wildcards; `line` makes words of a shell line of their answers.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from pmrpipe.stages.cohort.scans import Scan
+from pmrpipe.study.options.common import default
+from pmrpipe.study.options.flags import words
+from pmrpipe.study.options.preprocessing import (
+    CheckedLabelling,
+    Extraction,
+    Gridded,
+    Normalisation,
+    Packing,
+    Preprocessing,
+    Quality,
+)
+from pmrpipe.study.options.registration import LevelFields, Registration
+from pmrpipe.study.options.scoring import Scoring
+from pmrpipe.study.options.training import Training
+from pmrpipe.study.paths import SEED_MARK, pair_name
+from pmrpipe.workflow.plan import Plan
+
+
+def line(options: BaseModel) -> str:
+    """The options as words of a shell line, quoted."""
+    return shlex.join(words(options))
+
+
+def extraction_files(plan: Plan, scan: Scan) -> dict[str, Path]:
+    """An existing mask, or the head template and its brain, where they are used."""
+    if scan.brain == "mask" and scan.mask is not None:
+        return {"mask": scan.mask}
+    template = plan.study.head_template
+    if scan.brain == "template" and template.head and template.brain:
+        return {
+            "head_template": Path(template.head).expanduser(),
+            "brain_template": Path(template.brain).expanduser(),
+        }
+    return {}
+
+
+def brain(plan: Plan, key: str) -> Extraction:
+    """How the brain of a scan is cut out."""
+    return _extraction(plan, plan.scans[key], plan.study.threads.brain)
+
+
+def _extraction(plan: Plan, scan: Scan, threads: int) -> Extraction:
+    said = {
+        "state": scan.input_state,
+        "method": scan.brain,
+        "n4": plan.study.bias_correction == "n4",
+        "orientation": scan.orientation,
+        "threads": threads,
+    }
+    return Extraction.model_validate(said | extraction_files(plan, scan))
+
+
+def grid(plan: Plan) -> Gridded:
+    """The template grid of a study."""
+    return Gridded(mm=plan.study.grid_mm)
+
+
+def affine(plan: Plan) -> Normalisation:
+    """How brains are brought to the template."""
+    return Normalisation(seed=plan.study.seed, threads=plan.study.threads.affine)
+
+
+def preprocess(plan: Plan, key: str) -> Preprocessing:
+    """All four steps of a scan in one job; labels are a job of their own."""
+    extraction = _extraction(plan, plan.scans[key], plan.study.threads.affine)
+    said = dict(extraction) | dict(affine(plan)) | dict(grid(plan))
+    return Preprocessing(**said)
+
+
+def labels(plan: Plan, key: str) -> CheckedLabelling:
+    """How the label map of a scan is brought to the template grid."""
+    return CheckedLabelling(
+        interpolation=plan.study.labels_interpolation,
+        table=plan.study.labels,
+        orientation=plan.scans[key].orientation,
+    )
+
+
+def quality(plan: Plan, key: str) -> Quality:
+    """How the quality page of a scan is made."""
+    return Quality(mm=plan.study.grid_mm, orientation=plan.scans[key].orientation)
+
+
+def pack(plan: Plan) -> Packing:
+    """Which scans become arrays."""
+    keys = tuple(scan.key for scan in plan.cohort.of("train", "validation"))
+    labelled = tuple(key for key in keys if plan.labelled(key))
+    return Packing(mm=plan.study.grid_mm, table=plan.study.labels, keys=keys, labelled=labelled)
+
+
+def train(plan: Plan, method: str) -> Training:
+    """How a network is trained; the job's memory is said by the rule."""
+    study = plan.study
+    return Training(
+        **dict(study.training),
+        method=plan.spec_argument(method),
+        seed=plan.seed(method),
+        threads=study.threads.training,
+        device=study.device,
+        devices=study.devices,
+        network_mm=plan.network_mm(method),
+        init=plan.init(method),
+        train=tuple(scan.key for scan in plan.cohort.of("train")),
+        validation=tuple(scan.key for scan in plan.cohort.of("validation")),
+    )
+
+
+def register_pairs(plan: Plan, method: str, batch: str) -> Registration:
+    """How a job registers its pairs."""
+    study, learned, steps = plan.study, method in plan.learned, plan.refinement(method)
+    scans = {key: plan.scans[key] for key in plan.batch_keys(method, batch)}
+    uncertain = method in plan.uncertain
+    return Registration(
+        mm=study.grid_mm,
+        method=plan.spec_argument(method),
+        name=method if steps or SEED_MARK in method else None,
+        weights=plan.weights(method) if learned else None,
+        network_mm=plan.network_mm(method),
+        threads=study.threads.registration,
+        # Classical methods run on the CPU whatever the study says.
+        device=study.device if learned else "auto",
+        seed=study.seed,
+        interpolation=study.labels_interpolation,
+        refine=steps,
+        # Said only where it counts, so that a new value reruns refined rows alone.
+        refine_mm=study.refine_mm if steps else default(Registration, "refine_mm"),
+        uncertainty=study.uncertainty if uncertain else 0,
+        uncertainty_table=plan.results.uncertain(method, batch) if uncertain else None,
+        labels={key: scan.labels for key, scan in scans.items() if scan.labels},
+        orientations={key: scan.orientation for key, scan in scans.items() if scan.orientation},
+        pairs=tuple(pair_name(*pair) for pair in plan.batches(method)[batch]),
+    )
+
+
+def register_levels(plan: Plan, method: str) -> LevelFields:
+    """How the fields of a network's levels are written."""
+    return LevelFields(
+        mm=plan.study.grid_mm,
+        method=plan.spec_argument(method),
+        name=method if SEED_MARK in method else None,
+        weights=plan.weights(method),
+        network_mm=plan.network_mm(method),
+        threads=plan.study.threads.registration,
+        device=plan.study.device,
+    )
+
+
+def score_pairs(plan: Plan, method: str) -> Scoring:
+    """How registered pairs of a method are scored."""
+    return Scoring(
+        mm=plan.study.grid_mm,
+        method=method,
+        interpolation=plan.study.labels_interpolation,
+        table=plan.study.labels,
+        discard_fields=not plan.study.fields,
+    )

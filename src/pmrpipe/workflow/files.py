@@ -1,0 +1,92 @@
+"""Which files each job of a study reads: functions of a plan and of a job's wildcards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pmrpipe.study.paths import TEMPLATE_KEY
+from pmrpipe.workflow.commands import extraction_files
+from pmrpipe.workflow.plan import Plan
+
+_TABLES = ("by_label.tsv", "by_pair.tsv", "timing.tsv")
+_WEIGHTS = "weights.safetensors"
+
+
+def raw_scan(plan: Plan, key: str) -> dict[str, Path]:
+    """The scan as it comes, and the files that its brain extraction needs."""
+    scan = plan.scans[key]
+    return {"t1w": scan.t1w} | extraction_files(plan, scan)
+
+
+def raw_labels(plan: Plan, key: str) -> dict[str, Path | None]:
+    """The label map as it comes, and the scan that it belongs to."""
+    scan = plan.scans[key]
+    return {"labels": scan.labels, "t1w": scan.t1w}
+
+
+def quality(plan: Plan, key: str) -> dict[str, Any]:
+    """A scan as it came, and what preprocessing made of it."""
+    paths = plan.results
+    return {
+        "t1w": plan.scans[key].t1w,
+        "derivatives": [paths.mask(key), paths.brain(key), paths.affine(key), paths.preproc(key)],
+        "template": [paths.preproc(TEMPLATE_KEY), paths.qc_figure(TEMPLATE_KEY, "template")],
+    }
+
+
+def preprocessed(plan: Plan, keys: Iterable[str]) -> list[Path]:
+    """Images and, where there are any, labels of scans on the template grid."""
+    keys = list(keys)
+    images = [plan.results.preproc(key) for key in keys]
+    return images + [plan.results.dseg(key) for key in keys if plan.labelled(key)]
+
+
+def preprocessed_splits(plan: Plan, *splits: str) -> list[Path]:
+    """The same for splits; for every scan when none is named."""
+    scans = plan.cohort.of(*splits) if splits else plan.scans.values()
+    return preprocessed(plan, [scan.key for scan in scans])
+
+
+def training(plan: Plan, method: str) -> dict[str, Path]:
+    """The arrays, and the weights that training begins with, if any."""
+    init = plan.init(method)
+    return {"arrays": plan.results.arrays} | ({"init": init / _WEIGHTS} if init else {})
+
+
+def registration(plan: Plan, method: str, batch: str) -> dict[str, Any]:
+    """Whitened images of a job's scans, native labels and affines, and the weights."""
+    keys, paths = plan.batch_keys(method, batch), plan.results
+    labelled = [key for key in keys if plan.labelled(key)]
+    files = {
+        "images": [paths.preproc(key) for key in keys],
+        "labels": [plan.scans[key].labels for key in labelled],
+        "xfms": [paths.affine(key) for key in labelled],
+        "template": [paths.template, paths.preproc(TEMPLATE_KEY)],
+    }
+    return files | ({"weights": weights(plan, method)} if method in plan.learned else {})
+
+
+def weights(plan: Plan, method: str) -> Path:
+    """The weights of a learned method."""
+    return plan.weights(method) / _WEIGHTS
+
+
+def registered(plan: Plan) -> list[Path]:
+    """The lists of registered pairs of every method, and of the maps of uncertainty."""
+    lists = [plan.results.registered(m, batch) for m in plan.methods for batch in plan.batches(m)]
+    maps = [plan.results.uncertain(m, batch) for m in plan.uncertain for batch in plan.batches(m)]
+    return lists + maps
+
+
+def scoring(plan: Plan, method: str, batch: str) -> dict[str, Any]:
+    """The list of a job's pairs, and their scans on the template grid."""
+    fixed = preprocessed(plan, plan.batch_keys(method, batch))
+    return {"pairs": plan.results.registered(method, batch), "fixed": fixed}
+
+
+def scored_parts(plan: Plan, method: str) -> list[Path]:
+    """The tables of every job of a method."""
+    folders = [plan.results.scored(method, batch) for batch in plan.batches(method)]
+    return [folder / name for folder in folders for name in _TABLES]
