@@ -91,14 +91,14 @@ def test_its_loss_falls(folder: Path) -> None:
     method = build_network(spec(str(folder / "two-steps.yaml")))
     optimiser = torch.optim.Adam(method.parameters(), 1e-3)
     losses = []
-    for _ in range(25):
+    for _ in range(20):
         terms = method.objective(textured())
         optimiser.zero_grad()
         terms["total"].backward()
         optimiser.step()
         losses.append(float(terms["total"].detach()))
     assert set(terms) == {"image", "image_back", "inverse", "total"}
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]
     assert all(p.grad is not None for p in method.parameters())
 
 
