@@ -20,14 +20,15 @@ BIN = Path(sys.executable).parent
         ["ruff", "format", "--check", "src", "tests"],
         ["snakefmt", "--check", "Snakefile", "rules", "workflow"],
         ["lint-imports"],
+        ["mypy"],
         ["snakemake", "--lint"],
         ["python", "-m", "pip", "check"],
     ],
-    ids=["ruff", "ruff-format", "snakefmt", "import-linter", "snakemake-lint", "pip-check"],
+    ids=["ruff", "ruff-format", "snakefmt", "import-linter", "mypy", "snakemake-lint", "pip-check"],
 )
 def test_tools_find_nothing(command: list[str]) -> None:
     done = subprocess.run(
-        [BIN / command[0], *command[1:]], cwd=REPO, capture_output=True, text=True, timeout=120
+        [BIN / command[0], *command[1:]], cwd=REPO, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -125,8 +125,8 @@ def _names(node: ast.AST, package: str) -> Iterator[str]:
         yield module
         yield from (f"{module}.{alias.name}" for alias in node.names)
     elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        for part in node.orelse:
-            yield from _names(part, package)
+        for branch in node.orelse:
+            yield from _names(branch, package)
     else:
         for part in ast.iter_child_nodes(node):
             yield from _names(part, package)

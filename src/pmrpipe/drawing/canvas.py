@@ -69,8 +69,9 @@ class Canvas:
 
     def pixels(self) -> np.ndarray:
         """(height, width, 3) uint8."""
-        self._figure.canvas.draw()
-        return np.asarray(self._figure.canvas.buffer_rgba())[..., :3]
+        canvas: Any = self._figure.canvas
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ def palette_png(pixels: np.ndarray, colours: int) -> bytes:
 
     # An octree of few colours loses thin dark lines.
     method = Image.Quantize.MAXCOVERAGE if colours <= LINE_COLOURS else Image.Quantize.FASTOCTREE
-    image = Image.fromarray(np.ascontiguousarray(pixels)).quantize(colours, method=method, dither=0)
+    image = Image.fromarray(np.ascontiguousarray(pixels)).quantize(
+        colours, method=method, dither=Image.Dither.NONE
+    )
     buffer = io.BytesIO()
     image.save(buffer, format="png", compress_level=7)
     return buffer.getvalue()

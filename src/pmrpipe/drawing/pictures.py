@@ -99,7 +99,8 @@ def draw_levels(views: list[View]) -> Pictures | None:
 
 def _scale(views: list[View]) -> float:
     """1, 2 or 5 times a power of ten that nearly all of the brain stays below."""
-    inside = np.concatenate([view.uncertainty[view.brain] for view in views])
+    maps = [(view.uncertainty, view.brain) for view in views]
+    inside = np.concatenate([values[brain] for values, brain in maps if values is not None])
     high = max(float(np.quantile(inside, 0.99)) if inside.size else 0.0, 1e-3)
     power = 10.0 ** np.floor(np.log10(high))
     return float(next(n * power for n in (1, 2, 5, 10) if n * power >= high * (1 - 1e-9)))
@@ -126,8 +127,9 @@ def _sheet(views: list[View], shown: dict[str, _Panel]) -> Pictures:
 def _column(canvas: Canvas, panel: _Panel, views: list[View], span: tuple[int, int]) -> None:
     """One panel: its title, and its views below each other; `span` is left and width, pixels."""
     left, width = span
-    bar = {"scale": panel.scale, "colours": UNCERTAINTY_MAP}
-    canvas.column(left, width, panel.title, dark=panel.dark, **bar)
+    canvas.column(
+        left, width, panel.title, dark=panel.dark, scale=panel.scale, colours=UNCERTAINTY_MAP
+    )
     top = TITLE
     for view in views:
         wide, high = _pixels(view)
@@ -203,12 +205,12 @@ def _edges(place: Place, mask: np.ndarray) -> list[np.ndarray]:
     from contourpy import contour_generator
 
     # One voxel of margin closes the lines of a region that reaches the border.
-    edges = contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5)
+    edges: Any = contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5)
     return [place.points(line[:, 0] - 1, line[:, 1] - 1) for line in edges]
 
 
 def _grid(place: Place, view: View) -> None:
-    _deformed(place, view, view.grid_lines)
+    _deformed(place, view, _there(view.grid_lines))
 
 
 def _level(place: Place, view: View, number: int) -> None:
@@ -225,19 +227,20 @@ def _deformed(place: Place, view: View, moved: np.ndarray) -> None:
 
 
 def _jacobian(place: Place, view: View) -> None:
+    jacobian = _there(view.jacobian)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log2(np.where(view.jacobian > 0, view.jacobian, np.nan))
+        ratio = np.log2(np.where(jacobian > 0, jacobian, np.nan))
     shown = np.where(view.brain, ratio, np.nan)
     limits = {"vmin": -JACOBIAN_RANGE, "vmax": JACOBIAN_RANGE}
     place.image(shown, cmap=JACOBIAN_MAP, interpolation="nearest", **limits)
-    folded = np.argwhere(view.brain & (view.jacobian <= 0))
+    folded = np.argwhere(view.brain & (jacobian <= 0))
     points = place.points(folded[:, 1], folded[:, 0])
     place.axes.plot(points[:, 0], points[:, 1], "x", color="black", ms=3.5, mew=1)
     _outline(place, view.brain, "#64748b")
 
 
 def _uncertainty(place: Place, view: View, scale: float) -> None:
-    shown = np.where(view.brain, view.uncertainty, np.nan)
+    shown = np.where(view.brain, _there(view.uncertainty), np.nan)
     style = {"cmap": UNCERTAINTY_MAP, "interpolation": "nearest"}
     place.image(shown, vmin=0, vmax=scale, **style)
     _outline(place, view.brain, "#64748b")
@@ -255,3 +258,10 @@ _DRAWERS = {
     "fixed": _fixed,
     "warped": _warped,
 }
+
+
+def _there(values: np.ndarray | None) -> np.ndarray:
+    """What a panel draws: a panel is made only where all views have it."""
+    if values is None:
+        raise ValueError("the view lacks what its panel draws")
+    return values

@@ -7,7 +7,7 @@ import contextlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def drawing() -> Iterator[None]:
     """matplotlib settings of every figure: quiet axes, the same bytes on every run."""
     import matplotlib
 
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.hashsalt": "pmrpipe",
         "svg.fonttype": "none",
         "font.family": ["sans-serif"],
@@ -103,7 +103,8 @@ def _settle(made: Figure) -> None:
     engine.execute(made)
     made.set_layout_engine("none")
     for axes in made.axes:
-        axes.set_position([round(value, 5) for value in axes.get_position().bounds])
+        left, bottom, width, height = (round(value, 5) for value in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
 
 
 def svg(made: Figure) -> bytes:

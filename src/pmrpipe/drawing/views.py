@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -70,19 +71,21 @@ def views_of(
     box = _brain_box(*images[:2])
 
     def view(cut: _Cut) -> View:
-        flat = [None if m is None else to_regions(cut.of(m)) for m in maps]
+        flat = [None if m is None or to_regions is None else to_regions(cut.of(m)) for m in maps]
         lines, jacobian = (None, None) if field is None else cut.of_field(*field)
         shown = [cut.of(image) for image in images]
+        names = ("moving", "fixed", "warped")
+        sides: dict[str, Any] = dict(zip(names, shown, strict=True))
+        sides |= {f"{name}_regions": m for name, m in zip(names, flat, strict=True)}
         return View(
             cut.name,
-            *shown,
-            *flat,
-            lines,
-            jacobian,
-            shown[1] > 0,
-            cut.spacing,
-            None if uncertainty is None else cut.of(uncertainty),
-            tuple(cut.lines_of(*level) for level in levels),
+            **sides,
+            grid_lines=lines,
+            jacobian=jacobian,
+            brain=shown[1] > 0,
+            spacing=cut.spacing,
+            uncertainty=None if uncertainty is None else cut.of(uncertainty),
+            levels=tuple(cut.lines_of(*level) for level in levels),
         )
 
     return [view(_Cut.through(*place, box, grid)) for place in VIEWS]

@@ -7,6 +7,8 @@ or anisotropic grid gives the determinant that an upright one would.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pmrpipe.images.volume import Grid
@@ -27,7 +29,7 @@ def jacobian_determinant(field: np.ndarray, grid: Grid) -> np.ndarray:
     require_on_grid(field, grid)
     displacement = in_voxels(field, grid)
     columns = [np.gradient(displacement, axis=axis + 1) for axis in range(3)]
-    return determinant(*columns)
+    return determinant(columns)
 
 
 def require_on_grid(field: np.ndarray, grid: Grid) -> None:
@@ -41,10 +43,8 @@ def in_voxels(field: np.ndarray, grid: Grid) -> np.ndarray:
     return np.einsum("ij,xyzj->ixyz", to_voxels, field.astype(np.float64)).astype(np.float32)
 
 
-def determinant(
-    a: np.ndarray, b: np.ndarray, c: np.ndarray, sides: object = (1, 1, 1)
-) -> np.ndarray:
-    """det of the three edge vectors, (3, ...) displacement differences plus lattice steps.
+def determinant(edges: Sequence[np.ndarray], sides: object = (1, 1, 1)) -> np.ndarray:
+    """det of three edge vectors, (3, ...) displacement differences plus lattice steps.
 
     `sides` holds the lattice steps: three numbers for steps along the axes, or three vectors.
     """
@@ -53,6 +53,6 @@ def determinant(
         steps = np.diag(steps)
     (ax, ay, az), (bx, by, bz), (cx, cy, cz) = (
         [part + step if step else part for part, step in zip(column, row, strict=True)]
-        for column, row in zip((a, b, c), steps, strict=True)
+        for column, row in zip(edges, steps, strict=True)
     )
     return ax * (by * cz - bz * cy) - bx * (ay * cz - az * cy) + cx * (ay * bz - az * by)

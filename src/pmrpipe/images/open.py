@@ -176,7 +176,7 @@ def _in_memory(path: Path, proxy: Any) -> Any:
     if not _is_compressed(source):
         return proxy
     needed, content = _bytes_needed(proxy), io.BytesIO()
-    with ImageOpener(source, "rb") as handle:
+    with ImageOpener(str(source), "rb") as handle:
         while content.tell() < needed:
             chunk = handle.read(min(_CHUNK, needed - content.tell()))
             if not chunk:

@@ -69,8 +69,8 @@ def kullback_leibler(
     trace, entropy, smoothness : scalars, whose sum is the KL term, averaged over the batch
     """
     reduce = torch.mean if factors.mean else _batch_sum
-    smooth = sum(reduce(mean.diff(dim=axis) ** 2) for axis in (2, 3, 4))
-    smoothness = factors.smoothness * precision * smooth
+    x, y, z = (reduce(mean.diff(dim=axis) ** 2) for axis in (2, 3, 4))
+    smoothness = factors.smoothness * precision * (x + y + z)
     if log_variance is None:
         return {"smoothness": smoothness}
     weight = degree(tuple(mean.shape[2:]), mean.device, mean.dtype)

@@ -120,6 +120,6 @@ def _float32(value: Any) -> Any:
         return value.float()
     if isinstance(value, (list, tuple)):
         return type(value)(_float32(item) for item in value)
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         return type(value)(*(_float32(getattr(value, f.name)) for f in fields(value)))
     return value

@@ -8,6 +8,7 @@ features are compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -109,7 +110,8 @@ class MultilayerVelocity(NetworkMethod):
 
         Interpolation weights are taken as one: neighbours of a coarse latent are not averaged.
         """
-        shape, total = self._finest(levels[0].mean), 0.0
+        shape = self._finest(levels[0].mean)
+        total = levels[0].mean.new_zeros(())
         for level in levels:
             if level.log_variance is None:
                 return None
@@ -117,7 +119,7 @@ class MultilayerVelocity(NetworkMethod):
             zoom = [m / n for n, m in zip(level.mean.shape[2:], shape, strict=True)]
             scale = variance.new_tensor(zoom if self.rescale else [1.0] * 3).square()
             total = total + variance * scale.view(1, 3, 1, 1, 1)
-        return total.log()  # type: ignore[union-attr]
+        return total.log()
 
 
 class PMR(SampledMethod, MultilayerVelocity):
@@ -144,7 +146,8 @@ class PMR(SampledMethod, MultilayerVelocity):
         network_mm: float | None = None,
     ) -> None:
         super().__init__(network, image, integrator, prior, factors, rescale, network_mm)
-        if network.heads[0].log_variance is None:
+        heads: Any = network.heads
+        if heads[0].log_variance is None:
             raise ValueError("PMR needs a network with log-variances: see MultilayerVelocity")
         self.feature, self.level_weights = feature, tuple(level_weights)
 

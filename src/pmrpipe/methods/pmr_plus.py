@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,8 +101,9 @@ class PMRPlus(SampledMethod):
     ) -> None:
         super().__init__(network_mm)
         self.network, self.image, self.feature = network, image, feature
-        if len(prior) != len(network.heads):
-            raise ValueError(f"{len(prior)} priors for {len(network.heads)} heads")
+        heads: Any = network.heads
+        if len(prior) != len(heads):
+            raise ValueError(f"{len(prior)} priors for {len(heads)} heads")
         self.prior, self.factors = tuple(prior), FACTORS[factors]
         self.feature_weight, self.window, self.squarings = feature_weight, window, squarings
 

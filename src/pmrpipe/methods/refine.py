@@ -107,7 +107,7 @@ def refine(
     most, before = sum(map(plan.steps_at, levels)), 0
     for mm in levels:
         inner = grid.rescaled(mm)
-        images = (resize_image(image, inner.shape) for image in (moving, fixed))
+        source, target = (resize_image(image, inner.shape) for image in (moving, fixed))
         first = resize_displacement(displacement, inner.shape)
 
         def told(step: int, before: int = before) -> None:
@@ -115,7 +115,7 @@ def refine(
                 tell(before + step, most)
 
         level = replace(plan, steps=plan.steps_at(mm))
-        displacement = unfolded(_level(*images, first, level, told), plan.elastic)
+        displacement = unfolded(_level(source, target, first, level, told), plan.elastic)
         before += level.steps
     return Deformation(displacement, inner)
 

@@ -69,4 +69,4 @@ class VoxelMorph(SampledMethod):
         image = self.image(fixed, warp(moving, on_image_grid(displacement, moving)))
         divergence = kullback_leibler(mean, log_variance, self.prior, self.factors)
         terms = {"image": image, **divergence}
-        return terms | {"total": sum(terms.values())}  # type: ignore[dict-item]
+        return terms | {"total": sum(terms.values())}  # type: ignore[return-value]

@@ -119,7 +119,7 @@ def _slab(displacement: np.ndarray, inner: np.ndarray, factor: np.ndarray) -> _S
     """Everything about one slab from one set of differences."""
     forward, backward = _one_sided(displacement)
     central = [(ahead + behind) / 2 for ahead, behind in zip(forward, backward, strict=True)]
-    determinants = determinant(*central, sides=(1, 1, 1))[inner]
+    determinants = determinant(central)[inner]
     volume = _folded_volume(displacement, forward, backward, inner)
     gradient = gradient_in_mm(np.stack([part[:, inner] for part in central]), factor)
     return _Slab(determinants, volume, *strain_sums(gradient, LOG_FLOOR))
@@ -135,7 +135,7 @@ def _folded_volume(
     volume = 0.0
     for sides in itertools.product((0, 1), repeat=3):
         columns = [(forward, backward)[side][axis] for axis, side in enumerate(sides)]
-        volume += _negative(determinant(*columns, sides=(1, 1, 1)), inner)
+        volume += _negative(determinant(columns), inner)
     for sign in (-1, 1):
         volume += _negative(_central_tetrahedron(displacement, sign), inner)
     # |J| of a corner is six times the volume of its tetrahedron; the two ways of cutting a
@@ -180,4 +180,4 @@ def _central_tetrahedron(displacement: np.ndarray, sign: int) -> np.ndarray:
         start[second] += sign
         columns.append(_shifted(displacement, start) - centre)
         steps.append([s - 1 for s in start])
-    return determinant(*columns, sides=steps)
+    return determinant(columns, steps)

@@ -9,6 +9,8 @@ Eidel, Martin, Arch. Ration. Mech. Anal. 222 (2016) 507.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -70,11 +72,11 @@ def log_stretches(gradient: np.ndarray, floor: float) -> tuple[np.ndarray, np.nd
     return first, second, np.maximum(volume - first - second, lowest)
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _dot(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> np.ndarray:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _cross(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _cross(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 

@@ -80,12 +80,12 @@ class Preparation:
 
 def preparation(scan: Scan, request: Request) -> Preparation:
     """How a scan of the request is preprocessed."""
-    templates: tuple[Path | None, ...] = (None, None)
+    head_template = brain_template = None
     method = "deepbet"
     if scan.mask is not None:
         method = "mask"
     elif scan.state == "head" and request.templates:
-        method, templates = "template", request.templates
+        method, (head_template, brain_template) = "template", request.templates
     options = request.options
     return Preparation(
         scan.path,
@@ -93,7 +93,8 @@ def preparation(scan: Scan, request: Request) -> Preparation:
         scan.state,
         method,
         scan.mask,
-        *templates,
+        head_template,
+        brain_template,
         scan.orientation,
         options.n4,
         options.seed,

@@ -114,9 +114,9 @@ def _registered(request: Request, say: Say) -> NativeRegistration:
     labels = None
     if request.options.labels is not None:
         labels = _labels(request.options.labels, request.moving)
-    scans = prepare(request, say)
+    moving, fixed = prepare(request, say)
     say(f"registering by {ready.spec.name}")
-    result = register_native(*scans, ready, request, labels)
+    result = register_native(moving, fixed, ready, request, labels)
     options = request.options
     result.facts.update(ready.facts, mm=options.mm, n4=options.n4, threads=request.threads)
     return result
@@ -147,10 +147,12 @@ def register_native(
 
     grid = fixed.preproc.grid
     device = request.device()
-    images = [torch.from_numpy(s.preproc.data)[None, None].to(device) for s in (moving, fixed)]
+    source, target = (
+        torch.from_numpy(scan.preproc.data)[None, None].to(device) for scan in (moving, fixed)
+    )
     began = time.perf_counter()
     with torch.no_grad():
-        deformation = ready.method.register(*images, grid)
+        deformation = ready.method.register(source, target, grid)
         inverse = deformation.inverse()
     seconds = round(time.perf_counter() - began, 3)
     there, again = ((map_.millimetres(), map_.grid) for map_ in (deformation, inverse))
@@ -162,7 +164,7 @@ def register_native(
         (there, again),
         labels=labels,
         interpolation=request.options.interpolation,
-        uncertainty=_uncertainty(ready.deviation, images, moving, fixed),
+        uncertainty=_uncertainty(ready.deviation, (source, target), moving, fixed),
         facts=_facts(moving, fixed, on_template, seconds),
         on_template=on_template,
     )

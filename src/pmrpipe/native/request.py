@@ -99,8 +99,7 @@ def make_request(
     if (options.head_template is None) != (options.brain_template is None):
         raise InputError("head_template", "goes with brain_template", "give both, or none")
     out = None if output is None else Path(output)
-    scans = (_scan(scan, which, options) for scan, which in ((moving, "moving"), (fixed, "fixed")))
-    return Request(*scans, out, options)
+    return Request(_scan(moving, "moving", options), _scan(fixed, "fixed", options), out, options)
 
 
 def checked_options(given: Mapping[str, Any]) -> TwoScans:

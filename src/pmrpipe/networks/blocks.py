@@ -30,7 +30,7 @@ def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> 
     """A 3D convolution with He initialisation for LeakyReLU(0.2) and zero bias."""
     layer = Convolution(inputs, outputs, kernel, stride, padding=kernel // 2)
     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(_bias(layer))
     return layer
 
 
@@ -61,8 +61,14 @@ def flow_convolution(inputs: int, deviation: float, bias: float = 0.0) -> nn.Con
     """Convolution to the three components of a flow, weights N(0, deviation)."""
     layer = Convolution(inputs, 3, 3, padding=1)
     nn.init.normal_(layer.weight, std=deviation)
-    nn.init.constant_(layer.bias, bias)
+    nn.init.constant_(_bias(layer), bias)
     return layer
+
+
+def _bias(layer: nn.Conv3d) -> Tensor:
+    if layer.bias is None:
+        raise ValueError("the convolution has no bias")
+    return layer.bias
 
 
 class Encoder(nn.ModuleList):

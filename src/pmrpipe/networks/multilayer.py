@@ -109,4 +109,9 @@ class MultilayerNetwork(nn.Module):
         moving, fixed = (prepared(image, self.window, self.multiple) for image in (moving, fixed))
         features = list(zip(self.moving(moving), self.fixed(fixed), strict=True))
         chosen = zip((features[level - 1] for level in self.levels), self.heads, strict=True)
-        return [Level(*head(m, f), m, f) for (m, f), head in chosen]
+        return [_level(head(m, f), m, f) for (m, f), head in chosen]
+
+
+def _level(latent: tuple[Tensor, Tensor | None], moving: Tensor, fixed: Tensor) -> Level:
+    mean, log_variance = latent
+    return Level(mean, log_variance, moving, fixed)

@@ -60,7 +60,7 @@ class AuthorsNetwork(nn.Module):
         multiple = 2**self.LEVELS
         images = [prepared(image, self.window, multiple) for image in (moving, fixed)]
         m, f = self.moving(images[0]), self.fixed(images[1])
-        levels = [AuthorsLevel(*head(x), y) for head, x, y in zip(self.heads, m, f, strict=True)]
+        levels = [_level(head(x), y) for head, x, y in zip(self.heads, m, f, strict=True)]
         joined = [torch.cat(both, 1) for both in zip(m, f, strict=True)]
         features = self.bottom(joined.pop())
         for block in self.up:
@@ -99,3 +99,8 @@ class _Latent(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         return self.mean(features), self.log_variance(features)
+
+
+def _level(latent: tuple[Tensor, Tensor], fixed: Tensor) -> AuthorsLevel:
+    mean, log_variance = latent
+    return AuthorsLevel(mean, log_variance, fixed)

@@ -30,7 +30,7 @@ def key_table() -> str:
 def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, info in model.model_fields.items():
-        inner = info.annotation
+        inner: Any = info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             rows += _rows(inner, f"{prefix}{name}.")
             continue
@@ -39,7 +39,7 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
             f"| `{prefix}{name}` | {_type(info.annotation)} | {default} | {info.description} |"
         )
         if name == "overrides":
-            rows += _rows(info.annotation.__args__[1], "overrides.SUBJECT.")
+            rows += _rows(inner.__args__[1], "overrides.SUBJECT.")
     return rows
 
 

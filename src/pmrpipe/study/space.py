@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class Space:
     @property
     def own_files(self) -> list[Path]:
         """Files that belong to the user, in place of a package."""
-        named = self.content.files.model_dump(exclude_none=True)
+        named: dict[Any, Any] = self.content.files.model_dump(exclude_none=True)
         return [self.file(which) for which, place in named.items() if isinstance(place, str)]
 
     @property

@@ -91,8 +91,9 @@ class Plan:
         for method in self.learned:
             if self._runs[method].weights in self.study.weights:
                 require_usable(self.weights(method), self._runs[method].weights)
-            if self.init(method) is not None:
-                require_usable(self.init(method))
+            init = self.init(method)
+            if init is not None:
+                require_usable(init)
         _ = self.pairs  # without one nothing would be compared
 
     def require_own_results(self) -> None:

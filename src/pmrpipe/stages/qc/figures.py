@@ -64,7 +64,8 @@ def _mosaic(
     made = style.figure(_WIDTH, _WIDTH / _SLICES * sum(heights) / widest)
     axes = made.subplots(3, _SLICES, gridspec_kw={"height_ratios": heights})
     made.set_facecolor("black")
-    made.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    layout: Any = made.get_layout_engine()
+    layout.set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
     for row, (name, axis) in enumerate(_VIEWS):
         for column, place in enumerate(places[row]):
             _slice(axes[row, column], data, contours, axis, place, bright)

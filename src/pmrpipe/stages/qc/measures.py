@@ -192,7 +192,8 @@ def _sides(values: np.ndarray, name: str) -> list[str | None]:
     low, high = _limits(values, name)
     too_low = (values < low) & ("low" in JUDGED[name])
     too_high = (values > high) & ("high" in JUDGED[name])
-    return np.where(too_low, "low", np.where(too_high, "high", None)).tolist()
+    sides = zip(too_low, too_high, strict=True)
+    return ["low" if low else "high" if high else None for low, high in sides]
 
 
 def _limits(values: np.ndarray, name: str) -> tuple[float, float]:

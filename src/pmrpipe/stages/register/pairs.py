@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmrpipe.base.malloc import keep_freed_memory
+from pmrpipe.images.interpolation import Interpolation
 from pmrpipe.images.resampling import resample, sample_displacement, sample_points
 from pmrpipe.images.transforms import read_affine, read_field, write_field
 from pmrpipe.images.volume import Grid, Volume, read_image, read_labels, write_volume
@@ -52,7 +53,7 @@ class PairRegistration:
     name: str
     results: Results
     labels: dict[str, NativeLabels] = field(default_factory=dict)
-    interpolation: str = "nearest"
+    interpolation: Interpolation = "nearest"
     device: str = "cpu"
     deforms: bool = True
     also: Callable[[str, str, tuple[Tensor, Tensor], Grid], object] | None = None

@@ -12,6 +12,7 @@ from pmrpipe.metrics import entries
 from pmrpipe.stages.report.collect import MethodResult, Study
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -115,7 +116,7 @@ def training_curves(study: Study, looks: dict[str, Look], narrow: bool = False) 
     for axes, kind in zip(np.ravel(drawn.subplots(down, across)), kinds, strict=True):
         for method, lines in learned:
             if kind in lines:
-                _curve(axes, *lines[kind], looks[method.name], method.name)
+                _curve(axes, lines[kind], looks[method.name], method.name)
         axes.set(xlabel=learned[0][1]["axis"], ylabel=_CURVE_NAMES[kind])
         axes.legend(fontsize=9)
     return drawn
@@ -128,10 +129,11 @@ _CURVE_NAMES = {
 }
 
 
-def _curve(axes: Axes, x: np.ndarray, y: np.ndarray, look: Look, label: str) -> None:
-    few = {"marker": look.marker, "ms": 4.5} if len(x) <= 40 else {}
-    style = {"dashes": look.dashes} if look.dashes else {}
-    axes.plot(x, y, color=look.colour, lw=1.8, label=label, **few, **style)
+def _curve(axes: Axes, line: tuple[np.ndarray, np.ndarray], look: Look, label: str) -> None:
+    style: dict[str, Any] = {"dashes": look.dashes} if look.dashes else {}
+    if len(line[0]) <= 40:
+        style |= {"marker": look.marker, "ms": 4.5}
+    axes.plot(*line, color=look.colour, lw=1.8, label=label, **style)
 
 
 def curves(history: pd.DataFrame | None) -> dict[str, Any]:
@@ -152,12 +154,12 @@ def curves(history: pd.DataFrame | None) -> dict[str, Any]:
     x = history[axis].to_numpy(float) if axis else np.arange(len(history), dtype=float)
     validation = [name for name in names if name.lower().startswith("val")]
     scores = [n for n in validation if "dice" in n.lower()] or [n for n in names if "dice" in n]
-    columns = {
+    columns: dict[str, list[str]] = {
         "loss": [n for n in ("train_total", "total", "train_loss", "loss") if n in names],
         "score": scores,
         "objective": [n for n in validation if "objective" in n],
     }
-    lines = {k: _line(history[n[0]], x, scale=k != "score") for k, n in columns.items() if n}
+    lines = {k: _line(history[n[0]], x, k != "score") for k, n in columns.items() if n}
     return {"axis": (axis or "row").capitalize(), **lines} if lines else {}
 
 
@@ -178,15 +180,13 @@ def method_legend(
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles = []
-    for method in study.methods:
-        look = looks[method.name]
+    def handle(name: str, look: Look) -> Artist:
         if boxes:
-            style = {"facecolor": _pale(look.colour), "edgecolor": look.colour}
-            handles.append(Patch(**style, hatch=look.hatch, label=method.name))
-        else:
-            style = {"ls": "", "marker": look.marker, "ms": 8, "color": look.colour}
-            handles.append(Line2D([], [], **style, label=method.name))
+            pale = _pale(look.colour)
+            return Patch(facecolor=pale, edgecolor=look.colour, hatch=look.hatch, label=name)
+        return Line2D([], [], ls="", marker=look.marker, ms=8, color=look.colour, label=name)
+
+    handles = [handle(method.name, looks[method.name]) for method in study.methods]
     drawn.legend(
         handles=handles, loc="outside upper left", ncols=min(columns, len(handles)), fontsize=9.5
     )

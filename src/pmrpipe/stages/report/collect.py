@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,7 +160,7 @@ def cohort_counts(cohort: pd.DataFrame | None) -> list[tuple[str, int, int, int]
     return rows
 
 
-def excluded_of(cohort: pd.DataFrame | None, given: Iterable[dict[str, Any]]) -> list[dict]:
+def excluded_of(cohort: pd.DataFrame | None, given: Iterable[Mapping[str, Any]]) -> list[dict]:
     """Scans left out, each {"key", "reason"}: those given and those of cohort.tsv."""
     rows = {str(item["key"]): str(item.get("reason") or "") for item in given}
     if cohort is not None and "excluded" in cohort:

@@ -15,7 +15,7 @@ from pmrpipe.base.files import write_bytes
 from pmrpipe.drawing import pictures, style
 from pmrpipe.metrics import entries
 from pmrpipe.metrics.choice import choose_pairs
-from pmrpipe.metrics.metric import Metric
+from pmrpipe.metrics.metric import Metric, TradeOff
 from pmrpipe.stages.report import charts, collect, trade_offs
 from pmrpipe.stages.report.pair_reader import PairReader
 from pmrpipe.study.paths import pair_name
@@ -95,12 +95,12 @@ def _draw_chart(
 
 def _plans() -> list[_Plan]:
     """Every chart, in the order of the page."""
-    against = [_against(metric) for metric in entries.METRICS if metric.trade_off is not None]
+    metrics = entries.METRICS
+    against = [_against(m, m.trade_off) for m in metrics if m.trade_off is not None]
     return [*_DISTRIBUTIONS, *against, _TIME, _TRAINING]
 
 
-def _against(metric: Metric) -> _Plan:
-    chart = metric.trade_off
+def _against(metric: Metric, chart: TradeOff) -> _Plan:
     corner = "Upper" if metric.best == "max" else "Lower"
     caption = f"Small: single pairs; large: means over pairs. {corner} right is better."
     if chart.linear_below is not None:

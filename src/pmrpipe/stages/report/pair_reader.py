@@ -35,7 +35,8 @@ class PairReader:
         return read_labels(path).data if self._lookup is not None and path.exists() else None
 
     def _to_regions(self, labels: np.ndarray) -> np.ndarray:
-        return self._lookup[np.clip(labels, 0, len(self._lookup) - 1)]
+        lookup = np.zeros(1, np.int32) if self._lookup is None else self._lookup
+        return lookup[np.clip(labels, 0, len(lookup) - 1)]
 
     def views(self, method: str, moving: str, fixed: str) -> list[View] | None:
         """The three views of a pair, or None when its images are not there (any more)."""

@@ -5,7 +5,7 @@ Each function returns a matplotlib figure, or None without data.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def accuracy_against(
     axes = drawn.add_subplot()
     for name, table in tables.items():
         if len(table):
-            _cloud(axes, *table.to_numpy().T, looks[name], rasterized=count > _MANY)
+            _cloud(axes, table.to_numpy(), looks[name], rasterized=count > _MANY)
     _vertical_axis(axes, chart.linear_below)
     axes.set(xlabel="Dice" if study.labelled else "NCC", ylabel=chart.label)
     method_legend(drawn, study, looks, columns=4)
@@ -54,8 +54,9 @@ def _accuracy(study: Study) -> str:
     return "dice" if study.labelled else "ncc"
 
 
-def _cloud(axes: Axes, x: np.ndarray, y: np.ndarray, look: Look, rasterized: bool) -> None:
-    small = {"s": 16, "alpha": 0.35, "lw": 0, "rasterized": rasterized}
+def _cloud(axes: Axes, points: np.ndarray, look: Look, rasterized: bool) -> None:
+    x, y = points.T
+    small: dict[str, Any] = {"s": 16, "alpha": 0.35, "lw": 0, "rasterized": rasterized}
     axes.scatter(x, y, marker=look.marker, c=look.colour, **small)
     axes.plot(x.mean(), y.mean(), look.marker, ms=11, mfc=look.colour, mec="white", mew=1.5)
 
@@ -95,7 +96,7 @@ def _timed_mean(axes: Axes, study: Study, method: MethodResult, look: Look) -> N
         reach = [[max(mean - low, 0)], [max(high - mean, 0)]]
         axes.errorbar([seconds], [mean], reach, color=look.colour, lw=1.8, capsize=7)
     axes.plot(seconds, mean, look.marker, ms=11, mfc=look.colour, mec="white", mew=1.5)
-    place = {"xytext": (11, 5), "textcoords": "offset points"}
+    place: dict[str, Any] = {"xytext": (11, 5), "textcoords": "offset points"}
     axes.annotate(method.info.name, (seconds, mean), fontsize=9, **place)
 
 

@@ -54,9 +54,9 @@ def score_pairs(
     by_pair: list[dict[str, Any]] = []
     deforms = _deforms(rows, options.method)
     for pair, error in zip(follow(pairs), rows["inverse_consistency_mm"], strict=True):
-        labels, scores = _score(results, *pair, table, options, deforms)
+        labels, row = _score(results, *pair, table, options, deforms)
         by_label += labels
-        by_pair.append(scores | {"inverse_consistency_mm": error})
+        by_pair.append(row | {"inverse_consistency_mm": error})
     scores = MethodScores(
         by_label_table(by_label),
         by_pair_table(by_pair, region_labels(table) if table is not None else ()),

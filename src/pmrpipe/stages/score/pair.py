@@ -58,8 +58,9 @@ def score_pair(
     ValueError : arrays of different shapes
     """
     names = {"moving": moving, "fixed": fixed}
-    labelled = fixed_dseg is not None and warped_dseg is not None and label_table is not None
-    by_label = _label_rows(fixed_dseg, warped_dseg, label_table, names) if labelled else []
+    labelled, by_label = False, []
+    if fixed_dseg is not None and warped_dseg is not None and label_table is not None:
+        labelled, by_label = True, _label_rows(fixed_dseg, warped_dseg, label_table, names)
     pair = RegisteredPair(
         fixed_image,
         warped_image,

