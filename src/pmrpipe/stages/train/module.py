@@ -91,8 +91,8 @@ class Fit(pl.LightningModule):
             return self._score_of_images(x, y)
         deformation = self.method.deform(x, y, self.grid)
         labels = torch.tensor(self.arrays.labels)
-        maps = (self.arrays.dseg(key) for key in (fixed, moving))
-        return mean_dice(*maps, deformation.to("cpu"), labels)
+        target, source = (self.arrays.dseg(key) for key in (fixed, moving))
+        return mean_dice(target, source, deformation.to("cpu"), labels)
 
     def _score_of_images(self, x: Tensor, y: Tensor) -> float:
         if self.sampler.targets is None:

@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -51,9 +52,14 @@ def _board(out: Path) -> TensorBoardLogger | bool:
 
 def loaders(module: Fit) -> tuple[DataLoader, DataLoader | None]:
     """Loaders that only count: the module draws its own pairs."""
-    train = DataLoader(range(module.schedule.validate_every), batch_size=1)
     pairs = len(module.validation_pairs)
-    return train, DataLoader(range(pairs), batch_size=1) if pairs else None
+    train = _counting(module.schedule.validate_every)
+    return train, _counting(pairs) if pairs else None
+
+
+def _counting(steps: int) -> DataLoader:
+    numbers: Any = range(steps)
+    return DataLoader(numbers, batch_size=1)
 
 
 def choose_precision(kind: str) -> torch.dtype | None:
