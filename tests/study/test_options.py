@@ -9,9 +9,10 @@ import pytest
 from pydantic import BaseModel
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.base.seed import SEED
 from pmrpipe.cli.arguments import add, read
 from pmrpipe.study.config import Study
-from pmrpipe.study.options.common import SEED, default
+from pmrpipe.study.options.common import default
 from pmrpipe.study.options.flags import flags, words
 from pmrpipe.study.options.preprocessing import (
     CheckedLabelling,

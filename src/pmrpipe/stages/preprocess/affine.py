@@ -19,6 +19,7 @@ import numpy as np
 
 from pmrpipe.base.errors import WorkError
 from pmrpipe.base.files import write_json
+from pmrpipe.base.seed import SEED
 from pmrpipe.images.itk import load_ants, to_ants
 from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.images.transforms import read_affine, write_affine
@@ -31,7 +32,6 @@ from pmrpipe.stages.preprocess.pose_search import (
     correlation,
 )
 from pmrpipe.stages.preprocess.resample import antialiased
-from pmrpipe.study.options.common import SEED
 from pmrpipe.study.options.preprocessing import Normalisation
 from pmrpipe.study.sidecar import DIRECTION
 

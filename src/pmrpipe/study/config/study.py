@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from pmrpipe.base.seed import SEED
 from pmrpipe.study.config.cohort import Inputs, Layout, Override, Pairs, Split
 from pmrpipe.study.config.names import counted, with_prefix
 from pmrpipe.study.config.processing import HeadTemplate, Threads
 from pmrpipe.study.options.common import (
-    SEED,
     Device,
     Devices,
     GridMm,

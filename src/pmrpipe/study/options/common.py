@@ -6,8 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-SEED = 2019
-
 
 class Options(BaseModel):
     """Base of every kind of job: unknown names are refused, values stay as they are."""

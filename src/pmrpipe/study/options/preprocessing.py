@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pmrpipe.base.seed import SEED
 from pmrpipe.study.options.common import (
-    SEED,
     GridMm,
     LabelInterpolation,
     Options,
