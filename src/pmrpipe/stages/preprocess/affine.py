@@ -33,7 +33,8 @@ from pmrpipe.stages.preprocess.pose_search import (
 )
 from pmrpipe.stages.preprocess.resample import antialiased
 from pmrpipe.study.options.preprocessing import Normalisation
-from pmrpipe.study.sidecar import DIRECTION
+from pmrpipe.study.paths import contrast_of
+from pmrpipe.study.sidecar import direction, space_of
 
 _FINEST_MM = 2.0
 _RETRIES = 4
@@ -84,14 +85,14 @@ def run(
     Parameters
     ----------
     brain : brain with isotropic voxels
-    subject : name for messages
+    subject : key of the scan, which says its contrast
     """
     seed, threads = options.seed, options.threads
     affine = normalise(
         read_image(brain), read_image(template), subject=subject, seed=seed, threads=threads
     )
     content = {
-        "Direction": DIRECTION,
+        "Direction": direction(space_of(template), contrast_of(subject)),
         "Frame": "LPS (ITK's world)",
         "Units": "mm",
         "Format": "ITK affine, MATLAB 4",
