@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.base.seed import SEED
 from pmrpipe.methods.components import construct, look_beside, resolve, takes
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.spec import MethodSpec, spec
@@ -38,7 +37,7 @@ def shipped_weights(name: str) -> Path | None:
     return folder if (folder / WEIGHTS).exists() else None
 
 
-def build(spec: MethodSpec, network_mm: float | None = None, seed: int = SEED) -> Method:
+def build(spec: MethodSpec, network_mm: float | None = None, seed: int = 2019) -> Method:
     """Construct a method from its parts; a learned one gets its initial weights from `seed`.
 
     Raises
@@ -53,7 +52,7 @@ def build(spec: MethodSpec, network_mm: float | None = None, seed: int = SEED) -
 
 
 def build_network(
-    spec: MethodSpec, network_mm: float | None = None, seed: int = SEED
+    spec: MethodSpec, network_mm: float | None = None, seed: int = 2019
 ) -> NetworkMethod:
     """Construct a learned method, for training too; InputError as for `build`."""
     import torch
@@ -81,7 +80,7 @@ def load_method(
     *,
     weights: Path | None = None,
     network_mm: float | None = None,
-    seed: int = SEED,
+    seed: int = 2019,
     device: str = "cpu",
 ) -> tuple[MethodSpec, Method]:
     """A method ready to register; a learned one from the weights in folder `weights`."""

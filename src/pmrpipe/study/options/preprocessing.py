@@ -7,15 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pmrpipe.base.seed import SEED
 from pmrpipe.study.options.common import (
-    DEFAULT_SPACE,
+    SEED,
     GridMm,
     LabelInterpolation,
     Options,
     Orientation,
     Seed,
-    SpaceName,
     Threads,
 )
 
@@ -32,16 +30,10 @@ BrainMethod = Annotated[
 ]
 
 
-class Voxels(Options):
-    """A job whose result has voxels of one size."""
+class Gridded(Options):
+    """A job on the template grid."""
 
     mm: GridMm = 1.0
-
-
-class Gridded(Voxels):
-    """A job on the template grid of a space."""
-
-    space: SpaceName = DEFAULT_SPACE
 
 
 class Extraction(Options):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pmrpipe.base.seed import SEED
-from pmrpipe.study.options.common import Options, Seed
+from pmrpipe.study.options.common import SEED, Options, Seed
 
 
 class Simulation(Options):
