@@ -23,6 +23,13 @@ include: "rules/inputs.smk"
 include: "rules/cohort.smk"
 include: "rules/preprocess.smk"
 include: "rules/qc.smk"
+
+
+if PLAN.contrasts - {T1W}:
+
+    include: "rules/contrasts.smk"
+
+
 include: "rules/train.smk"
 include: "rules/register.smk"
 include: "rules/score.smk"

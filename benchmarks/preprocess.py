@@ -93,7 +93,7 @@ def main() -> None:
         return
     from pmrpipe.stages.preprocess import space
     from pmrpipe.study.options.preprocessing import Gridded
-    from pmrpipe.study.paths import TEMPLATE_KEY, Results
+    from pmrpipe.study.paths import Results
 
     threads = str(options.threads)
     environment = {
@@ -106,7 +106,7 @@ def main() -> None:
         folder = Path(name)
         t1w, dseg = make_head(folder / "raw")
         results = Results(folder / "results", 1.0)
-        space.run(results.template, results.preproc(TEMPLATE_KEY), Gridded())
+        space.run(results.template, results.preproc(results.space.key), Gridded())
         ours = ["-m", "pmrpipe", "preprocess", str(t1w), str(results.root), "--key", "sub-01"]
         ours += ["--labels", str(dseg), "--threads", threads]
         (folder / "bare").mkdir()

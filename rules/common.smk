@@ -16,7 +16,14 @@ for folder in (Path(workflow.basedir), Path(workflow.basedir).parent):
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from pmrpipe.base.errors import PmrpipeError
-from pmrpipe.study.paths import FOLDER_PATTERN, KEY_PATTERN, QC_FIGURES, TEMPLATE_KEY
+from pmrpipe.study.paths import (
+    FOLDER_PATTERN,
+    OTHER_CONTRASTS,
+    QC_FIGURES,
+    SCAN_PATTERN,
+    T1W,
+    scan_key,
+)
 from pmrpipe.workflow.jobs import job_prefix
 from pmrpipe.workflow.plan import Plan
 from pmrpipe.workflow.locks import clear_dead_locks
@@ -39,12 +46,14 @@ if workflow.is_main_process:
 
 STUDY = PLAN.study
 P = PLAN.results
+TEMPLATE = P.space.key
 LOGS = P.root / "logs"
 TIMINGS = P.root / "timings"
 
 
 wildcard_constraints:
-    key=KEY_PATTERN,
+    key=SCAN_PATTERN,
+    contrast="|".join(OTHER_CONTRASTS),
     folder=FOLDER_PATTERN,
     method="|".join(PLAN.methods),
     batch="[A-Za-z0-9_-]+",

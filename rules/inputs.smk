@@ -3,9 +3,14 @@
 from pmrpipe.workflow import commands, files
 
 
+def key_of(wildcards):
+    """Key of the scan that a job is about."""
+    return scan_key(wildcards.key, wildcards.get("contrast", T1W))
+
+
 def by_key(ask):
     """What `ask` says of the plan and the wildcards' scan."""
-    return lambda wildcards: ask(PLAN, wildcards.key)
+    return lambda wildcards: ask(PLAN, key_of(wildcards))
 
 
 def by_method(ask):

@@ -3,9 +3,11 @@
 
 rule space:
     # The template brain on the common grid, also whitened like every subject's.
+    input:
+        P.space.own_files,
     output:
         brain=P.template,
-        preproc=P.preproc(TEMPLATE_KEY),
+        preproc=P.preproc(TEMPLATE),
     log:
         LOGS / "space" / "space.log",
     benchmark:
@@ -18,6 +20,7 @@ rule space:
         runtime=5,
     params:
         options=commands.line(commands.grid(PLAN)),
+        space=P.space.digest,
         source=PLAN.digest("space"),
     shell:
         "python -m pmrpipe space {output.brain:q} {output.preproc:q} {params.options} 2> {log:q}"
@@ -49,10 +52,11 @@ if STUDY.preprocessing == "whole":
             runtime=runtime(30),
         params:
             root=P.root,
+            key=key_of,
             options=said(by_key(commands.preprocess)),
             source=PLAN.digest("preprocess"),
         shell:
-            "python -m pmrpipe preprocess {input.t1w:q} {params.root:q} --key {wildcards.key}"
+            "python -m pmrpipe preprocess {input.t1w:q} {params.root:q} --key {params.key}"
             " {params.options} 2> {log:q}"
 
 else:
@@ -98,7 +102,7 @@ else:
             mem_mb=memory(2000),
             runtime=runtime(10),
         params:
-            options=commands.line(commands.grid(PLAN)),
+            options=commands.line(commands.voxels(PLAN)),
             source=PLAN.digest("resample"),
         shell:
             "python -m pmrpipe resample {input:q} {output:q} {params.options} 2> {log:q}"
@@ -122,11 +126,12 @@ else:
             mem_mb=memory(2000),
             runtime=runtime(20),
         params:
+            key=key_of,
             options=commands.line(commands.affine(PLAN)),
             source=PLAN.digest("affine"),
         shell:
             "python -m pmrpipe affine {input.brain:q} {input.template:q} {output.mat:q}"
-            " {output.sidecar:q} --subject {wildcards.key} {params.options} 2> {log:q}"
+            " {output.sidecar:q} --subject {params.key} {params.options} 2> {log:q}"
 
     rule whiten:
         # T1w from native to the template grid in one resampling, z-scored into [0, 1].

@@ -4,9 +4,9 @@
 rule qc_template:
     # The template's figure, which every page shows in turn with its scan.
     input:
-        P.preproc(TEMPLATE_KEY),
+        P.preproc(TEMPLATE),
     output:
-        P.qc_figure(TEMPLATE_KEY, "template"),
+        P.qc_figure(TEMPLATE, "template"),
     log:
         LOGS / "qc" / "template.log",
     benchmark:
@@ -45,10 +45,11 @@ rule qc_page:
         runtime=runtime(10),
     params:
         root=P.root,
+        key=key_of,
         options=said(by_key(commands.quality)),
         source=PLAN.digest("qc"),
     shell:
-        "python -m pmrpipe qc {input.t1w:q} {params.root:q} --key {wildcards.key}"
+        "python -m pmrpipe qc {input.t1w:q} {params.root:q} --key {params.key}"
         " {params.options} 2> {log:q}"
 
 

@@ -85,3 +85,38 @@ def test_a_label_that_the_table_lacks_is_a_warning(labelled, tmp_path, capsys) -
     assert "[9]" in said
     assert "not scored" in said
     assert out.exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["register-pairs", "results", "list.tsv", "--method", "syn", "--pairs", "a_to_b"],
+        ["register-levels", "results", "--method", "pmr", "--weights", "w"],
+        ["train", "arrays", "out", "--method", "pmr", "--train", "a", "b"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_gpu_that_is_not_there(words: list[str], tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+    assert "no GPU is visible; use cpu or auto" in refused(
+        capsys, Path("device"), *words, "--device", "cuda"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_number_outside_its_range(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, Path("--threads"), "affine", *"abcd", "--subject", "x", "--threads", -2)
+    refused(capsys, Path("--mm"), "space", "a.nii.gz", "b.nii.gz", "--mm", 0)
+    refused(capsys, Path("--refine"), "register", "a", "b", "--output", "c", "--refine", -5)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_listing_names_every_verb_in_one_group() -> None:
+    from pmrpipe.cli import GROUPS, VERBS, _parser
+
+    assert sum(map(len, GROUPS.values())) == len(VERBS)
+    text = _parser([])[0].format_help()
+    assert all(f"\n  {verb} " in text for verb in VERBS)

@@ -16,7 +16,7 @@ from .pages import DOCS, REPO, blocks, pages, prose, slug
 FOLDERS = "src|docs|benchmarks|config|tests|rules|profiles|envs|workflow"
 # The study that a user writes, and file names that stand for any.
 MADE_MODULES = {"pmrpipe.stages.cohort.listed", "pmrpipe.metrics.displacement"}
-MADE_BY_THE_READER = {"config/mine.yaml"} | {
+MADE_BY_THE_READER = {"config/mine.yaml", "study.yaml"} | {
     f"src/{module.replace('.', '/')}.py" for module in MADE_MODULES
 }
 NAMES = [str(page.relative_to(REPO)) for page in pages()]

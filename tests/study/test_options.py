@@ -9,9 +9,10 @@ import pytest
 from pydantic import BaseModel
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.base.seed import SEED
 from pmrpipe.cli.arguments import add, read
 from pmrpipe.study.config import Study
-from pmrpipe.study.options.common import SEED, default
+from pmrpipe.study.options.common import DEFAULT_SPACE, default
 from pmrpipe.study.options.flags import flags, words
 from pmrpipe.study.options.preprocessing import (
     CheckedLabelling,
@@ -96,8 +97,9 @@ def test_a_value_outside_its_range_ends_in_one_line(model, line, told) -> None:
 
 def test_words_say_defaults_and_leave_out_what_is_not_there() -> None:
     assert words(Normalisation()) == ["--seed", str(SEED), "--threads", "1"]
+    grid = ["--mm", "1.0", "--space", DEFAULT_SPACE]
     assert words(Scoring(method="syn")) == [
-        *("--mm", "1.0", "--method", "syn", "--interpolation", "nearest")
+        *(*grid, "--method", "syn", "--interpolation", "nearest")
     ]
 
 

@@ -57,5 +57,5 @@ def test_rules_run_in_the_environment(
     workflow.run(*words)
     assert target.exists()
     assert (tmp_path / "asked.yaml").read_text() == (REPO / "envs" / "pmrpipe.yaml").read_text()
-    assert "-m pmrpipe template" in (tmp_path / "ran.txt").read_text()
+    assert "-m pmrpipe space" in (tmp_path / "ran.txt").read_text()
     assert "Nothing to be done" in workflow.run(*words)

@@ -162,14 +162,14 @@ def test_the_chain_on_slurm_with_a_cancelled_job(
 def test_a_job_without_enough_memory_is_reported(slurm: dict[str, str], tmp_path: Path) -> None:
     """Killed for memory in each attempt: the run ends and names the rule and its log."""
     workflow = copy_workflow(tmp_path / "clone")
-    few = ("--set-resources", "template:mem_mb=50", "--retries", "0")
+    few = ("--set-resources", "space:mem_mb=50", "--retries", "0")
     target = Results(workflow.folder / "results" / "tiny", 4.0).template
     process = begin(
         workflow, slurm, str(target.relative_to(workflow.folder)), *few, *TINY, *PROFILE
     )
     said, _ = process.communicate()
     assert process.returncode != 0
-    assert "Error in rule template" in said
-    assert "logs/template" in said
-    log = next((workflow.folder / "logs" / "slurm" / "rule_template").glob("*.log")).read_text()
+    assert "Error in rule space" in said
+    assert "logs/space" in said
+    log = next((workflow.folder / "logs" / "slurm" / "rule_space").glob("*.log")).read_text()
     assert "exceeded memory limit" in log, log

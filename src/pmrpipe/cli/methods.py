@@ -16,5 +16,5 @@ def run_methods(options: Namespace) -> None:
         print(spec_path(options.name).read_text(encoding="utf-8"), end="")
         return
     for name in names():
-        found = spec(name)
-        print(f"{name:12} {found.kind:10} {found.title}\n{'':24}{found.citation}")
+        chosen = spec(name)
+        print(f"{name:12} {chosen.kind:10} {chosen.title}\n{'':24}{chosen.citation}")

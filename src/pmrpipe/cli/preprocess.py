@@ -42,18 +42,18 @@ def run_brain(given: Namespace) -> None:
 
 
 def add_resample(parser: ArgumentParser) -> None:
-    from pmrpipe.study.options.preprocessing import Gridded
+    from pmrpipe.study.options.preprocessing import Voxels
 
     path_argument(parser, "brain", help="brain on the native grid")
     path_argument(parser, "out", help="brain with isotropic voxels")
-    add(parser, Gridded)
+    add(parser, Voxels)
 
 
 def run_resample(given: Namespace) -> None:
     from pmrpipe.stages.preprocess import resample
-    from pmrpipe.study.options.preprocessing import Gridded
+    from pmrpipe.study.options.preprocessing import Voxels
 
-    resample.run(given.brain, given.out, read(given, Gridded))
+    resample.run(given.brain, given.out, read(given, Voxels))
 
 
 def add_affine(parser: ArgumentParser) -> None:
@@ -119,7 +119,7 @@ def add_preprocess(parser: ArgumentParser) -> None:
 
     path_argument(parser, "t1w", help="T1w scan as it comes")
     path_argument(parser, "results", help="result folder of the cohort")
-    parser.add_argument("--key", required=True, help="sub-X[_ses-Y][_run-N]")
+    parser.add_argument("--key", required=True, help="sub-X[_ses-Y][_run-N][_CONTRAST]")
     add(parser, Preprocessing)
 
 
@@ -130,7 +130,7 @@ def run_preprocess(given: Namespace) -> None:
     from pmrpipe.stages.preprocess import workflow
     from pmrpipe.study.paths import Results
 
-    workflow.run(given.t1w, Results(given.results, options.mm), given.key, options)
+    workflow.run(given.t1w, Results.of(given.results, options), given.key, options)
 
 
 def add_pack(parser: ArgumentParser) -> None:

@@ -13,7 +13,7 @@ def add_qc(parser: ArgumentParser) -> None:
 
     path_argument(parser, "t1w", help="T1w scan as it comes")
     path_argument(parser, "results", help="result folder of the cohort")
-    parser.add_argument("--key", required=True, help="sub-X[_ses-Y][_run-N]")
+    parser.add_argument("--key", required=True, help="sub-X[_ses-Y][_run-N][_CONTRAST]")
     add(parser, Quality)
 
 
@@ -23,7 +23,7 @@ def run_qc(given: Namespace) -> None:
     from pmrpipe.study.paths import Results
 
     options = read(given, Quality)
-    results = Results(given.results, options.mm)
+    results = Results.of(given.results, options)
     write_page(given.t1w, results, given.key, orientation=options.orientation)
 
 
@@ -39,7 +39,7 @@ def run_qc_template(given: Namespace) -> None:
     from pmrpipe.study.options.preprocessing import Gridded
     from pmrpipe.study.paths import Results
 
-    write_template_figure(Results(given.results, read(given, Gridded).mm))
+    write_template_figure(Results.of(given.results, read(given, Gridded)))
 
 
 def add_qc_table(parser: ArgumentParser) -> None:
@@ -50,10 +50,8 @@ def run_qc_table(given: Namespace) -> None:
     from pmrpipe.stages.cohort.index import index
     from pmrpipe.stages.qc.table import write_qc_table
     from pmrpipe.study.config import load
-    from pmrpipe.study.paths import Results
 
     study = load(given.study)
-    results = Results(study.result_root, study.grid_mm)
-    table = write_qc_table(results.qc, results, index(study).keys)
+    table = write_qc_table(study.paths.qc, study.paths, index(study).keys)
     for _, row in table.dropna(subset="outlier").iterrows():
         say(f"look at {row['key']}: {row['outlier']}")

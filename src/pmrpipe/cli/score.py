@@ -24,7 +24,7 @@ def run_score_pairs(given: Namespace) -> None:
     from pmrpipe.stages.score.files import score_pairs
     from pmrpipe.study.paths import Results
 
-    results = Results(given.results, options.mm)
+    results = Results.of(given.results, options)
     score_pairs(results, given.pairs, given.out, options, follow_pairs)
 
 

@@ -163,5 +163,5 @@ def _field_at(field: Field, points: np.ndarray) -> np.ndarray:
     values, own = field
     index = _mapped(np.linalg.inv(own.affine), points)
     flat = index.reshape(3, -1)
-    found = [interpolate(values[..., c], flat, "linear", 0) for c in range(3)]
-    return np.stack(found).reshape(index.shape)
+    parts = [interpolate(values[..., c], flat, "linear", 0) for c in range(3)]
+    return np.stack(parts).reshape(index.shape)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmrpipe.base.malloc import keep_freed_memory
+from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import Grid, Volume
 from pmrpipe.methods.deformation import Deformation
 
@@ -35,7 +36,7 @@ class AntsSyN:
         40, 20 and 0 iterations
     """
 
-    def __init__(self, seed: int = 2019, **options: Any) -> None:
+    def __init__(self, seed: int = SEED, **options: Any) -> None:
         self.seed, self.options = seed, options
 
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.base.seed import SEED
 from pmrpipe.methods.components import construct, look_beside, resolve, takes
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.spec import MethodSpec, spec
@@ -37,7 +38,7 @@ def shipped_weights(name: str) -> Path | None:
     return folder if (folder / WEIGHTS).exists() else None
 
 
-def build(spec: MethodSpec, network_mm: float | None = None, seed: int = 2019) -> Method:
+def build(spec: MethodSpec, network_mm: float | None = None, seed: int = SEED) -> Method:
     """Construct a method from its parts; a learned one gets its initial weights from `seed`.
 
     Raises
@@ -52,7 +53,7 @@ def build(spec: MethodSpec, network_mm: float | None = None, seed: int = 2019) -
 
 
 def build_network(
-    spec: MethodSpec, network_mm: float | None = None, seed: int = 2019
+    spec: MethodSpec, network_mm: float | None = None, seed: int = SEED
 ) -> NetworkMethod:
     """Construct a learned method, for training too; InputError as for `build`."""
     import torch
@@ -80,7 +81,7 @@ def load_method(
     *,
     weights: Path | None = None,
     network_mm: float | None = None,
-    seed: int = 2019,
+    seed: int = SEED,
     device: str = "cpu",
 ) -> tuple[MethodSpec, Method]:
     """A method ready to register; a learned one from the weights in folder `weights`."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pmrpipe.base.malloc import keep_freed_memory
+from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import Grid
 from pmrpipe.losses.similarity import local_correlation
 from pmrpipe.methods.deformation import Deformation
@@ -175,7 +176,7 @@ class Greedy:
     `seed` is there for the interface: nothing is drawn. The others are fields of `Refinement`.
     """
 
-    def __init__(self, seed: int = 2019, **plan: Any) -> None:
+    def __init__(self, seed: int = SEED, **plan: Any) -> None:
         self.plan = Refinement(**plan)
 
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pmrpipe.base.seed import SEED
 from pmrpipe.study.paths import subject_of
 
 DRAWS = 2000
@@ -32,7 +33,7 @@ def subjects_of(moving: Sequence[str], fixed: Sequence[str]) -> list[str]:
 
 
 def pair_weights(
-    moving: Sequence[str], fixed: Sequence[str], draws: int = DRAWS, seed: int = 2019
+    moving: Sequence[str], fixed: Sequence[str], draws: int = DRAWS, seed: int = SEED
 ) -> np.ndarray:
     """Weights of the pairs in each draw, (D, P) float64, D <= draws.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from pmrpipe.base.seed import SEED
 from pmrpipe.metrics import entries
 from pmrpipe.metrics.bootstrap import DRAWS, interval, pair_weights, subjects_of
 from pmrpipe.metrics.finite import finite_mean
@@ -28,7 +29,7 @@ FEWEST_FOR_SIGNIFICANCE = 6
 
 
 def summarise(
-    scores: Mapping[str, MethodScores], *, seed: int = 2019, draws: int = DRAWS
+    scores: Mapping[str, MethodScores], *, seed: int = SEED, draws: int = DRAWS
 ) -> pd.DataFrame:
     """summary.tsv: one row per method and region, `all` (mean over scored labels) first.
 
@@ -59,7 +60,7 @@ def over_seeds(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(
-    scores: Mapping[str, MethodScores], *, seed: int = 2019, draws: int = DRAWS
+    scores: Mapping[str, MethodScores], *, seed: int = SEED, draws: int = DRAWS
 ) -> pd.DataFrame:
     """comparison.tsv: Dice of `method` minus that of `reference`, over the pairs both have.
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from pmrpipe.study.space import DEFAULT_SPACE, Space
 
 # Between the name of a method and a further seed that it is trained with.
 SEED_MARK = "_seed-"
-TEMPLATE_KEY = f"tpl-{DEFAULT_SPACE}"
 # Figures of a scan's quality page.
 QC_FIGURES = ("mask", "before", "after", "intensities")
 # BIDS suffixes. A key without one is of a T1w; the others end with theirs.
@@ -69,6 +69,14 @@ def pair_name(moving: str, fixed: str) -> str:
     return f"{moving}_to_{fixed}"
 
 
+class _Gridded(Protocol):
+    @property
+    def mm(self) -> float: ...
+
+    @property
+    def space(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Results:
     """Paths below `root`, the result folder of one cohort.
@@ -85,6 +93,11 @@ class Results:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", Path(self.root))
+
+    @classmethod
+    def of(cls, root: Path, options: _Gridded) -> Results:
+        """Of a job that says voxel size and space."""
+        return cls(root, options.mm, Space.load(options.space))
 
     # -- preprocess ---------------------------------------------------------------------------
     def _anat(self, key: str, ending: str, folder: str | None = None) -> Path:

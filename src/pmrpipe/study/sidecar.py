@@ -56,6 +56,3 @@ def direction(space: str = DEFAULT_SPACE, contrast: str = "T1w") -> str:
         f"maps points of {space} (fixed) to points of the {contrast} (moving); "
         f"antsApplyTransforms resamples images from {contrast} to {space} with it"
     )
-
-
-DIRECTION = direction()

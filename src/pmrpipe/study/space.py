@@ -17,9 +17,9 @@ import numpy as np
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid, Volume, read_image, read_mask, require_same_grid
+from pmrpipe.study.options.common import DEFAULT_SPACE
 from pmrpipe.study.space_file import SHIPPED, SpaceFile, Which, read_space_file, space_path
 
-DEFAULT_SPACE = "MNI152NLin2009aSym"
 # A derived grid: room around the brain at least, and what its shape at 1 mm is a multiple of, so
 # that networks halve it four times.
 _MARGIN_MM, _MULTIPLE = 6.0, 16
@@ -68,6 +68,10 @@ class Space:
         """Files that belong to the user, in place of a package."""
         named: dict[Any, Any] = self.content.files.model_dump(exclude_none=True)
         return [self.file(which) for which, place in named.items() if isinstance(place, str)]
+
+    def require_files(self) -> None:
+        """InputError when a file of the user's is missing."""
+        _ = self.own_files
 
     @property
     def digest(self) -> str:
@@ -194,19 +198,6 @@ def _box(brain: Volume) -> Grid:
     # Half millimetres: the same template shifted by whole ones gets the same voxels.
     affine[:3, 3] = np.round(low + high - shape + 1) / 2
     return Grid(tuple(shape.tolist()), affine)
-
-
-TEMPLATE_NAME = DEFAULT_SPACE
-
-
-def template_file(which: Which) -> Path:
-    """File of the default space."""
-    return Space.load().file(which)
-
-
-def template_tissue(which: Which, mm: float = 1.0) -> Volume:
-    """Tissue of the default space."""
-    return Space.load().tissue(which, mm)
 
 
 def template_grid(mm: float = 1.0) -> Grid:

@@ -21,8 +21,8 @@ def stage_costs(folder: Path) -> pd.DataFrame:
     """
     rows = []
     for stage in sorted(path for path in folder.glob("*") if path.is_dir()):
-        found = [_benchmark(path) for path in sorted(stage.rglob("*.tsv"))]
-        costs = [cost for cost in found if cost is not None]
+        listed = [_benchmark(path) for path in sorted(stage.rglob("*.tsv"))]
+        costs = [cost for cost in listed if cost is not None]
         if costs:
             seconds, memory = zip(*costs, strict=True)
             peak = np.nanmax(memory) if np.isfinite(memory).any() else np.nan

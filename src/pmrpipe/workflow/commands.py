@@ -21,6 +21,7 @@ from pmrpipe.study.options.preprocessing import (
     Packing,
     Preprocessing,
     Quality,
+    Voxels,
 )
 from pmrpipe.study.options.registration import LevelFields, Registration
 from pmrpipe.study.options.scoring import Scoring
@@ -64,8 +65,13 @@ def _extraction(plan: Plan, scan: Scan, threads: int) -> Extraction:
 
 
 def grid(plan: Plan) -> Gridded:
-    """The template grid of a study."""
-    return Gridded(mm=plan.study.grid_mm)
+    """The template grid of a study, and its space."""
+    return Gridded(mm=plan.study.grid_mm, space=plan.study.space)
+
+
+def voxels(plan: Plan) -> Voxels:
+    """The voxel size of a study."""
+    return Voxels(mm=plan.study.grid_mm)
 
 
 def affine(plan: Plan) -> Normalisation:
@@ -91,14 +97,14 @@ def labels(plan: Plan, key: str) -> CheckedLabelling:
 
 def quality(plan: Plan, key: str) -> Quality:
     """How the quality page of a scan is made."""
-    return Quality(mm=plan.study.grid_mm, orientation=plan.scans[key].orientation)
+    return Quality(**dict(grid(plan)), orientation=plan.scans[key].orientation)
 
 
 def pack(plan: Plan) -> Packing:
     """Which scans become arrays."""
     keys = tuple(scan.key for scan in plan.cohort.of("train", "validation"))
     labelled = tuple(key for key in keys if plan.labelled(key))
-    return Packing(mm=plan.study.grid_mm, table=plan.study.labels, keys=keys, labelled=labelled)
+    return Packing(**dict(grid(plan)), table=plan.study.labels, keys=keys, labelled=labelled)
 
 
 def train(plan: Plan, method: str) -> Training:
@@ -124,7 +130,7 @@ def register_pairs(plan: Plan, method: str, batch: str) -> Registration:
     scans = {key: plan.scans[key] for key in plan.batch_keys(method, batch)}
     uncertain = method in plan.uncertain
     return Registration(
-        mm=study.grid_mm,
+        **dict(grid(plan)),
         method=plan.spec_argument(method),
         name=method if steps or SEED_MARK in method else None,
         weights=plan.weights(method) if learned else None,
@@ -148,7 +154,7 @@ def register_pairs(plan: Plan, method: str, batch: str) -> Registration:
 def register_levels(plan: Plan, method: str) -> LevelFields:
     """How the fields of a network's levels are written."""
     return LevelFields(
-        mm=plan.study.grid_mm,
+        **dict(grid(plan)),
         method=plan.spec_argument(method),
         name=method if SEED_MARK in method else None,
         weights=plan.weights(method),
@@ -161,7 +167,7 @@ def register_levels(plan: Plan, method: str) -> LevelFields:
 def score_pairs(plan: Plan, method: str) -> Scoring:
     """How registered pairs of a method are scored."""
     return Scoring(
-        mm=plan.study.grid_mm,
+        **dict(grid(plan)),
         method=method,
         interpolation=plan.study.labels_interpolation,
         table=plan.study.labels,

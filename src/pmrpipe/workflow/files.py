@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pmrpipe.study.paths import TEMPLATE_KEY
 from pmrpipe.workflow.commands import extraction_files
 from pmrpipe.workflow.plan import Plan
 
@@ -32,7 +31,7 @@ def quality(plan: Plan, key: str) -> dict[str, Any]:
     return {
         "t1w": plan.scans[key].t1w,
         "derivatives": [paths.mask(key), paths.brain(key), paths.affine(key), paths.preproc(key)],
-        "template": [paths.preproc(TEMPLATE_KEY), paths.qc_figure(TEMPLATE_KEY, "template")],
+        "template": [paths.preproc(paths.space.key), paths.qc_figure(paths.space.key, "template")],
     }
 
 
@@ -63,7 +62,7 @@ def registration(plan: Plan, method: str, batch: str) -> dict[str, Any]:
         "images": [paths.preproc(key) for key in keys],
         "labels": [plan.scans[key].labels for key in labelled],
         "xfms": [paths.affine(key) for key in labelled],
-        "template": [paths.template, paths.preproc(TEMPLATE_KEY)],
+        "template": [paths.template, paths.preproc(paths.space.key)],
     }
     return files | ({"weights": weights(plan, method)} if method in plan.learned else {})
 

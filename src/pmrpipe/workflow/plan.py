@@ -25,7 +25,7 @@ from pmrpipe.stages.cohort.results_folder import require_own_folder
 from pmrpipe.stages.cohort.scans import Cohort, Scan
 from pmrpipe.study.config import Study, parse
 from pmrpipe.study.labels import label_table_path, labels_of
-from pmrpipe.study.paths import SEED_MARK, TEMPLATE_KEY, Results
+from pmrpipe.study.paths import SEED_MARK, Results
 from pmrpipe.workflow.verbs import WORK
 
 
@@ -72,6 +72,7 @@ class Plan:
 
     def _check(self) -> None:
         self.require_own_results()
+        self.results.space.require_files()
         if self.study.labels is not None:
             labels_of(self.study.labels)
         # A shipped method that this study leaves out may keep its keys.
@@ -115,9 +116,14 @@ class Plan:
         """What whoever runs the study is told before it begins: what is skipped, what lacks."""
         return remarks(self.cohort)
 
-    @property
+    @cached_property
     def results(self) -> Results:
-        return Results(self.study.result_root, self.study.grid_mm)
+        return self.study.paths
+
+    @property
+    def contrasts(self) -> set[str]:
+        """Contrasts of the scans."""
+        return {scan.contrast for scan in self.scans.values()}
 
     def labelled(self, key: str) -> bool:
         return key in self.scans and self.scans[key].labels is not None
@@ -196,7 +202,9 @@ class Plan:
     # -- pairs --------------------------------------------------------------------------------
     @cached_property
     def pairs(self) -> list[Pair]:
-        return select(self.cohort.of("test"), self.study.pairs, self.study.seed)
+        return select(
+            self.cohort.of("test"), self.study.pairs, self.study.seed, self.results.space.key
+        )
 
     @cached_property
     def _batches(self) -> dict[str, dict[str, list[Pair]]]:
@@ -211,7 +219,7 @@ class Plan:
     def batch_keys(self, method: str, batch: str) -> list[str]:
         """Scans that a job needs, the template left out."""
         keys = {key for pair in self.batches(method)[batch] for key in pair}
-        return sorted(keys - {TEMPLATE_KEY})
+        return sorted(keys - {self.results.space.key})
 
     def require_paper_table(self, name: str) -> None:
         """InputError when the study lacks a method or a region that a table of the paper needs."""

@@ -68,10 +68,10 @@ def _processor() -> str:
 
 def _inputs(plan: Plan) -> dict[str, dict[str, str]]:
     """SHA-256 of each scan's files, as preprocessing saw them; scans that are not done lack."""
-    found: dict[str, dict[str, str]] = {}
+    checksums: dict[str, dict[str, str]] = {}
     for key in plan.scans:
         for image in (plan.results.brain(key), plan.results.dseg(key)):
             sidecar = sidecar_path(image)
             if sidecar.exists():
-                found.setdefault(key, {}).update(read_json(sidecar).get(CHECKSUMS, {}))
-    return found
+                checksums.setdefault(key, {}).update(read_json(sidecar).get(CHECKSUMS, {}))
+    return checksums

@@ -127,11 +127,11 @@ def test_progress_is_told_per_subject(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_template_labels_lie_in_grey_matter() -> None:
-    from pmrpipe.study.space import template_tissue
+    from pmrpipe.study.space import Space
 
     labels = template_labels().data
     cortex = (labels > 0) & (labels < 600)
-    assert (template_tissue("gm").data[cortex] > 0.5).all()
+    assert (Space.load().tissue("gm").data[cortex] > 0.5).all()
     # Left is negative x: odd numbers lie left.
     left = np.argwhere(labels == 601)[:, 0].mean()
     assert left < labels.shape[0] / 2 < np.argwhere(labels == 602)[:, 0].mean()

@@ -12,7 +12,6 @@ from pmrpipe.stages.cohort.pairs import batches, select
 from pmrpipe.stages.cohort.scans import Scan
 from pmrpipe.study.config import Pairs, Study, parse
 from pmrpipe.study.labels import REGIONS, read_label_table, scored_labels
-from pmrpipe.study.paths import TEMPLATE_KEY
 
 
 def touch(root: Path, *names: str) -> None:
@@ -144,7 +143,10 @@ def test_pairs_join_different_subjects_only() -> None:
     pairs = select(SCANS, Pairs(), 0)
     assert len(pairs) == 10
     assert all(m.split("_")[0] != f.split("_")[0] for m, f in pairs)
-    assert select(SCANS, Pairs(policy="to-template"), 0)[0] == ("sub-A_ses-1", TEMPLATE_KEY)
+    assert select(SCANS, Pairs(policy="to-template"), 0, "tpl-Mine")[0] == (
+        "sub-A_ses-1",
+        "tpl-Mine",
+    )
     to_b = select(SCANS, Pairs(policy="to-subject", subject="B"), 0)
     assert to_b == [("sub-A_ses-1", "sub-B"), ("sub-A_ses-2", "sub-B"), ("sub-C", "sub-B")]
     with pytest.raises(InputError, match="not among the tested"):

@@ -22,7 +22,7 @@ from pmrpipe.study.options.preprocessing import (
     Preprocessing,
 )
 from pmrpipe.study.pack import open_arrays
-from pmrpipe.study.paths import TEMPLATE_KEY, Results
+from pmrpipe.study.paths import Results
 from pmrpipe.study.sidecar import sidecar_path
 from tests.stages.preprocess.conftest import MM, distance
 
@@ -32,7 +32,7 @@ SAME = Preprocessing(mm=MM, state="brain")
 
 def by_steps(root: Path, t1w: Path, dseg: Path) -> Results:
     paths = Results(root, MM)
-    space.run(paths.template, paths.preproc(TEMPLATE_KEY), Gridded(mm=MM))
+    space.run(paths.template, paths.preproc(paths.space.key), Gridded(mm=MM))
     options = Extraction(state="brain", method="nonzero")
     brain.run(t1w, paths.mask(KEY), paths.brain(KEY), options)
     resample.run(paths.brain(KEY), paths.resampled(KEY), Gridded(mm=MM))
@@ -168,7 +168,7 @@ def test_orientation_given_where_headers_have_none(done, tmp_path, subject):
 def test_pack(done, tmp_path):
     paths, _, _ = done
     out = tmp_path / "a.safetensors"
-    images = {KEY: paths.preproc(KEY), TEMPLATE_KEY: paths.preproc(TEMPLATE_KEY)}
+    images = {KEY: paths.preproc(KEY), paths.space.key: paths.preproc(paths.space.key)}
     pack_files(images, {KEY: paths.dseg(KEY)}, out, labels=[1, 2])
     packed = open_arrays(out)
     assert list(packed.keys) == sorted(images)

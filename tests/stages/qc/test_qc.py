@@ -15,7 +15,7 @@ from pmrpipe.stages.preprocess.space import run as write_space
 from pmrpipe.stages.qc.figures import upright
 from pmrpipe.stages.qc.measures import contrast, doubts, judged, measure, noise
 from pmrpipe.study.options.preprocessing import Gridded
-from pmrpipe.study.paths import QC_FIGURES, TEMPLATE_KEY, Results
+from pmrpipe.study.paths import QC_FIGURES, Results
 
 QUALITY = {"mask_dice": 0.95, "correlation": 0.7, "attempts": 1, "scales": [1.1, 1.0, 0.9]}
 
@@ -136,7 +136,7 @@ def test_a_turned_image_stands_upright():
 def scan(tmp_path):
     """One preprocessed scan: the template itself, shifted, at 4 mm."""
     results = Results(tmp_path / "results", 4.0)
-    write_space(results.template, results.preproc(TEMPLATE_KEY), Gridded(mm=4.0))
+    write_space(results.template, results.preproc(results.space.key), Gridded(mm=4.0))
     brain = read_image(results.template)
     affine = brain.affine.copy()
     affine[:3, 3] += (10, -5, 3)
@@ -145,7 +145,7 @@ def scan(tmp_path):
     write_volume(results.mask("sub-01"), mask, affine)
     write_volume(tmp_path / "t1w.nii.gz", brain.data * 900, affine)
     write_json(results.affine("sub-01").with_suffix(".json"), {"Quality": QUALITY})
-    white = read_image(results.preproc(TEMPLATE_KEY))
+    white = read_image(results.preproc(results.space.key))
     write_volume(results.preproc("sub-01"), white.data, white.affine)
     return tmp_path
 
@@ -160,7 +160,7 @@ def test_the_page_is_written_with_its_figures(scan):
     assert 1000 < found["brain_ml"] < 2500
     page = results.qc_page("sub-01").read_text(encoding="utf-8")
     figures = [results.qc_figure("sub-01", name) for name in QC_FIGURES]
-    for figure in (*figures, results.qc_figure(TEMPLATE_KEY, "template")):
+    for figure in (*figures, results.qc_figure(results.space.key, "template")):
         assert str(figure.relative_to(results.root)) in page
         assert ElementTree.parse(figure).getroot().tag.endswith("svg")
     assert str(scan) not in page

@@ -11,23 +11,24 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.stages.cohort.bids_names import (
     EXTENSIONS,
     SUBJECT,
-    T1wName,
+    ScanName,
     by_key,
     image_name,
-    is_nearly_t1w,
+    is_nearly,
     of_run,
-    t1w_name,
+    scan_name,
     unwanted,
 )
 from pmrpipe.stages.cohort.listing import Listing, content_problem, covers, named, require_folder
 from pmrpipe.stages.cohort.scans import Scan, brain_method, chosen_method, named_file, overrides_of
 from pmrpipe.study.config import Study
+from pmrpipe.study.paths import CONTRASTS, scan_and_contrast
 
-_OWN_ENDING = re.compile(r"(_desc-[A-Za-z0-9+]+)?_T1w\..*$")
+_OWN_ENDING = re.compile(rf"(_desc-[A-Za-z0-9+]+)?_({'|'.join(CONTRASTS)})\..*$")
 
 
 def index_bids(study: Study, *, complete: bool = False) -> Listing:
-    """All T1w scans below `root`, sorted by key; splits are not set yet.
+    """All scans of the study's contrast below `root`, sorted by key; splits are not set yet.
 
     Parameters
     ----------
@@ -47,8 +48,8 @@ def index_bids(study: Study, *, complete: bool = False) -> Listing:
     listing.scans.sort(key=lambda scan: scan.key)
     _require_subjects(study, listing)
     if not (listing.scans or listing.problems):
-        desc = study.inputs.t1w_desc
-        name = f"sub-*_desc-{desc}_T1w.nii.gz" if desc else "sub-*_T1w.nii.gz"
+        desc = f"desc-{study.inputs.t1w_desc}_" if study.inputs.t1w_desc else ""
+        name = f"sub-*_{desc}{study.inputs.contrast}.nii.gz"
         remedy = _hint(root, listing)
         raise InputError(root, f"holds no sub-*/[ses-*/]anat/{name}", remedy)
     _remark_absent(study, listing)
@@ -102,42 +103,42 @@ def _list_subject(study: Study, subject: str, listing: Listing, complete: bool) 
     # Strings: joining paths of ten thousand subjects would take as long as all the rest.
     folder = f"{study.input_root}/{subject}"
     sessions = _sessions(study, folder, listing)
-    names = _t1w_files(study, f"{folder}/anat", subject, listing)
+    names = _scan_files(study, f"{folder}/anat", subject, listing)
     for session in sessions:
         place, expected = f"{folder}/{session}/anat", f"{subject}_{session}"
-        names += _t1w_files(study, place, expected, listing)
+        names += _scan_files(study, place, expected, listing)
     taken, others = of_run(names, study.inputs.run)
     for name in others:
         listing.skipped[_below(study, name.path)] = "not the run that inputs.run takes"
     first, problems = by_key(taken)
     listing.problems |= problems
     if not first and not any(covers(subject, key) for key in listing.problems):
-        listing.skipped[subject] = "without a T1w that is taken"
+        listing.skipped[subject] = f"without a {study.inputs.contrast} that is taken"
     for key, name in first.items():
         _add_scan(study, name, key, listing, complete)
 
 
 def _sessions(study: Study, folder: str, listing: Listing) -> list[str]:
-    """The session folders of a subject; T1w files that lie beside them are skipped."""
+    """The session folders of a subject; scans that lie beside them are skipped."""
     sessions = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("ses-") and entry.is_dir():
                 sessions.append(entry.name)
-            elif is_nearly_t1w(entry.name):
+            elif is_nearly(study.inputs.contrast, entry.name):
                 listing.skipped[_below(study, entry.path)] = "outside anat/"
     return sorted(sessions)
 
 
-def _t1w_files(study: Study, anat: str, expected: str, listing: Listing) -> list[T1wName]:
-    """The T1w files of one anat folder that the study takes; `expected`: sub-X[_ses-Y]."""
-    taken = []
+def _scan_files(study: Study, anat: str, expected: str, listing: Listing) -> list[ScanName]:
+    """The scans of one anat folder that the study takes; `expected`: sub-X[_ses-Y]."""
+    taken, contrast = [], study.inputs.contrast
     for file, here in sorted(_files(anat).items()):
-        name = t1w_name(anat, file, here)
+        name = scan_name(anat, file, here, contrast)
         if name is None:
-            if is_nearly_t1w(file):
+            if is_nearly(contrast, file):
                 below = _below(study, f"{anat}/{file}")
-                listing.skipped[below] = "not named sub-X[_ses-Y][_...]_T1w"
+                listing.skipped[below] = f"not named sub-X[_ses-Y][_...]_{contrast}"
             continue
         reason = unwanted(name, study.inputs)
         if reason is not None:
@@ -158,7 +159,7 @@ def _files(folder: str | Path) -> dict[str, bool]:
         return {}
 
 
-def _misplaced(name: T1wName, expected: str) -> InputError:
+def _misplaced(name: ScanName, expected: str) -> InputError:
     problem = f"lies in the folder of {expected} but is named as {name.session}"
     return InputError(name.path, problem, f"rename one of the two, or exclude {expected}")
 
@@ -168,7 +169,7 @@ def _below(study: Study, path: str | Path) -> str:
 
 
 # -- one scan ----------------------------------------------------------------------------------
-def _add_scan(study: Study, name: T1wName, key: str, listing: Listing, complete: bool) -> None:
+def _add_scan(study: Study, name: ScanName, key: str, listing: Listing, complete: bool) -> None:
     try:
         scan = _scan(study, name.path, key, complete)
     except InputError as error:
@@ -206,7 +207,7 @@ def _ending(desc: str | None, suffix: str) -> str:
 def _beside(study: Study, t1w: Path, key: str, place: str, ending: str) -> Path | None:
     """The label map or mask of a scan in another dataset of the same folders.
 
-    Its name has the T1w's other entities (acq-, rec- ...), as pipelines keep them, or not.
+    Its name has the scan's other entities (acq-, rec- ...), as pipelines keep them, or not.
 
     Raises
     ------
@@ -216,7 +217,7 @@ def _beside(study: Study, t1w: Path, key: str, place: str, ending: str) -> Path 
     folder = os.path.join(root, place, str(t1w.parent)[len(root) + 1 :])
     there = _files(folder)
     own = _OWN_ENDING.sub("", t1w.name)
-    stems = dict.fromkeys((f"{key}_{ending}", f"{own}_{ending}"))
+    stems = dict.fromkeys((f"{scan_and_contrast(key)[0]}_{ending}", f"{own}_{ending}"))
     files = [s + e for s in stems for e in EXTENSIONS if s + e in there]
     if not files:
         return None

@@ -85,7 +85,7 @@ def embedded_truth(root: Path, key: str, ending: str) -> Path:
 
 COHORT_COLUMNS = (
     *("key", "subject", "session", "t1w", "labels", "mask"),
-    *("input_state", "brain", "split", "excluded", "skipped"),
+    *("input_state", "brain", "split", "excluded", "skipped", "contrast"),
 )
 PAIR_COLUMNS = ("moving", "fixed", "name")
 
@@ -106,6 +106,7 @@ def cohort_rows(cohort: Cohort) -> list[dict[str, str | None]]:
             "input_state": scan.input_state,
             "brain": scan.brain,
             "split": scan.split,
+            "contrast": scan.contrast,
         }
         for scan in cohort.scans
     ]

@@ -11,19 +11,25 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_tsv
 from pmrpipe.stages.cohort.scans import Scan
 from pmrpipe.study.config import Pairs
-from pmrpipe.study.paths import TEMPLATE_KEY, pair_name
+from pmrpipe.study.options.common import DEFAULT_SPACE
+from pmrpipe.study.paths import pair_name
 
 Pair = tuple[str, str]
+TEMPLATE = f"tpl-{DEFAULT_SPACE}"
 
 
-def select(scans: Sequence[Scan], policy: Pairs, seed: int) -> list[Pair]:
+def select(scans: Sequence[Scan], policy: Pairs, seed: int, template: str = TEMPLATE) -> list[Pair]:
     """Ordered pairs (moving, fixed), sorted: of different subjects, or within them.
+
+    Parameters
+    ----------
+    template : key of the space's template
 
     Raises
     ------
     InputError : `to-subject` or `file` names a scan that is not tested; no pair is left
     """
-    pairs = _selected(scans, policy, seed)
+    pairs = _selected(scans, policy, seed, template)
     if not pairs:
         raise _no_pair(scans, policy)
     return pairs
@@ -48,12 +54,12 @@ def _no_pair(scans: Sequence[Scan], policy: Pairs) -> InputError:
     return InputError("pairs", problem, remedy)
 
 
-def _selected(scans: Sequence[Scan], policy: Pairs, seed: int) -> list[Pair]:
+def _selected(scans: Sequence[Scan], policy: Pairs, seed: int, template: str) -> list[Pair]:
     keys = [scan.key for scan in scans]
     if policy.policy == "to-template":
-        return [(key, TEMPLATE_KEY) for key in keys]
+        return [(key, template) for key in keys]
     if policy.policy == "file":
-        return _from_file(policy.file, set(keys))
+        return _from_file(policy.file, {*keys, template})
     if policy.policy == "to-subject":
         fixed = _fixed(scans, policy.subject)
         return [(s.key, fixed.key) for s in scans if s.subject != fixed.subject]
@@ -92,7 +98,7 @@ def _from_file(name: str | None, keys: set[str]) -> list[Pair]:
     pairs = list(dict.fromkeys(zip(table["moving"], table["fixed"], strict=True)))
     for moving, fixed in pairs:
         for key in (moving, fixed):
-            if key not in keys and key != TEMPLATE_KEY:
+            if key not in keys:
                 raise InputError(name, f"{key} is not among the tested scans", "correct the row")
         if moving == fixed:
             raise InputError(name, f"pairs {moving} with itself", "remove the row")

@@ -10,15 +10,17 @@ from typing import Any
 from pmrpipe.base.errors import InputError
 from pmrpipe.study.config import Study
 from pmrpipe.study.config.cohort import Override
+from pmrpipe.study.paths import contrast_of
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Scan:
-    """One T1w image of a study.
+    """One image of a study.
 
-    `key` is sub-X[_ses-Y][_run-N]; `split` is None for a scan in no split; paths are as found.
+    `key` is sub-X[_ses-Y][_run-N], with _CONTRAST behind it unless that is T1w; `split` is None for
+    a scan in no split; paths are as found.
     """
 
     key: str
@@ -29,6 +31,11 @@ class Scan:
     brain: str = "deepbet"
     orientation: str | None = None
     split: str | None = None
+
+    @property
+    def contrast(self) -> str:
+        """BIDS suffix: T1w, T2w ..."""
+        return contrast_of(self.key)
 
     @property
     def subject(self) -> str:

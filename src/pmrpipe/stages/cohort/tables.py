@@ -16,7 +16,6 @@ from pmrpipe.stages.cohort.index import (
 from pmrpipe.stages.cohort.pairs import select
 from pmrpipe.stages.cohort.results_folder import description_of, require_own_folder
 from pmrpipe.study.config import Study
-from pmrpipe.study.paths import Results
 
 # Stages and files of the study that BIDS has no names for.
 _NOT_BIDS = (
@@ -36,9 +35,9 @@ def write_tables(study: Study, cohort_out: Path | None, pairs_out: Path | None) 
     ------
     InputError : as `index` and `select`, or the result folder is a dataset that is not ours
     """
-    cohort, paths = index(study), Results(study.result_root, study.grid_mm)
+    cohort, paths = index(study), study.paths
     require_own_folder(paths.description, study.input_root)
-    pairs = select(cohort.of("test"), study.pairs, study.seed)
+    pairs = select(cohort.of("test"), study.pairs, study.seed, paths.space.key)
     write_rows(cohort_out or paths.cohort, COHORT_COLUMNS, cohort_rows(cohort))
     write_rows(pairs_out or paths.pairs, PAIR_COLUMNS, pair_rows(pairs))
     write_json(paths.description, description_of(study.cohort))

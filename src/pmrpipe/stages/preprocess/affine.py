@@ -19,6 +19,7 @@ import numpy as np
 
 from pmrpipe.base.errors import WorkError
 from pmrpipe.base.files import write_json
+from pmrpipe.base.seed import SEED
 from pmrpipe.images.itk import load_ants, to_ants
 from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.images.transforms import read_affine, write_affine
@@ -31,9 +32,9 @@ from pmrpipe.stages.preprocess.pose_search import (
     correlation,
 )
 from pmrpipe.stages.preprocess.resample import antialiased
-from pmrpipe.study.options.common import SEED
 from pmrpipe.study.options.preprocessing import Normalisation
-from pmrpipe.study.sidecar import DIRECTION
+from pmrpipe.study.paths import contrast_of
+from pmrpipe.study.sidecar import direction, space_of
 
 _FINEST_MM = 2.0
 _RETRIES = 4
@@ -84,14 +85,14 @@ def run(
     Parameters
     ----------
     brain : brain with isotropic voxels
-    subject : name for messages
+    subject : key of the scan, which says its contrast
     """
     seed, threads = options.seed, options.threads
     affine = normalise(
         read_image(brain), read_image(template), subject=subject, seed=seed, threads=threads
     )
     content = {
-        "Direction": DIRECTION,
+        "Direction": direction(space_of(template), contrast_of(subject)),
         "Frame": "LPS (ITK's world)",
         "Units": "mm",
         "Format": "ITK affine, MATLAB 4",

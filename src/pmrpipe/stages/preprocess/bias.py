@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pmrpipe.base.seed import SEED
 from pmrpipe.images.extremes import tamed_brain
 from pmrpipe.images.itk import load_ants, to_ants
 from pmrpipe.images.volume import Volume
@@ -13,7 +14,7 @@ _FITTED_MM = 4.0
 _CONVERGENCE = {"iters": [50, 50, 50, 50], "tol": 1e-7}
 
 
-def without_bias(brain: Volume, mask: Volume, *, seed: int = 2019) -> np.ndarray:
+def without_bias(brain: Volume, mask: Volume, *, seed: int = SEED) -> np.ndarray:
     """The brain divided by its bias field, float32 (X, Y, Z), 0 outside the mask.
 
     Parameters

@@ -24,7 +24,7 @@ from pmrpipe.base.errors import PmrpipeError
 from pmrpipe.stages.preprocess import affine, brain, labels, resample, whiten
 from pmrpipe.study.options.common import Options
 from pmrpipe.study.options.flags import Flag, flags
-from pmrpipe.study.options.preprocessing import Extraction, Gridded, Labelling, Normalisation
+from pmrpipe.study.options.preprocessing import Extraction, Labelling, Normalisation, Voxels
 
 
 class _StepInterface(SimpleInterface):
@@ -109,7 +109,7 @@ class _ResampleFiles(BaseInterfaceInputSpec):
     out_file = traits.Str(mandatory=True, desc="file name of the isotropic brain")
 
 
-_ResampleInputSpec = _with_options("_ResampleInputSpec", _ResampleFiles, Gridded)
+_ResampleInputSpec = _with_options("_ResampleInputSpec", _ResampleFiles, Voxels)
 
 
 class _ResampleOutputSpec(TraitedSpec):
@@ -121,7 +121,7 @@ class ResampleIsotropic(_StepInterface):
 
     input_spec = _ResampleInputSpec
     output_spec = _ResampleOutputSpec
-    _step, _options = staticmethod(resample.run), Gridded
+    _step, _options = staticmethod(resample.run), Voxels
 
 
 class _AffineFiles(BaseInterfaceInputSpec):

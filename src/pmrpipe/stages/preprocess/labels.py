@@ -19,7 +19,7 @@ from pmrpipe.images.volume import (
 )
 from pmrpipe.study.labels import read_label_table
 from pmrpipe.study.options.preprocessing import Labelling
-from pmrpipe.study.sidecar import checksums, on_template, write_sidecar
+from pmrpipe.study.sidecar import checksums, on_template, space_of, write_sidecar
 
 
 def run(dseg: Path, t1w: Path, xfm: Path, template: Path, out: Path, options: Labelling) -> None:
@@ -31,7 +31,7 @@ def run(dseg: Path, t1w: Path, xfm: Path, template: Path, out: Path, options: La
     grid = read_grid(template)
     data = to_template(native, read_affine(xfm), grid, options.interpolation, dseg)
     how = {"Interpolation": options.interpolation, **checksums(dseg)}
-    write_sidecar(out, [dseg, xfm], **on_template(grid), **how)
+    write_sidecar(out, [dseg, xfm], **on_template(grid, space_of(template)), **how)
     write_volume(out, data, grid.affine)
 
 

@@ -19,7 +19,7 @@ from pmrpipe.study.paths import Results
 
 def run(results: Path, out: Path, options: Packing) -> None:
     """Pack the scans of a result folder that the options name."""
-    paths = Results(results, options.mm)
+    paths = Results.of(results, options)
     images = {key: paths.preproc(key) for key in options.keys}
     dsegs = {key: paths.dseg(key) for key in options.labelled}
     pack_files(images, dsegs, out, scored_labels(options.table))

@@ -8,7 +8,7 @@ import numpy as np
 
 from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.images.volume import Grid, Volume, read_image, write_volume
-from pmrpipe.study.options.preprocessing import Gridded
+from pmrpipe.study.options.preprocessing import Voxels
 from pmrpipe.study.sidecar import write_sidecar
 
 _MARGIN_MM = 5.0
@@ -16,7 +16,7 @@ _MARGIN_MM = 5.0
 _SIGMA_OF_VOXEL = 1 / 2.355
 
 
-def run(brain: Path, out: Path, options: Gridded) -> None:
+def run(brain: Path, out: Path, options: Voxels) -> None:
     """Write the brain with isotropic voxels, in subject space."""
     isotropic = to_isotropic(read_image(brain, sheared=True), options.mm)
     write_sidecar(out, [brain], SkullStripped=True, Resolution=f"{options.mm:g} mm isotropic")

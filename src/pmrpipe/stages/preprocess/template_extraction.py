@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pmrpipe.base.errors import InputError, WorkError
+from pmrpipe.base.seed import SEED
 from pmrpipe.images.extremes import tamed_head
 from pmrpipe.images.itk import load_ants, to_ants
 from pmrpipe.images.resampling import resample, sample_points
@@ -65,7 +66,7 @@ def _probability(data: np.ndarray, head: np.ndarray, name: object) -> np.ndarray
 
 
 def probability_by_template(
-    image: Volume, template: HeadTemplate, *, name: object = "image", seed: int = 2019
+    image: Volume, template: HeadTemplate, *, name: object = "image", seed: int = SEED
 ) -> np.ndarray:
     """Probability of being brain, float32 (X, Y, Z) on the grid of the scan.
 

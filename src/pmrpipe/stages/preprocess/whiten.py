@@ -20,7 +20,7 @@ from pmrpipe.images.volume import (
     write_volume,
 )
 from pmrpipe.stages.preprocess.resample import antialiased
-from pmrpipe.study.sidecar import on_template, write_sidecar
+from pmrpipe.study.sidecar import on_template, space_of, write_sidecar
 
 _CLIP = 3.0
 # The darkest brain voxel stays above the background's 0, also after packing into 16 bits.
@@ -35,7 +35,11 @@ def run(brain: Path, mask: Path, xfm: Path, template: Path, out: Path) -> None:
     data = whiten(image, inside, read_affine(xfm), grid, brain)
     scale = "z-score inside the brain, clipped to 3, mapped to [0, 1]"
     write_sidecar(
-        out, [brain, mask, xfm], **on_template(grid), SkullStripped=True, Intensities=scale
+        out,
+        [brain, mask, xfm],
+        **on_template(grid, space_of(template)),
+        SkullStripped=True,
+        Intensities=scale,
     )
     write_volume(out, data, grid.affine)
 

@@ -42,7 +42,7 @@ def _error_of(job: dict[str, Any]) -> PmrpipeError | None:
 
     options = Preprocessing(mm=job["mm"], **job["options"])
     try:
-        run(Path(job["t1w"]), Results(Path(job["root"]), options.mm), job["key"], options)
+        run(Path(job["t1w"]), Results.of(Path(job["root"]), options), job["key"], options)
     except PmrpipeError as error:
         return error
     except OSError as error:  # a full disk, a folder that vanished

@@ -15,12 +15,12 @@ from pmrpipe.stages.preprocess import space
 from pmrpipe.study.options.common import Options
 from pmrpipe.study.options.preprocessing import (
     Extraction,
-    Gridded,
     Labelling,
     Normalisation,
     Preprocessing,
+    Voxels,
 )
-from pmrpipe.study.paths import TEMPLATE_KEY, Results
+from pmrpipe.study.paths import Results
 from pmrpipe.study.sidecar import sidecar_path
 
 
@@ -38,7 +38,7 @@ def run(t1w: str | os.PathLike[str], results: Results, key: str, options: Prepro
         if path is not None and not Path(path).is_file():
             raise InputError(path, "no such file")
     if not results.template.exists():
-        space.run(results.template, results.preproc(TEMPLATE_KEY), options)
+        space.run(results.template, results.preproc(results.space.key), options)
     with tempfile.TemporaryDirectory(prefix="pmrpipe-preprocess-") as folder:
         _execute(build(Path(folder), results, key, Path(t1w), options), key)
         _deliver(Path(folder), results, key)
@@ -63,7 +63,7 @@ def build(folder: Path, results: Results, key: str, t1w: Path, options: Preproce
     template, scan, xfm = str(results.template.resolve()), _absolute(t1w), results.affine(key)
     brain = node(steps.ExtractBrain, "brain", Extraction, t1w=scan)
     brain.inputs.trait_set(out_mask=results.mask(key).name, out_brain=results.brain(key).name)
-    resample = node(steps.ResampleIsotropic, "resample", Gridded)
+    resample = node(steps.ResampleIsotropic, "resample", Voxels)
     resample.inputs.out_file = results.resampled(key).name
     affine = node(steps.NormaliseAffine, "affine", Normalisation, template=template, subject=key)
     affine.inputs.trait_set(out_mat=xfm.name, out_json=sidecar_path(xfm).name)

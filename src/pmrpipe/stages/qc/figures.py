@@ -116,9 +116,9 @@ def _slice(
 def _edges(mask: np.ndarray) -> list[np.ndarray]:
     from contourpy import contour_generator
 
-    found = contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5)
+    edges = contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5)
     # Every second point: closed lines stay closed, and the file is half as large.
-    return [np.concatenate([line[:-1:2], line[-1:]]) - 1 for line in found]
+    return [np.concatenate([line[:-1:2], line[-1:]]) - 1 for line in edges]
 
 
 def histogram_figure(brain: np.ndarray, white: np.ndarray, template: np.ndarray) -> Figure:

@@ -13,7 +13,7 @@ from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.images.volume import Volume, header_disagreement, read_image, read_mask
 from pmrpipe.stages.qc import figures
 from pmrpipe.stages.qc.measures import doubts, measure, measure_source
-from pmrpipe.study.paths import QC_FIGURES, TEMPLATE_KEY, Results
+from pmrpipe.study.paths import QC_FIGURES, Results
 from pmrpipe.study.sidecar import sidecar_path
 
 _NAMES = {
@@ -42,7 +42,7 @@ def write_page(
     """
     image = read_image(t1w, orientation)
     brain, mask = read_image(results.brain(key)), read_mask(results.mask(key))
-    white, template = (read_image(results.preproc(k)) for k in (key, TEMPLATE_KEY))
+    white, template = (read_image(results.preproc(k)) for k in (key, results.space.key))
     sidecar = read_json(sidecar_path(results.affine(key)))
     measures = measure(brain, mask, sidecar["Quality"], white.data)
     measures |= measure_source(image, mask, header_disagreement(t1w))
@@ -66,10 +66,10 @@ def write_page(
 
 def write_template_figure(results: Results) -> None:
     """Write the figure of the template that the pages of all scans show."""
-    template = read_image(results.preproc(TEMPLATE_KEY)).data
+    template = read_image(results.preproc(results.space.key)).data
     with style.drawing():
         content = style.svg(figures.template_figure(template, template))
-    write_bytes(results.qc_figure(TEMPLATE_KEY, "template"), content)
+    write_bytes(results.qc_figure(results.space.key, "template"), content)
 
 
 def _unmoved(brain: Volume, template: Volume) -> np.ndarray:
@@ -91,10 +91,11 @@ def _short(value: float) -> float:
 
 def _render(results: Results, key: str, measures: dict[str, float]) -> str:
     places = {name: results.qc_figure(key, name) for name in QC_FIGURES}
-    places["template"] = results.qc_figure(TEMPLATE_KEY, "template")
+    places["template"] = results.qc_figure(results.space.key, "template")
     return html.render(
         Path(__file__).parent / "page.html",
         key=key,
+        space=results.space.name,
         facts=[(_NAMES[name], f"{value:.4g}") for name, value in measures.items()],
         doubts=doubts(measures),
         figures={name: path.relative_to(results.root) for name, path in places.items()},

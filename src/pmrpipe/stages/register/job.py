@@ -46,7 +46,7 @@ def register_pairs(
 
     pairs, device = [_pair(name) for name in options.pairs], chosen_device(options.device)
     spec, method = _loaded(options, device)
-    paths, name = Results(results, options.mm), options.name or spec.name
+    paths, name = Results.of(results, options), options.name or spec.name
     codes = options.orientations
     labels = {key: NativeLabels(path, codes.get(key)) for key, path in options.labels.items()}
     maps: list[dict[str, Any]] = []

@@ -48,7 +48,7 @@ def write_levels(results: Path, options: LevelFields, follow: Follow = iter) -> 
     )
     if not isinstance(method, Layered):
         raise InputError(options.method, "has no levels", "name a multilayer network")
-    name, paths = options.name or spec.name, Results(results, options.mm)
+    name, paths = options.name or spec.name, Results.of(results, options)
     scores = read_tsv(paths.score(name) / "by_pair.tsv", ("moving", "fixed", "dice", "ncc"))
     pairs = [(moving, fixed) for _, moving, fixed, _ in choose_pairs(scores)]
     rows = list(write_level_fields(method, name, paths, follow(pairs), device))

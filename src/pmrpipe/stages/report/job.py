@@ -10,12 +10,10 @@ from pmrpipe.stages.report.collect import MethodInfo
 from pmrpipe.stages.report.page import build_report
 from pmrpipe.study.config import Study
 from pmrpipe.study.labels import read_label_table
-from pmrpipe.study.paths import Results
 
 _ALWAYS = {
     "Brain extraction": "Fisch et al., Comput Biol Med 179 (2024) 108845 (deepbet)",
     "Affine normalisation": "Avants et al., NeuroImage 54 (2011) 2033-2044 (ANTs)",
-    "Template": "Fonov et al., NeuroImage 54 (2011) 313-327 (MNI152NLin2009aSym)",
     "Workflow": "Mölder et al., F1000Research 10 (2021) 33 (Snakemake)",
 }
 
@@ -38,7 +36,7 @@ def write_report(
     excluded : scans that are left out, with their reasons
     workers : processes that draw
     """
-    results, checkout = Results(study.result_root, study.grid_mm), commit()
+    results, checkout = study.paths, commit()
     build_report(
         results,
         results.report,
@@ -62,6 +60,7 @@ def configuration(study: Study, pairs: int) -> dict[str, str]:
         "Reader": study.reader,
         "Input": "whole heads" if study.input_state == "head" else "extracted brains",
         "Pairs": f"{study.pairs.policy}: {pairs} ordered pairs",
+        "Space": study.paths.space.name,
         "Grid": f"{study.grid_mm:g} mm",
         "Inside the networks": inside,
         "Training": ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in limits.items())

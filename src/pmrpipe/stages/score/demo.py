@@ -30,7 +30,7 @@ def judge(study: Study) -> Iterator[str]:
     WorkError : the best network that was trained gains too little over the affine, the shipped
         one with instance optimisation is not above SyN, or one of them folds
     """
-    results = Results(study.result_root, study.grid_mm)
+    results = study.paths
     table = _table(results)
     yield table.round(4).to_string()
     baseline = next(name for name in study.methods if not spec(name).deforms)

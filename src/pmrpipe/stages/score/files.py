@@ -24,7 +24,6 @@ from pmrpipe.study.labels import read_label_table
 from pmrpipe.study.options.scoring import Scoring
 from pmrpipe.study.paths import Results
 from pmrpipe.study.regions import region_labels
-from pmrpipe.study.space import template_grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +60,12 @@ def score_pairs(
         by_label_table(by_label),
         by_pair_table(by_pair, region_labels(table) if table is not None else ()),
         timing_table(rows.to_dict("records")),
-        sidecar(table, template_grid(options.mm), interpolation=options.interpolation),
+        sidecar(
+            table,
+            results.space.grid(options.mm),
+            interpolation=options.interpolation,
+            space=results.space.name,
+        ),
     )
     write_scores(out, scores)
     if options.discard_fields:

@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.base.files import sha256
 from pmrpipe.base.malloc import keep_freed_memory
+from pmrpipe.base.seed import SEED
 from pmrpipe.methods.load import build_network
 from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.spec import MethodSpec
@@ -45,7 +46,7 @@ def fit(
     weights: Mapping[str, float] | None = None,
     targets: Path | None = None,
     init: Path | None = None,
-    seed: int = 2019,
+    seed: int = SEED,
     network_mm: float | None = None,
     threads: int = 1,
     device: str = "auto",

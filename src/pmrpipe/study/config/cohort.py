@@ -15,8 +15,11 @@ from pmrpipe.study.options.preprocessing import Extractor, Holds
 class Inputs(Options):
     """Which files of a BIDS dataset are taken."""
 
+    contrast: Literal["T1w", "T2w", "PDw", "FLAIR", "inplaneT2"] = Field(
+        "T1w", description="suffix of the scans; what works for other than T1w: docs/how-to"
+    )
     t1w_desc: str | None = Field(
-        None, description="entity `desc-` of the T1w files; null takes files without it"
+        None, description="entity `desc-` of the scans' files; null takes files without it"
     )
     labels_root: str | None = Field(
         None, description="dataset that holds the label maps; null = `root`; relative to `root`"

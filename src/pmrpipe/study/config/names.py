@@ -14,7 +14,7 @@ def with_prefix(name: str) -> str:
     """`sub-X` and everything behind it as it is; else the name as a key, entities kept."""
     if name.startswith("sub-"):
         return name
-    entities = re.search(r"(_ses-|_run-).*$", name)
+    entities = re.search(r"(_ses-|_run-|_(T2w|PDw|FLAIR|inplaneT2)$).*$", name)
     end = entities.start() if entities else len(name)
     return subject_key(name[:end]) + name[end:]
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from pmrpipe.base.seed import SEED
 from pmrpipe.study.config.cohort import Inputs, Layout, Override, Pairs, Split
 from pmrpipe.study.config.names import counted, with_prefix
 from pmrpipe.study.config.processing import HeadTemplate, Threads
 from pmrpipe.study.options.common import (
-    SEED,
     Device,
     Devices,
     GridMm,
@@ -23,6 +23,7 @@ from pmrpipe.study.options.common import (
     RefineMm,
     Samples,
     Seed,
+    SpaceName,
     default,
 )
 from pmrpipe.study.options.preprocessing import (
@@ -35,6 +36,8 @@ from pmrpipe.study.options.preprocessing import (
 from pmrpipe.study.options.registration import Registration
 from pmrpipe.study.options.simulation import Simulation
 from pmrpipe.study.options.training import Limits, Training
+from pmrpipe.study.paths import Results
+from pmrpipe.study.space import Space
 
 
 class Study(Options):
@@ -86,6 +89,7 @@ class Study(Options):
         description="jobs of a scan: each step one, which can be rerun alone; or all of them in "
         "one, for thousands of scans (`threads.affine` holds for it)",
     )
+    space: SpaceName = default(Gridded, "space")
     grid_mm: GridMm = default(Gridded, "mm")
     methods: list[str] = Field(
         default_factory=lambda: ["affine", "syn", "pmr", "pmr-cc"],
@@ -144,6 +148,11 @@ class Study(Options):
     def input_root(self) -> Path:
         """The input folder, with `~` and variables expanded."""
         return Path(os.path.expandvars(self.root)).expanduser()
+
+    @property
+    def paths(self) -> Results:
+        """Paths of the results."""
+        return Results(self.result_root, self.grid_mm, Space.load(self.space))
 
     @property
     def result_root(self) -> Path:

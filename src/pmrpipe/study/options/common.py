@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-SEED = 2019
+DEFAULT_SPACE = "MNI152NLin2009aSym"
 
 
 class Options(BaseModel):
@@ -31,6 +31,13 @@ _AXES = r"^[RL][AP][SI]$|^[RL][SI][AP]$|^[AP][RL][SI]$|^[AP][SI][RL]$|^[SI][RL][
 Seed = Annotated[int, Field(ge=0, description="seed of what is drawn")]
 Threads = Annotated[int, Field(ge=1, description="threads of the job")]
 GridMm = Annotated[float, Field(gt=0, le=8, description="voxel size of the template grid, mm")]
+SpaceName = Annotated[
+    str,
+    Field(
+        description="template space: a name that comes with pmrpipe, a YAML, or the image of a "
+        "brain (docs/how-to/space.md)"
+    ),
+]
 NetworkMm = Annotated[
     float | None,
     Field(gt=0, description="voxel size inside the networks, mm; null: the method's own"),

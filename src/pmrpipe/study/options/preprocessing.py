@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pmrpipe.base.seed import SEED
 from pmrpipe.study.options.common import (
-    SEED,
+    DEFAULT_SPACE,
     GridMm,
     LabelInterpolation,
     Options,
     Orientation,
     Seed,
+    SpaceName,
     Threads,
 )
 
@@ -30,10 +32,16 @@ BrainMethod = Annotated[
 ]
 
 
-class Gridded(Options):
-    """A job on the template grid."""
+class Voxels(Options):
+    """A job whose result has voxels of one size."""
 
     mm: GridMm = 1.0
+
+
+class Gridded(Voxels):
+    """A job on the template grid of a space."""
+
+    space: SpaceName = DEFAULT_SPACE
 
 
 class Extraction(Options):

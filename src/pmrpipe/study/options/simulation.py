@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pmrpipe.study.options.common import SEED, Options, Seed
+from pmrpipe.base.seed import SEED
+from pmrpipe.study.options.common import Options, Seed
 
 
 class Simulation(Options):

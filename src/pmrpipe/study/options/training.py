@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from pmrpipe.base.seed import SEED
 from pmrpipe.study.options.common import (
-    SEED,
     Device,
     Devices,
     NetworkMm,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from pmrpipe.base.seed import SEED
 from pmrpipe.study.options.common import (
-    SEED,
     Device,
     LabelInterpolation,
     Orientation,
@@ -15,10 +15,10 @@ from pmrpipe.study.options.common import (
     Samples,
     Seed,
 )
-from pmrpipe.study.options.preprocessing import Gridded
+from pmrpipe.study.options.preprocessing import Voxels
 
 
-class TwoScans(Gridded):
+class TwoScans(Voxels):
     """What `pmrpipe register` and `pmrpipe.register` can be told of two scans."""
 
     method: str | None = Field(

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from pmrpipe.base.files import write_json, write_text, write_tsv
+from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import write_volume
 from pmrpipe.stages.cohort.embedded.anatomy import LABEL_TABLE, anatomy, world_points
 from pmrpipe.stages.cohort.embedded.deformation import Deformation, random_deformation
@@ -24,7 +25,6 @@ from pmrpipe.stages.cohort.embedded.scanner import acquire, random_grid
 from pmrpipe.stages.cohort.embedded.tissue import random_look
 from pmrpipe.study.space import DEFAULT_SPACE, Space
 
-SEED = 2019
 _FIELD_MM = 2.0
 _README = """Simulated T1-weighted heads
 
