@@ -23,6 +23,16 @@ def by_batch(ask):
     return lambda wildcards: ask(PLAN, wildcards.method, wildcards.batch)
 
 
+def by_job(ask):
+    """What `ask` says of the plan and the wildcards' teacher and batch."""
+    return lambda wildcards: ask(PLAN, wildcards.teacher, wildcards.batch)
+
+
+def by_lessons(ask):
+    """What `ask` says of the plan, the wildcards' teacher and its number of pairs."""
+    return lambda wildcards: ask(PLAN, wildcards.teacher, int(wildcards.lessons))
+
+
 def said(ask):
     """The options that `ask` makes of wildcards, as words of a shell line."""
     return lambda wildcards: commands.line(ask(wildcards))

@@ -188,7 +188,7 @@ rule labels:
 rule pack:
     # Training and validation scans as arrays: all that a training machine needs.
     input:
-        files.preprocessed_splits(PLAN, "train", "validation"),
+        files.packing(PLAN),
     output:
         P.arrays,
     log:

@@ -49,6 +49,8 @@ GROUPS = {
         "qc": ("qc", "measures, figures and the quality page of one preprocessed scan"),
         "qc-template": ("qc", "the template's figure for the quality pages"),
         "qc-table": ("qc", "gather the measures of all scans, outliers marked"),
+        "teach": ("register_pairs", "register training pairs, from which a method learns"),
+        "pack-targets": ("register_pairs", "pack the fields of these pairs for training"),
         "register-pairs": ("register_pairs", "register pairs of preprocessed scans"),
         "register-levels": (
             "register_pairs",

@@ -1,4 +1,4 @@
-"""Verbs `register-pairs` and `register-levels`."""
+"""Verbs `register-pairs`, `register-levels`, `teach` and `pack-targets`."""
 
 from __future__ import annotations
 
@@ -42,3 +42,37 @@ def run_register_levels(given: Namespace) -> None:
     from pmrpipe.stages.register.level_fields import write_levels
 
     write_levels(given.results, options, follow_pairs)
+
+
+def add_teach(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.registration import Teaching
+
+    path_argument(parser, "results", help="result folder of the cohort")
+    path_argument(parser, "out", help="list of the registered pairs, TSV")
+    add(parser, Teaching)
+
+
+def run_teach(given: Namespace) -> None:
+    from pmrpipe.study.options.registration import Teaching
+
+    options = read(given, Teaching)
+    # Before ITK is loaded: its sums depend on the number of threads.
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(options.threads)
+    from pmrpipe.stages.register.teach import teach
+
+    teach(given.results, given.out, options, follow_pairs)
+
+
+def add_pack_targets(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.registration import TargetPacking
+
+    path_argument(parser, "results", help="result folder of the cohort")
+    path_argument(parser, "out", help="fields, safetensors")
+    add(parser, TargetPacking)
+
+
+def run_pack_targets(given: Namespace) -> None:
+    from pmrpipe.stages.register import targets
+    from pmrpipe.study.options.registration import TargetPacking
+
+    targets.run(given.results, given.out, read(given, TargetPacking))

@@ -28,7 +28,9 @@ def run_train(given: Namespace) -> None:
 
 def add_ship(parser: ArgumentParser) -> None:
     path_argument(parser, "trained", help="folder with weights.safetensors and model.json")
-    path_argument(parser, "dataset", help="BIDS folder that it was trained on, for its licence")
+    path_argument(
+        parser, "dataset", nargs="?", help="BIDS folder of its own cohort, if model.json lacks it"
+    )
 
 
 def run_ship(given: Namespace) -> None:

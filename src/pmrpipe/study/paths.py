@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from pmrpipe.base.errors import InputError
 from pmrpipe.study.space import DEFAULT_SPACE, Space
 
 # Between the name of a method and a further seed that it is trained with.
@@ -67,6 +68,14 @@ def resolution(mm: float) -> str:
 def pair_name(moving: str, fixed: str) -> str:
     """Name of an ordered pair and of its folder."""
     return f"{moving}_to_{fixed}"
+
+
+def named_pair(name: str) -> tuple[str, str]:
+    """Moving and fixed of MOVING_to_FIXED; InputError when it is none."""
+    moving, separator, fixed = name.partition("_to_")
+    if not separator:
+        raise InputError(name, "is no pair", "write MOVING_to_FIXED")
+    return moving, fixed
 
 
 class _Gridded(Protocol):
@@ -175,6 +184,20 @@ class Results:
     def training(self, method: str) -> Path:
         """Folder of a learned method: weights, model.json, history.tsv, checkpoints/."""
         return self.root / "train" / method
+
+    def teacher_field(self, teacher: str, moving: str, fixed: str) -> Path:
+        """ITK displacement field (LPS mm) that a teacher gives of a pair of training scans."""
+        name = pair_name(moving, fixed)
+        folder = self.root / "train" / "teachers" / teacher / name
+        return folder / f"{name}_mode-image_xfm.nii.gz"
+
+    def taught(self, teacher: str, batch: str) -> Path:
+        """List of one job's pairs of a teacher, written when all of them are whole."""
+        return self.root / "train" / "teachers" / teacher / "batches" / f"{batch}.tsv"
+
+    def targets(self, teacher: str, count: int | str) -> Path:
+        """A teacher's fields of so many pairs, packed for training."""
+        return self.root / "train" / "teachers" / f"{teacher}_pairs-{count}.safetensors"
 
     # -- register -----------------------------------------------------------------------------
     def pair(self, method: str, moving: str, fixed: str) -> Path:

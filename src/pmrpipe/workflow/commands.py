@@ -23,7 +23,7 @@ from pmrpipe.study.options.preprocessing import (
     Quality,
     Voxels,
 )
-from pmrpipe.study.options.registration import LevelFields, Registration
+from pmrpipe.study.options.registration import LevelFields, Registration, TargetPacking, Teaching
 from pmrpipe.study.options.scoring import Scoring
 from pmrpipe.study.options.training import Training
 from pmrpipe.study.paths import SEED_MARK, pair_name
@@ -104,7 +104,48 @@ def pack(plan: Plan) -> Packing:
     """Which scans become arrays."""
     keys = tuple(scan.key for scan in plan.cohort.of("train", "validation"))
     labelled = tuple(key for key in keys if plan.labelled(key))
-    return Packing(**dict(grid(plan)), table=plan.study.labels, keys=keys, labelled=labelled)
+    return Packing(
+        **dict(grid(plan)),
+        table=plan.study.labels,
+        keys=keys,
+        labelled=labelled,
+        train=tuple(scan.key for scan in plan.cohort.of("train")),
+        description=description(plan),
+    )
+
+
+def description(plan: Plan) -> Path | None:
+    """What the dataset says of itself; the simulated one states no licence."""
+    path = plan.study.input_root / "dataset_description.json"
+    return path if plan.study.reader != "embedded" and path.is_file() else None
+
+
+def targets(plan: Plan, method: str) -> Path | None:
+    """The packed fields of a method's teacher, if it has one."""
+    taught = plan.teaching.of(method)
+    return plan.results.targets(*taught) if taught else None
+
+
+def teach(plan: Plan, teacher: str, batch: str) -> Teaching:
+    """How a teacher registers a job's pairs of training scans."""
+    run = plan.teaching.teachers[teacher]
+    return Teaching(
+        **dict(grid(plan)),
+        method=run.argument,
+        weights=run.weights,
+        network_mm=run.network_mm,
+        threads=plan.study.threads.registration,
+        # Classical methods run on the CPU whatever the study says.
+        device=plan.study.device if run.weights else "auto",
+        seed=plan.study.seed,
+        pairs=tuple(pair_name(*pair) for pair in plan.teaching.batches(teacher)[batch]),
+    )
+
+
+def pack_targets(plan: Plan, teacher: str, count: int) -> TargetPacking:
+    """Which fields of a teacher are packed for the students that want so many."""
+    pairs = tuple(pair_name(*pair) for pair in plan.teaching.pairs(teacher, count))
+    return TargetPacking(**dict(grid(plan)), teacher=teacher, pairs=pairs)
 
 
 def train(plan: Plan, method: str) -> Training:
@@ -119,6 +160,9 @@ def train(plan: Plan, method: str) -> Training:
         devices=study.devices,
         network_mm=plan.network_mm(method),
         init=plan.init(method),
+        cohorts=plan.further_arrays,
+        cohort_weights={name: cohort.weight for name, cohort in study.cohorts.items()},
+        targets=targets(plan, method),
         train=tuple(scan.key for scan in plan.cohort.of("train")),
         validation=tuple(scan.key for scan in plan.cohort.of("validation")),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pmrpipe.workflow.commands import extraction_files
+from pmrpipe.workflow.commands import description, extraction_files, targets
 from pmrpipe.workflow.plan import Plan
 
 _TABLES = ("by_label.tsv", "by_pair.tsv", "timing.tsv")
@@ -48,10 +48,37 @@ def preprocessed_splits(plan: Plan, *splits: str) -> list[Path]:
     return preprocessed(plan, [scan.key for scan in scans])
 
 
-def training(plan: Plan, method: str) -> dict[str, Path]:
-    """The arrays, and the weights that training begins with, if any."""
-    init = plan.init(method)
-    return {"arrays": plan.results.arrays} | ({"init": init / _WEIGHTS} if init else {})
+def packing(plan: Plan) -> list[Path]:
+    """Scans that train and validate, and what their dataset says of itself."""
+    described = description(plan)
+    scans = preprocessed_splits(plan, "train", "validation")
+    return scans + ([described] if described else [])
+
+
+def teaching(plan: Plan, teacher: str, batch: str) -> dict[str, Any]:
+    """Whitened images of a teacher's job, and its weights."""
+    keys = sorted({key for pair in plan.teaching.batches(teacher)[batch] for key in pair})
+    folder = plan.teaching.teachers[teacher].weights
+    images = {"images": [plan.results.preproc(key) for key in keys]}
+    return images | ({"weights": folder / _WEIGHTS} if folder else {})
+
+
+def taught(plan: Plan, teacher: str, count: int) -> list[Path]:
+    """The lists of the jobs that make a teacher's first so many pairs."""
+    jobs = plan.teaching.batches_of(teacher, count)
+    return [plan.results.taught(teacher, batch) for batch in jobs]
+
+
+def training(plan: Plan, method: str) -> dict[str, Any]:
+    """The arrays, further cohorts, a teacher's fields, and the weights that it begins with."""
+    init, fields = plan.init(method), targets(plan, method)
+    further = {"cohorts": list(plan.further_arrays.values())} if plan.further_arrays else {}
+    return (
+        {"arrays": plan.results.arrays}
+        | further
+        | ({"targets": fields} if fields else {})
+        | ({"init": init / _WEIGHTS} if init else {})
+    )
 
 
 def registration(plan: Plan, method: str, batch: str) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from pmrpipe.stages.cohort.scans import Cohort, Scan
 from pmrpipe.study.config import Study, parse
 from pmrpipe.study.labels import label_table_path, labels_of
 from pmrpipe.study.paths import SEED_MARK, Results
+from pmrpipe.workflow.further import further_arrays, require_trainable
+from pmrpipe.workflow.teaching import Teaching
 from pmrpipe.workflow.verbs import WORK
 
 
@@ -82,13 +84,14 @@ class Plan:
                 if name not in self.specs or not self.specs[name].learned:
                     problem = f"`{name}` is no learned method of this study"
                     raise InputError(key, problem, "see the key `methods`")
-        for name in set(self.study.weights) - absent:
+        for name in set(self.study.weights) - absent - set(self.teaching.teachers):
             if name not in self.methods:
                 problem = f"`{name}` is not among the methods {', '.join(self.methods)}"
                 raise InputError("weights", problem, "correct the name")
         if self.trained and len({scan.subject for scan in self.cohort.of("train")}) < 2:
             problem = f"needs at least two training subjects to train {', '.join(self.trained)}"
             raise InputError("split.train", problem, "or name weights: {METHOD: FOLDER}")
+        self._check_cohorts()
         for method in self.learned:
             if self._runs[method].weights in self.study.weights:
                 require_usable(self.weights(method), self._runs[method].weights)
@@ -96,6 +99,12 @@ class Plan:
             if init is not None:
                 require_usable(init)
         _ = self.pairs  # without one nothing would be compared
+
+    def _check_cohorts(self) -> None:
+        space = self.results.space
+        grid = space.grid(self.study.grid_mm) if space.content.grid else None
+        for name, path in self.further_arrays.items():
+            require_trainable(path, name, grid)
 
     def require_own_results(self) -> None:
         """InputError when the folder of results is a dataset that pmrpipe did not make."""
@@ -198,6 +207,18 @@ class Plan:
         """Folder of the weights with which a method's training begins, if any are named."""
         given = self.study.init.get(self.specs[method].name.partition(SEED_MARK)[0])
         return weights_folder(given, self._runs[method].given) if given else None
+
+    # -- whom and what training sees ----------------------------------------------------------
+    @cached_property
+    def teaching(self) -> Teaching:
+        """Teachers of the methods that are trained here."""
+        students = {name: self.specs[name] for name in self.trained if self.specs[name].teacher}
+        return Teaching(self.study, students, self.cohort.of("train") if students else [])
+
+    @cached_property
+    def further_arrays(self) -> dict[str, Path]:
+        """Arrays of other studies that the networks trained here see too."""
+        return further_arrays(self.study) if self.trained else {}
 
     # -- pairs --------------------------------------------------------------------------------
     @cached_property

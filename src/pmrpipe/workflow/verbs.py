@@ -23,6 +23,8 @@ WORK: dict[str, tuple[str, ...]] = {
     "qc": ("pmrpipe.stages.qc.page",),
     "qc-template": ("pmrpipe.stages.qc.page",),
     "qc-table": ("pmrpipe.stages.qc.table", "pmrpipe.stages.cohort.index"),
+    "teach": ("pmrpipe.stages.register.teach",),
+    "pack-targets": ("pmrpipe.stages.register.targets",),
     "train": ("pmrpipe.stages.train.job",),
     "ship": ("pmrpipe.stages.train.ship",),
     "register": ("pmrpipe.native.request",),

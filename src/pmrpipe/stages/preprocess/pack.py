@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import read_json
 from pmrpipe.images.volume import read_grid, read_image, read_labels, require_same_grid
 from pmrpipe.study.labels import scored_labels
 from pmrpipe.study.options.preprocessing import Packing
-from pmrpipe.study.pack import pack
+from pmrpipe.study.pack import Origin, pack
 from pmrpipe.study.paths import Results
 
 
@@ -22,7 +23,16 @@ def run(results: Path, out: Path, options: Packing) -> None:
     paths = Results.of(results, options)
     images = {key: paths.preproc(key) for key in options.keys}
     dsegs = {key: paths.dseg(key) for key in options.labelled}
-    pack_files(images, dsegs, out, scored_labels(options.table))
+    pack_files(images, dsegs, out, scored_labels(options.table), _origin(paths, options))
+
+
+def _origin(paths: Results, options: Packing) -> Origin:
+    said = read_json(options.description) if options.description else {}
+    facts = {
+        name: str(said[key]) if said.get(key) else None
+        for name, key in (("dataset", "Name"), ("licence", "License"), ("doi", "DatasetDOI"))
+    }
+    return Origin(cohort=paths.root.resolve().name, train=options.train, **facts)
 
 
 def pack_files(
@@ -30,6 +40,7 @@ def pack_files(
     dsegs: Mapping[str, Path],
     out: Path,
     labels: Sequence[int] = (),
+    origin: Origin | None = None,
 ) -> None:
     """Pack preprocessed images and label maps of one grid, one after the other.
 
@@ -49,6 +60,7 @@ def pack_files(
         grid,
         out,
         labels,
+        origin,
     )
 
 

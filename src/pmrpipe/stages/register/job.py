@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmrpipe.base.device import chosen_device
-from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_tsv
 from pmrpipe.study.options.registration import Registration
-from pmrpipe.study.paths import Results
+from pmrpipe.study.paths import Results, named_pair
 
 if TYPE_CHECKING:
     from pmrpipe.methods.spec import MethodSpec
@@ -44,7 +43,7 @@ def register_pairs(
 
     from pmrpipe.stages.register.pairs import NativeLabels, PairRegistration
 
-    pairs, device = [_pair(name) for name in options.pairs], chosen_device(options.device)
+    pairs, device = [named_pair(name) for name in options.pairs], chosen_device(options.device)
     spec, method = _loaded(options, device)
     paths, name = Results.of(results, options), options.name or spec.name
     codes = options.orientations
@@ -107,10 +106,3 @@ def _uncertainty(
         method, name, results, options.uncertainty, options.seed, spec.uncertainty_factor
     )
     return lambda *pair: rows.append(maps.write(*pair))
-
-
-def _pair(name: str) -> Pair:
-    moving, separator, fixed = name.partition("_to_")
-    if not separator:
-        raise InputError(name, "is no pair", "write MOVING_to_FIXED")
-    return moving, fixed

@@ -118,6 +118,20 @@ class Split(Options):
         return value
 
 
+class FurtherCohort(Options):
+    """A cohort that trains too: another study's, or, with a weight alone, the study's own."""
+
+    study: str | None = Field(None, description="YAML of the study that preprocessed and packed it")
+    arrays: str | None = Field(
+        None, description="the arrays that it packed, `train/arrays_*.safetensors`"
+    )
+    weight: float = Field(
+        1.0,
+        gt=0,
+        description="its share of the training steps is weight / sum of weights",
+    )
+
+
 class Pairs(Options):
     """Which ordered pairs (moving, fixed) of the test subjects are registered."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from pmrpipe.base.seed import SEED
-from pmrpipe.study.config.cohort import Inputs, Layout, Override, Pairs, Split
+from pmrpipe.study.config.cohort import FurtherCohort, Inputs, Layout, Override, Pairs, Split
 from pmrpipe.study.config.names import counted, with_prefix
 from pmrpipe.study.config.processing import HeadTemplate, Threads
 from pmrpipe.study.options.common import (
@@ -111,6 +111,11 @@ class Study(Options):
         default_factory=dict,
         description="learned method: folder with weights, or `shipped`, with which its training "
         "begins",
+    )
+    cohorts: dict[str, FurtherCohort] = Field(
+        default_factory=dict,
+        description="name: a further cohort that training draws from; under the study's own name, "
+        "its weight",
     )
     pairs_per_job: int = Field(
         20, ge=1, description="pairs that a job registers with one loaded network"

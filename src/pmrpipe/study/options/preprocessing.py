@@ -97,3 +97,9 @@ class Packing(Gridded):
     table: str | None = Field(None, description="label table: which labels are scored")
     keys: tuple[str, ...] = Field(min_length=1, description="training and validation scans")
     labelled: tuple[str, ...] = Field((), description="those of them with labels")
+    train: tuple[str, ...] = Field(
+        (), description="those of them that train, for other studies that take the arrays"
+    )
+    description: Path | None = Field(
+        None, description="dataset_description.json: whose scans they are, and the licence"
+    )

@@ -30,6 +30,20 @@ class Loading(Gridded):
     device: Device = "auto"
 
 
+class Teaching(Loading):
+    """A method on pairs of training scans, from which others learn."""
+
+    seed: Seed = SEED
+    pairs: tuple[str, ...] = Field(min_length=1, description="pairs, MOVING_to_FIXED")
+
+
+class TargetPacking(Gridded):
+    """Which of a teacher's fields become one file for training."""
+
+    teacher: str = Field(description="name of the teacher's result folder")
+    pairs: tuple[str, ...] = Field(min_length=1, description="pairs, MOVING_to_FIXED")
+
+
 class LevelFields(Loading):
     """What each level of a network contributes to some pairs."""
 

@@ -47,5 +47,14 @@ class Training(Limits):
     memory_mb: int | None = Field(
         None, ge=1, description="memory of the job, MB; images may take half"
     )
+    cohorts: dict[str, Path] = Field(
+        {}, description="further cohorts by name: arrays that other studies packed"
+    )
+    cohort_weights: dict[str, float] = Field(
+        {}, description="weight of each cohort, the own one too; 1 where none is said"
+    )
+    targets: Path | None = Field(
+        None, description="packed fields of the teacher, for a method that has one"
+    )
     train: tuple[str, ...] = Field(min_length=1, description="keys of the training scans")
     validation: tuple[str, ...] = Field((), description="keys of the validation scans")

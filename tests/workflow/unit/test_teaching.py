@@ -1,0 +1,162 @@
+"""What a study's plan says of teachers and of further cohorts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.images.volume import Grid
+from pmrpipe.methods.spec import spec
+from pmrpipe.study.pack import Origin, pack
+from pmrpipe.study.tensors import Entry, write_tensors
+from pmrpipe.workflow.plan import Plan
+
+BLANK = Entry("bias", (1,), lambda: np.zeros(1))
+REPO = Path(__file__).resolve().parents[3]
+IMITATE = yaml.safe_load((REPO / "tests" / "helpers" / "imitate.yaml").read_text())
+
+
+def plan(**keys: object) -> Plan:
+    return Plan.of(yaml.safe_load((REPO / "config" / "tiny.yaml").read_text()) | keys)
+
+
+def student(tmp_path: Path, name: str = "imitate", **changes: object) -> str:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(IMITATE | {"name": name} | changes))
+    return str(path)
+
+
+def many(**keys: object) -> Plan:
+    split = {"train": [f"{n:02d}" for n in range(1, 7)], "test": ["07", "08"]}
+    return plan(embedded={"subjects": 8, "mm": 4.0, "seed": 1}, split=split, **keys)
+
+
+def test_the_pairs_of_a_teacher_are_of_training_subjects(tmp_path):
+    teaching = many(methods=["affine", student(tmp_path)]).teaching
+    assert teaching.of("imitate") == ("greedy", 90)
+    assert teaching.of("affine") is None
+    pairs = teaching.pairs("greedy")
+    assert len(pairs) == len(set(pairs)) == 6 * 5
+    assert {key for pair in pairs for key in pair} == {f"sub-{n:02d}" for n in range(1, 7)}
+    assert all(moving != fixed for moving, fixed in pairs)
+
+
+def test_two_students_share_a_teacher_s_fields(tmp_path):
+    few = student(tmp_path, "few", teacher={"method": "greedy", "pairs": 5})
+    more = student(tmp_path, "more", teacher={"method": "greedy", "pairs": 20})
+    teaching = many(methods=["affine", few, more], pairs_per_job=4).teaching
+    assert teaching.pairs("greedy", 20)[:5] == teaching.pairs("greedy", 5)
+    assert sum(map(len, teaching.batches("greedy").values())) == 20
+    assert set(teaching.batches_of("greedy", 5)) < set(teaching.batches_of("greedy", 20))
+    assert set(teaching.batches_of("greedy", 20)) == set(teaching.batches("greedy"))
+
+
+def test_another_seed_draws_other_pairs(tmp_path):
+    methods = ["affine", student(tmp_path, teacher={"method": "greedy", "pairs": 5})]
+    one, two = (many(methods=methods, seed=seed).teaching.pairs("greedy") for seed in (1, 2))
+    assert one != two
+
+
+def test_a_teacher_s_yaml_lies_beside_its_student_s(tmp_path):
+    greedy = yaml.safe_load((REPO / "src/pmrpipe/data/methods/greedy.yaml").read_text())
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(greedy | {"name": "mine"}))
+    methods = ["affine", student(tmp_path, teacher={"method": "mine.yaml"})]
+    study = plan(methods=methods)
+    before = study.teaching.digest("mine"), study.method_digest("imitate", "train")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(greedy | {"name": "mine", "title": "new"}))
+    study = plan(methods=methods)
+    after = study.teaching.digest("mine"), study.method_digest("imitate", "train")
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+
+
+def test_given_weights_need_no_teacher(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "model.json").write_text('{"method": "imitate"}')
+    write_tensors(tmp_path / "old" / "weights.safetensors", [BLANK], "F16", {})
+    study = plan(methods=["affine", student(tmp_path)], weights={"imitate": str(tmp_path / "old")})
+    assert study.teaching.teachers == {}
+
+
+def test_shipped_weights_are_ready_to_teach(tmp_path):
+    methods = ["affine", student(tmp_path, teacher={"method": "pmr-plus"})]
+    teacher = plan(methods=methods, network_mm=8).teaching.teachers["pmr-plus"]
+    assert (teacher.weights / "weights.safetensors").exists()
+    assert teacher.network_mm is None
+
+
+@pytest.mark.parametrize(
+    ("teacher", "problem"),
+    [
+        ("gredy", "gredy: is neither a method of pmrpipe nor a YAML file"),
+        ("voxelmorph", "imitate: its teacher `voxelmorph` has no weights, and would have to be"),
+        ("affine", "imitate: its teacher `affine` deforms nothing"),
+    ],
+)
+def test_a_teacher_that_cannot_teach_ends_in_one_line(tmp_path, teacher, problem):
+    with pytest.raises(InputError, match=problem) as error:
+        plan(methods=["affine", student(tmp_path, teacher={"method": teacher})])
+    assert "\n" not in str(error.value)
+
+
+def test_one_training_subject_is_too_few_for_a_teacher(tmp_path):
+    with pytest.raises(InputError, match="at least two training subjects to train imitate"):
+        plan(methods=["affine", student(tmp_path)], split={"train": ["01"], "test": ["03", "04"]})
+
+
+def test_warped_images_have_no_teacher(tmp_path):
+    path = student(tmp_path, schedule={"augmentation": {"warp_mm": 2}})
+    with pytest.raises(InputError, match=r"with a `teacher`, .*warp_mm` must be 0"):
+        spec(path)
+    with pytest.raises(InputError, match="`teacher` is for learned methods alone"):
+        spec(student(tmp_path, kind="classical"))
+
+
+def packed(path: Path, subjects: int = 2, shape: tuple[int, int, int] | None = None) -> str:
+    grid = plan().results.space.grid(4)
+    grid = grid if shape is None else Grid(shape, grid.affine)
+    keys = tuple(f"sub-{n}" for n in range(subjects))
+    blank = np.zeros(grid.shape, np.uint16)
+    pack(dict.fromkeys(keys, blank), {}, grid, path, origin=Origin("b", keys))
+    return str(path)
+
+
+def test_further_cohorts_are_named_by_their_arrays_or_their_study(tmp_path):
+    arrays = packed(tmp_path / "b")
+    assert plan(cohorts={"b": {"arrays": arrays}}).further_arrays == {"b": Path(arrays)}
+    other = yaml.safe_load((REPO / "config" / "tiny.yaml").read_text())
+    other |= {"cohort": "b", "results": str(tmp_path / "results")}
+    (tmp_path / "b.yaml").write_text(yaml.safe_dump(other))
+    path = tmp_path / "results" / "b" / "train" / "arrays_res-4.safetensors"
+    packed(path)
+    cohorts = {"b": {"study": str(tmp_path / "b.yaml"), "weight": 2}, "tiny": {"weight": 3}}
+    assert plan(cohorts=cohorts).further_arrays == {"b": path}
+    assert plan(cohorts=cohorts, methods=["affine"]).further_arrays == {}
+
+
+def test_a_further_cohort_that_cannot_train_ends_in_one_line(tmp_path):
+    cases = {
+        "no such file: cohort `b` is not packed": {"arrays": str(tmp_path / "none")},
+        "cohort `b` has fewer than two training": {"arrays": packed(tmp_path / "one", subjects=1)},
+        "`b` needs one of `study` and `arrays`": {"weight": 2},
+    }
+    for problem, cohort in cases.items():
+        with pytest.raises(InputError, match=problem) as error:
+            plan(cohorts={"b": cohort})
+        assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match="`tiny` is this study itself"):
+        plan(cohorts={"tiny": {"arrays": packed(tmp_path / "two")}})
+
+
+def test_arrays_of_another_grid_are_refused(tmp_path):
+    path = packed(tmp_path / "b", shape=(4, 4, 4))
+    with pytest.raises(InputError, match="cohort `b` has a grid of 4x4x4, this study one of"):
+        plan(cohorts={"b": {"arrays": path}})
+
+
+def test_a_student_stays_in_its_own_study(tmp_path):
+    cohorts = {"b": {"arrays": packed(tmp_path / "b")}}
+    with pytest.raises(InputError, match="`imitate` has a teacher, which knows pairs of this"):
+        plan(methods=["affine", student(tmp_path)], cohorts=cohorts)
