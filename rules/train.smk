@@ -29,7 +29,7 @@ if PLAN.teaching.teachers:
         params:
             root=P.root,
             options=said(by_job(commands.teach)),
-            source=lambda wildcards: PLAN.teaching.digest(wildcards.teacher),
+            source=lambda wildcards: PLAN.teaching.digest(wildcards.teacher, "teach"),
         shell:
             "python -m pmrpipe teach {params.root:q} {output:q} {params.options} 2> {log:q}"
 

@@ -130,8 +130,8 @@ class Teaching:
         wanted = set(self.pairs(teacher, count))
         return [name for name, pairs in self.batches(teacher).items() if wanted & set(pairs)]
 
-    def digest(self, teacher: str) -> str:
-        """Digest of the verb `teach` as a teacher runs it: its module, parts and YAML too."""
+    def digest(self, teacher: str, verb: str) -> str:
+        """Digest of a verb as a teacher runs it: its module, parts and YAML too."""
         run = self.teachers[teacher]
         files = (spec_path(run.argument),)
-        return digest(*WORK["teach"], *run.spec.modules(), files=files)
+        return digest(*WORK[verb], *run.spec.modules(), files=files)

@@ -122,5 +122,5 @@ def test_each_rule_carries_the_digest_of_the_verb_that_it_calls() -> None:
     for path in sorted((REPO / "rules").glob("*.smk")):
         for rule in re.split(r"^ *rule ", path.read_text(), flags=re.M)[1:]:
             (verb,) = re.findall(r"python -m pmrpipe ([a-z-]+)", rule)
-            digests = re.findall(r"digest\(\"([a-z-]+)\"\)", rule) or ["simulate"]
+            digests = re.findall(r"digest\((?:[\w.]+, )?\"([a-z-]+)\"\)", rule) or ["simulate"]
             assert digests == [verb], f"{path.name}: {rule.split(':')[0]}"

@@ -64,10 +64,10 @@ def test_a_teacher_s_yaml_lies_beside_its_student_s(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(greedy | {"name": "mine"}))
     methods = ["affine", student(tmp_path, teacher={"method": "mine.yaml"})]
     study = plan(methods=methods)
-    before = study.teaching.digest("mine"), study.method_digest("imitate", "train")
+    before = study.teaching.digest("mine", "teach"), study.method_digest("imitate", "train")
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(greedy | {"name": "mine", "title": "new"}))
     study = plan(methods=methods)
-    after = study.teaching.digest("mine"), study.method_digest("imitate", "train")
+    after = study.teaching.digest("mine", "teach"), study.method_digest("imitate", "train")
     assert before[0] != after[0]
     assert before[1] == after[1]
 

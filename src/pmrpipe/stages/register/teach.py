@@ -57,9 +57,9 @@ def teach(results: Path, out: Path, options: Teaching, follow: Follow = iter) ->
     image = lru_cache(_KEPT)(lambda key: read_image(paths.preproc(key)))
     pairs = [named_pair(name) for name in options.pairs]
     for moving, fixed in follow(pairs):
-        images = (_tensor(image(key)).to(device) for key in (moving, fixed))
+        x, y = (_tensor(image(key)).to(device) for key in (moving, fixed))
         with torch.no_grad():
-            deformation = method.register(*images, image(fixed).grid)
+            deformation = method.register(x, y, image(fixed).grid)
         field = paths.teacher_field(options.name or spec.name, moving, fixed)
         write_field(field, deformation.millimetres(), deformation.grid)
     write_tsv(out, pd.DataFrame(pairs, columns=["moving", "fixed"]))
