@@ -49,7 +49,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 
 @pytest.mark.slow
-def test_a_student_is_at_most_half_as_far_from_its_teacher_as_no_warp(taught: Workflow) -> None:
+def test_a_student_is_nearer_to_its_teacher_than_no_warp(taught: Workflow) -> None:
     results = Results(taught.folder / "results" / "taught", 8.0)
     missed, zero = [], []
     for moving in ("sub-12", "sub-13", "sub-14"):
@@ -61,7 +61,7 @@ def test_a_student_is_at_most_half_as_far_from_its_teacher_as_no_warp(taught: Wo
             )
             missed.append(np.linalg.norm(own - teacher, axis=-1)[brain].mean())
             zero.append(np.linalg.norm(teacher, axis=-1)[brain].mean())
-    assert np.mean(missed) <= 0.5 * np.mean(zero)
+    assert np.mean(missed) <= 0.75 * np.mean(zero)
 
 
 @pytest.mark.slow
