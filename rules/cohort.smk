@@ -21,10 +21,9 @@ rule cohort_tables:
         mem_mb=1000,
         runtime=5,
     params:
-        study=lambda wildcards: PLAN.study_json(),
-        excluded=PLAN.cohort.excluded,
-        skipped=PLAN.skipped_digest(),
-        scans=list(PLAN.scans),
+        # Asking for `output` keeps it out of the record: most keys of a study change no table here.
+        study=lambda wildcards, output: PLAN.study_json(),
+        tables=lambda wildcards: PLAN.tables_digest(),
         source=PLAN.digest("cohort"),
     shell:
         "python -m pmrpipe cohort {params.study:q}"

@@ -34,8 +34,8 @@ rule score_method:
     # The tables of one method, all its pairs together.
     input:
         by_method(files.scored_parts),
-        # Who is in which split: a parameter says when that changes.
-        cohort=ancient(P.cohort),
+        # An `ancient` input would hide from Snakemake every other reason to run this and what follows.
+        cohort=P.cohort,
     output:
         by_label=P.score("{method}") / "by_label.tsv",
         by_pair=report(
@@ -58,7 +58,6 @@ rule score_method:
     params:
         root=P.root,
         batches=lambda wildcards: list(PLAN.batches(wildcards.method)),
-        split=PLAN.split_digest(),
         source=PLAN.digest("score"),
     shell:
         "python -m pmrpipe score {params.root:q} --method {wildcards.method}"
@@ -128,6 +127,7 @@ rule paper_table:
         runtime=runtime(5),
     params:
         cohort=STUDY.cohort,
+        methods=PLAN.methods,
         source=PLAN.digest("paper-table"),
     shell:
         "python -m pmrpipe paper-table {wildcards.table} {input:q} {output.tsv:q}"

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from pmrpipe.base.errors import PmrpipeError
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except OSError as error:  # a full disk, a folder that vanished: no fault of the code
         if error.errno is None:
-            raise
+            return _unexpected(words[0], error)
         where = f"{error.filename}: " if error.filename else ""
         print(f"pmrpipe {words[0]}: error: {where}{error.strerror}", file=sys.stderr)
         return 1
@@ -96,7 +97,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"pmrpipe {words[0]}: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        return _unexpected(words[0], error)
     return 0
+
+
+def _unexpected(verb: str, error: Exception) -> int:
+    """The traceback of a fault in the code, then one line: logs always end in one."""
+    traceback.print_exception(error)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    print(
+        f"pmrpipe {verb}: error: unexpected {what}; please report it with the log", file=sys.stderr
+    )
+    return 1
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.methods.load import weights_folder
 from pmrpipe.methods.spec import MethodSpec, names, spec, spec_path
 from pmrpipe.methods.weights import require_usable
-from pmrpipe.stages.cohort.index import index, remarks
+from pmrpipe.stages.cohort.index import cohort_rows, index, remarks
 from pmrpipe.stages.cohort.pairs import Pair, batches, select
 from pmrpipe.stages.cohort.results_folder import require_own_folder
 from pmrpipe.stages.cohort.scans import Cohort, Scan
@@ -268,14 +268,10 @@ class Plan:
             _columns_digest(name, columns or ("index", "name", "region", "scored")) if name else ""
         )
 
-    def skipped_digest(self) -> str:
-        """Digest of what is skipped in the dataset."""
-        return hashlib.sha256(repr(self.cohort.skipped).encode()).hexdigest()[:12]
-
-    def split_digest(self) -> str:
-        """Digest of who is in which split."""
-        shown = repr([(scan.key, scan.split) for scan in self.cohort.scans])
-        return hashlib.sha256(shown.encode()).hexdigest()[:12]
+    def tables_digest(self) -> str:
+        """Digest of what cohort.tsv, pairs.tsv and the results' description say."""
+        rows = repr((self.study.cohort, cohort_rows(self.cohort), self.pairs))
+        return hashlib.sha256(rows.encode()).hexdigest()[:12]
 
     def method_digest(self, method: str, verb: str) -> str:
         """Digest of a verb as one method runs it: the method's module, parts and YAML too."""

@@ -10,6 +10,12 @@ from pmrpipe.metrics.summary import compare, over_seeds, summarise
 from pmrpipe.metrics.tables import concatenate, read_scores, write_scores
 from pmrpipe.study.paths import SEED_MARK, Results
 
+# What is made of a summary, and says nothing of its age.
+_PAPER_TABLES = [
+    f"{t}{e}" for t in ("table1", "table2", "ablation") for e in (".tsv", ".md", ".tex")
+]
+_OF_SUMMARY = ("seeds.tsv", *_PAPER_TABLES)
+
 
 def gather(
     results: Results, method: str, batches: Iterable[str], cohort: Path | None = None
@@ -27,9 +33,14 @@ def gather(
 
 
 def write_summary(results: Results, methods: Iterable[str]) -> None:
-    """Write comparison.tsv, seeds.tsv where there are several, and summary.tsv."""
+    """Write comparison.tsv, seeds.tsv where there are several, and summary.tsv.
+
+    Tables made of an earlier summary go: the workflow writes them again when it is asked for them.
+    """
     scores = {name: read_scores(results.score(name)) for name in methods}
     summary = summarise(scores)
+    for name in _OF_SUMMARY:
+        results.summary.with_name(name).unlink(missing_ok=True)
     write_tsv(results.summary.with_name("comparison.tsv"), compare(scores))
     if any(SEED_MARK in name for name in scores):
         write_tsv(results.summary.with_name("seeds.tsv"), over_seeds(summary))

@@ -1,0 +1,63 @@
+"""What a failed run says of its jobs, from their logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pmrpipe import cli
+from pmrpipe.workflow.failures import explanations
+
+TRACEBACK = "Traceback (most recent call last):\n  File \"x.py\", line 3, in f\nKeyError: 'T1w'\n"
+
+
+def written(logs: Path, name: str, text: str) -> Path:
+    path = logs / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_traceback_without_an_error_line_is_told_with_rule_scan_and_log(tmp_path: Path) -> None:
+    log = written(tmp_path, "brain/sub-02/sub-02.log", "note: begins\n" + TRACEBACK)
+    first, whole, *remedy = explanations(tmp_path, 0)
+    assert first == "pmrpipe: brain sub-02: unexpected KeyError: 'T1w'"
+    assert whole == f"    whole log: {log}"
+    assert remedy[-1].strip() == 'exclude: {sub-02: "why it is left out"}'
+
+
+def test_an_unexpected_error_of_a_command_names_rule_and_batch(tmp_path: Path) -> None:
+    line = "pmrpipe register-pairs: error: unexpected TypeError: x; please report it with the log\n"
+    written(tmp_path, "register/affine/0001of0002.log", TRACEBACK + line)
+    first, _ = explanations(tmp_path, 0)
+    assert first.startswith("pmrpipe: register affine/0001of0002: unexpected TypeError: x; please")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "note: done\n", "Exception ignored in: <function A.__del__>\n" + TRACEBACK]
+)
+def test_a_log_of_a_job_that_went_well_is_not_told(tmp_path: Path, text: str) -> None:
+    written(tmp_path, "qc/table.log", text)
+    assert not list(explanations(tmp_path, 0))
+
+
+def test_logs_of_an_earlier_run_are_not_told(tmp_path: Path) -> None:
+    log = written(tmp_path, "qc/table.log", TRACEBACK)
+    assert not list(explanations(tmp_path, log.stat().st_mtime + 1))
+
+
+@pytest.mark.parametrize("error", [TypeError("two\n lines"), OSError("a library's own")])
+def test_an_unexpected_exception_ends_in_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pmrpipe.cli.methods.run_methods", broken)
+    assert cli.main(["methods"]) == 1
+    text = capfd.readouterr().err
+    assert text.startswith("Traceback (most recent call last):")
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    expected = f"pmrpipe methods: error: unexpected {what}; please report it with the log"
+    assert text.splitlines()[-1] == expected
