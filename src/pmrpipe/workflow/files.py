@@ -16,20 +16,20 @@ _WEIGHTS = "weights.safetensors"
 def raw_scan(plan: Plan, key: str) -> dict[str, Path]:
     """The scan as it comes, and the files that its brain extraction needs."""
     scan = plan.scans[key]
-    return {"t1w": scan.t1w} | extraction_files(plan, scan)
+    return {"t1w": scan.image} | extraction_files(plan, scan)
 
 
 def raw_labels(plan: Plan, key: str) -> dict[str, Path | None]:
     """The label map as it comes, and the scan that it belongs to."""
     scan = plan.scans[key]
-    return {"labels": scan.labels, "t1w": scan.t1w}
+    return {"labels": scan.labels, "t1w": scan.image}
 
 
 def quality(plan: Plan, key: str) -> dict[str, Any]:
     """A scan as it came, and what preprocessing made of it."""
     paths = plan.results
     return {
-        "t1w": plan.scans[key].t1w,
+        "t1w": plan.scans[key].image,
         "derivatives": [paths.mask(key), paths.brain(key), paths.affine(key), paths.preproc(key)],
         "template": [paths.preproc(paths.space.key), paths.qc_figure(paths.space.key, "template")],
     }

@@ -46,9 +46,9 @@ class Run:
     weights: str
     refine: int = 0
 
-    def named(self, name: str, found: MethodSpec) -> MethodSpec:
+    def named(self, name: str, method: MethodSpec) -> MethodSpec:
         """The method's specification under this row's name."""
-        title = found.title
+        title = method.title
         if SEED_MARK in name:
             title += f", seed {self.seed}"
         changes: dict[str, Any] = {"name": name, "title": title}
@@ -56,7 +56,7 @@ class Run:
             changes["title"] += f", {self.refine} steps of instance optimisation"
             # What the network says is where such a row begins, not what it ends with.
             changes |= {"posterior": False, "levels": False}
-        return found.model_copy(update=changes)
+        return method.model_copy(update=changes)
 
 
 @dataclass(frozen=True)
@@ -141,16 +141,16 @@ class Plan:
     @cached_property
     def _runs(self) -> dict[str, Run]:
         """Rows of the tables by name: methods, their further seeds, and those refined."""
-        found = {}
+        runs = {}
         for given in self.study.methods:
             name = spec(given).name
-            found[name] = Run(given, self.study.seed, name)
+            runs[name] = Run(given, self.study.seed, name)
             for seed in self.study.seeds.get(name, ()):
-                found[f"{name}{SEED_MARK}{seed}"] = Run(given, seed, f"{name}{SEED_MARK}{seed}")
+                runs[f"{name}{SEED_MARK}{seed}"] = Run(given, seed, f"{name}{SEED_MARK}{seed}")
             if name in self.study.refine:
                 steps = self.study.refine[name]
-                found[f"{name}_refine-{steps}"] = Run(given, self.study.seed, name, steps)
-        return found
+                runs[f"{name}_refine-{steps}"] = Run(given, self.study.seed, name, steps)
+        return runs
 
     @cached_property
     def specs(self) -> dict[str, MethodSpec]:
@@ -174,7 +174,7 @@ class Plan:
 
     @property
     def learned(self) -> list[str]:
-        return [name for name, found in self.specs.items() if found.kind == "learned"]
+        return [name for name, method in self.specs.items() if method.kind == "learned"]
 
     @property
     def trained(self) -> list[str]:
@@ -190,7 +190,7 @@ class Plan:
     @property
     def multilevel(self) -> list[str]:
         """Methods of which the report shows what each level contributes."""
-        return [name for name, found in self.specs.items() if found.levels]
+        return [name for name, method in self.specs.items() if method.levels]
 
     def weights(self, method: str) -> Path:
         """Folder of a learned method's weights, given or trained here."""

@@ -44,7 +44,7 @@ def test_fmriprep(tmp_path):
     fmriprep(tmp_path)
     first, second = found(tmp_path, reader="fmriprep", labels="aseg")
     assert (first.key, second.key) == ("sub-01", "sub-02_ses-a_run-1")
-    assert first.t1w == tmp_path / "sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"
+    assert first.image == tmp_path / "sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"
     assert first.mask == tmp_path / "sub-01/anat/sub-01_desc-brain_mask.nii.gz"
     assert first.labels == tmp_path / "sub-01/anat/sub-01_desc-aseg_dseg.nii.gz"
     assert (first.brain, first.input_state) == ("mask", "head")
@@ -82,8 +82,8 @@ def test_freesurfer(tmp_path):
     freesurfer(tmp_path)
     session, bert = found(tmp_path, reader="freesurfer", labels="aseg")
     assert (bert.key, session.key, session.subject) == ("sub-bert", "sub-01_ses-02", "sub-01")
-    assert bert.t1w == tmp_path / "bert/mri/T1.mgz"
-    assert session.t1w == tmp_path / "sub-01_ses-02/mri/nu.mgz"
+    assert bert.image == tmp_path / "bert/mri/T1.mgz"
+    assert session.image == tmp_path / "sub-01_ses-02/mri/nu.mgz"
     assert bert.mask == tmp_path / "bert/mri/brainmask.mgz"
     assert bert.labels == tmp_path / "bert/mri/aseg.mgz"
     assert {scan.brain for scan in (session, bert)} == {"mask"}
@@ -141,7 +141,7 @@ def test_freesurfer_files_go_through_preprocessing(tmp_path, brain_dataset):
         nib.save(nib.MGHImage(data, image.affine), mri / f"{name}.mgz")
     (scan,) = found(tmp_path / "subjects", reader="freesurfer", labels="aseg")
     mask, cut = tmp_path / "out" / "mask.nii.gz", tmp_path / "out" / "brain.nii.gz"
-    given = [scan.t1w, mask, cut, "--method", scan.brain, "--mask", scan.mask]
+    given = [scan.image, mask, cut, "--method", scan.brain, "--mask", scan.mask]
     assert main(["brain", *map(str, given)]) == 0
     np.testing.assert_array_equal(np.asarray(nib.load(mask).dataobj) > 0, brain > 0)
     np.testing.assert_allclose(nib.load(cut).affine, image.affine, atol=1e-4)

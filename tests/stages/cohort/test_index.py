@@ -43,7 +43,7 @@ def test_sessions_runs_and_subjects_are_found(tmp_path: Path) -> None:
     ]
     assert {scan.split for scan in cohort.scans} == {"test"}
     brains = index(study(tmp_path, inputs={"t1w_desc": "brain"}))
-    assert [scan.t1w.name for scan in brains.scans] == ["sub-B_desc-brain_T1w.nii.gz"]
+    assert [scan.image.name for scan in brains.scans] == ["sub-B_desc-brain_T1w.nii.gz"]
 
 
 def test_two_files_of_one_scan_are_refused(tmp_path: Path) -> None:

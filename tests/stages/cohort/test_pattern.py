@@ -51,7 +51,7 @@ def test_lpba40_as_distributed(tmp_path):
     assert [len(cohort.of(split)) for split in ("train", "validation", "test")] == [28, 2, 10]
     first = cohort.scans[0]
     assert (first.key, first.orientation, first.brain) == ("sub-S01", "LAS", "nonzero")
-    assert first.t1w == tmp_path / "S01/S01.delineation.skullstripped.hdr"
+    assert first.image == tmp_path / "S01/S01.delineation.skullstripped.hdr"
     assert first.labels == tmp_path / "S01/S01.delineation.structure.label.hdr"
 
 
@@ -61,8 +61,8 @@ def test_mindboggle101_as_distributed(tmp_path):
     assert [len(cohort.of(split)) for split in ("train", "validation", "test")] == [40, 2, 20]
     scan = cohort.of("test")[0]
     assert scan.key == "sub-OASISTRT201"
-    assert scan.t1w.parent.name == "OASIS-TRT-20-1"
-    assert scan.labels == scan.t1w.with_name("labels.DKT31.manual.nii.gz")
+    assert scan.image.parent.name == "OASIS-TRT-20-1"
+    assert scan.labels == scan.image.with_name("labels.DKT31.manual.nii.gz")
 
 
 def test_half_a_download_names_what_is_missing(tmp_path):
@@ -98,7 +98,7 @@ def test_an_earlier_pattern_wins(tmp_path):
     layout = {"t1w": ["{subject}_n4.nii", "{subject}.nii"], "subject": "s[0-9]+"}
     touch(tmp_path, "s1.nii", "s2.nii", "s2_n4.nii")
     cohort = index(parse({"root": str(tmp_path), "reader": "pattern", "layout": layout}))
-    assert [scan.t1w.name for scan in cohort.scans] == ["s1.nii", "s2_n4.nii"]
+    assert [scan.image.name for scan in cohort.scans] == ["s1.nii", "s2_n4.nii"]
 
 
 @pytest.mark.parametrize(

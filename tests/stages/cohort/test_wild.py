@@ -228,7 +228,7 @@ SEVERAL = (
 def test_scans_of_a_session_are_chosen_by_the_configuration(tmp_path, inputs, names):
     touch(tmp_path, *SEVERAL)
     cohort = listed(tmp_path, inputs=inputs)
-    assert [s.t1w.name for s in cohort.scans] == [f"sub-{name}_T1w.nii.gz" for name in names]
+    assert [s.image.name for s in cohort.scans] == [f"sub-{name}_T1w.nii.gz" for name in names]
     files = {name for name in cohort.skipped if name.endswith(".nii.gz")}
     assert len(files) == len(SEVERAL) - len(names)
 

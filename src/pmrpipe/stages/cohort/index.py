@@ -100,7 +100,7 @@ def cohort_rows(cohort: Cohort) -> list[dict[str, str | None]]:
             "key": scan.key,
             "subject": scan.subject,
             "session": scan.session,
-            "t1w": scan.t1w.name,
+            "t1w": scan.image.name,
             "labels": scan.labels.name if scan.labels else None,
             "mask": scan.mask.name if scan.mask else None,
             "input_state": scan.input_state,

@@ -24,7 +24,7 @@ class Scan:
     """
 
     key: str
-    t1w: Path
+    image: Path
     labels: Path | None = None
     mask: Path | None = None
     input_state: str = "head"
