@@ -255,8 +255,9 @@ def unfinished_removed(folder: Path) -> None:
 def test_killed_between_any_two_writes_of_the_result(prepared, together, tmp_path):
     """What is there is whole and of this run, though another result had been there."""
     import pmrpipe
+    from pmrpipe.native.output import require_replaceable, write_result
     from pmrpipe.native.request import Scan
-    from pmrpipe.native.result import MARKER, require_replaceable, write_result
+    from pmrpipe.native.result import MARKER
 
     arguments = prepared(tmp_path)
     scans = [Scan(Path(name), "brain") for name in arguments[1:3]]

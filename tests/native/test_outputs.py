@@ -11,7 +11,8 @@ import pmrpipe
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json, write_json
 from pmrpipe.cli import main
-from pmrpipe.native.result import CAPTIONS, NAMES, PAGE, SIDECARS, WARPED, require_replaceable
+from pmrpipe.native.output import require_replaceable
+from pmrpipe.native.result import CAPTIONS, NAMES, PAGE, SIDECARS, WARPED
 
 
 def words(moving: Path, fixed: Path, out: Path, cache: Path, *more: object) -> list[str]:

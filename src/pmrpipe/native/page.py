@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pmrpipe.base.files import write_text
 from pmrpipe.drawing import html, pictures, style
 from pmrpipe.drawing.views import views_of
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from pmrpipe.native.result import NativeRegistration
+from pmrpipe.native.result import NativeRegistration
 
 # Facts of register.json that stand at the top: name, caption, how it is written.
 _TOP = (

@@ -34,15 +34,10 @@ from pmrpipe.metrics.deformation import deformation_statistics
 from pmrpipe.metrics.judgement import doubts
 from pmrpipe.metrics.similarity import ncc
 from pmrpipe.native.method import Deviation, ReadyMethod, ready_method
+from pmrpipe.native.output import require_replaceable, write_result
 from pmrpipe.native.prepare import PreparedScan, prepare
 from pmrpipe.native.request import AnyScan, Request, Say, Scan, make_request
-from pmrpipe.native.result import (
-    NativeRegistration,
-    OnTemplate,
-    generated_by,
-    require_replaceable,
-    write_result,
-)
+from pmrpipe.native.result import NativeRegistration, OnTemplate, generated_by
 from pmrpipe.study.options.two_scans import TwoScans
 
 
