@@ -1,18 +1,32 @@
-"""The digest follows code, not words."""
+"""The digest follows code, not words: that of pmrpipe, and that beside a method of one's own."""
 
 from __future__ import annotations
 
-import ast
+import sys
+from pathlib import Path
 
 import pytest
 
-from pmrpipe.base import digest as sources
+from pmrpipe.base import digest as digests
+from pmrpipe.base import sources
+from pmrpipe.base.errors import InputError
+
+
+def write(folder: Path, texts: dict[str, str]) -> None:
+    """Modules by their path without suffix."""
+    for name, text in texts.items():
+        path = folder / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    # Within one process sources are read once.
+    for read in (sources.tree, sources.imported, digests._normalised):
+        read.cache_clear()
 
 
 def test_closure_follows_imports_inside_functions() -> None:
-    assert "pmrpipe.images.transforms" in sources.closure("pmrpipe.stages.register.pairs")
-    assert "pmrpipe.methods.pmr" not in sources.closure("pmrpipe.stages.train.fit")
-    assert "pmrpipe.stages.preprocess.affine" not in sources.closure(
+    assert "pmrpipe.images.transforms" in digests.closure("pmrpipe.stages.register.pairs")
+    assert "pmrpipe.methods.pmr" not in digests.closure("pmrpipe.stages.train.fit")
+    assert "pmrpipe.stages.preprocess.affine" not in digests.closure(
         "pmrpipe.stages.preprocess.whiten"
     )
 
@@ -25,19 +39,87 @@ def test_closure_follows_imports_inside_functions() -> None:
             'def f():\n    """Words."""\n    # more\n    return 1\n',
             True,
         ),
+        ("x = Field(1, description='one')\n", "x = Field(1, description='first')\n", True),
+        ("x = Field(1, description='one')\n", "x = Field(2, description='one')\n", False),
         ("def f():\n    return 1\n", "def f():\n    return 2\n", False),
         ('x = "a"\n', 'x = "b"\n', False),
     ],
 )
-def test_comments_and_docstrings_do_not_count(before: str, after: str, same: bool) -> None:
-    one, two = (ast.dump(sources._without_docstrings(ast.parse(text))) for text in (before, after))
-    assert (one == two) is same
+def test_words_do_not_count(tmp_path: Path, before: str, after: str, same: bool) -> None:
+    write(tmp_path, {"mine": before})
+    first = digests.digest("mine", folders=[tmp_path])
+    write(tmp_path, {"mine": after})
+    assert (digests.digest("mine", folders=[tmp_path]) == first) is same
 
 
-def test_a_function_counts_without_its_neighbours() -> None:
-    whole = sources.digest("pmrpipe.stages.preprocess.labels")
-    run = sources.digest("pmrpipe.stages.preprocess.labels:run")
-    pure = sources.digest("pmrpipe.stages.preprocess.labels:to_template")
-    assert len({whole, run, pure}) == 3
-    with pytest.raises(ValueError, match="no function absent"):
-        sources.digest("pmrpipe.stages.preprocess.labels:absent")
+OWN = {
+    "mine": "import helper\nfrom lab import parts\nfrom typing import TYPE_CHECKING\n"
+    "if TYPE_CHECKING:\n    import only_types\ndef f():\n    import lazy\n",
+    "helper": "",
+    "lab/__init__": "",
+    "lab/parts": "from .inner import deep\n",
+    "lab/inner/__init__": "",
+    "lab/inner/deep": "from .. import nothing\n",
+    "lazy": "from pmrpipe.spatial import warp\n",
+    "only_types": "",
+    "bystander": "",
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_whatever_a_module_of_ones_own_imports_there_counts(tmp_path: Path, name: str) -> None:
+    write(tmp_path, OWN)
+    before = digests.digest("mine", folders=[tmp_path])
+    write(tmp_path, {name: OWN[name] + "x = 1\n"})
+    after = digests.digest("mine", folders=[tmp_path])
+    assert (before == after) is (name in ("only_types", "bystander"))
+
+
+def test_what_pmrpipe_has_for_a_module_of_ones_own_counts(tmp_path: Path) -> None:
+    write(tmp_path, OWN)
+    names = sources.Sources.of(["mine"], [tmp_path]).closure(["mine"])
+    assert "pmrpipe.spatial.warp" in names
+
+
+def test_where_the_folder_lies_does_not_count(tmp_path: Path) -> None:
+    write(tmp_path / "one", OWN)
+    write(tmp_path / "two", OWN)
+    one, two = (digests.digest("mine", folders=[tmp_path / name]) for name in ("one", "two"))
+    assert one == two
+
+
+def test_an_installed_package_counts_with_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"mine": "import yaml\nimport torch\nimport json\n"})
+
+    def kept() -> list[str]:
+        return sources.Sources((tmp_path,)).installed(["mine"])
+
+    import yaml
+
+    assert kept() == [f"yaml {yaml.__version__}"]
+    before = digests.digest("mine", folders=[tmp_path]), digests.digest("yaml")
+    monkeypatch.setattr(sources, "version", lambda name: "99")
+    after = digests.digest("mine", folders=[tmp_path]), digests.digest("yaml")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+def test_a_module_that_is_developed_elsewhere_counts_with_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"pmrlab/__init__": "", "pmrlab/net": "from pmrlab import more\n",
+                     "pmrlab/more": ""})  # fmt: skip
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    before = digests.digest("pmrlab.net")
+    write(tmp_path, {"pmrlab/more": "x = 1\n"})
+    assert digests.digest("pmrlab.net") != before
+
+
+def test_no_module_and_no_python_end_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent: no such module beside .*put absent.py beside"):
+        digests.digest("absent", folders=[tmp_path])
+    write(tmp_path, {"broken": "def f(:\n"})
+    with pytest.raises(InputError, match=r"broken.py: line 1: invalid syntax"):
+        digests.digest("broken", folders=[tmp_path])

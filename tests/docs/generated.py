@@ -7,13 +7,22 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from pmrpipe.cli import GROUPS
+from pmrpipe.images.volume import Grid
+from pmrpipe.methods.deformation import ConsistentPair
+from pmrpipe.methods.load import build
+from pmrpipe.methods.protocols import Method
+from pmrpipe.methods.spec import names, spec
 from pmrpipe.metrics import entries
 
 from .pages import DOCS, REPO
 
 ARCHITECTURE = DOCS / "explanation" / "architecture.md"
 METRICS = DOCS / "metrics.md"
+METHODS = DOCS / "methods.md"
 COMMANDS = DOCS / "reference" / "commands.md"
 
 
@@ -71,6 +80,29 @@ def metric_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def method_table() -> str:
+    """Markdown: name, what it is, number of a network's parameters, how it is inverted."""
+    rows = ["| name | what it is | parameters | inverse |", "|---|---|---|---|"]
+    for name in names():
+        method = build(spec(name), network_mm=4.0)
+        count = f"{sum(p.numel() for p in method.parameters()):,}" if spec(name).learned else ""
+        rows.append(f"| `{name}` | {spec(name).title} | {count} | {_inverse(name, method)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _inverse(name: str, method: Method) -> str:
+    """What its deformation of two small images brings with it."""
+    if not spec(name).deforms:
+        return "identity"
+    x = torch.linspace(-1, 1, 16)
+    ball = (x[:, None, None] ** 2 + x[None, :, None] ** 2 + x**2 < 0.4).float()[None, None]
+    grid = Grid((16, 16, 16), np.diag([4.0, 4.0, 4.0, 1.0]))
+    form = method.register(ball, ball.roll(1, 2), grid).parametrisation
+    if form is None:
+        return "by iteration"
+    return "its own" if isinstance(form, ConsistentPair) else "exact"
+
+
 def between(page: Path, name: str, table: str) -> str:
     """The page with `table` between its marks of that name."""
     text = page.read_text(encoding="utf-8")
@@ -85,6 +117,7 @@ def between(page: Path, name: str, table: str) -> str:
 
 
 GENERATED = {
+    METHODS: lambda: between(METHODS, "methods", method_table()),
     ARCHITECTURE: lambda: between(ARCHITECTURE, "floors", floor_table()),
     METRICS: lambda: between(METRICS, "metrics", metric_table()),
     COMMANDS: lambda: between(COMMANDS, "verbs", verb_table()),

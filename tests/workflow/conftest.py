@@ -16,6 +16,7 @@ import pytest
 from pmrpipe.base.files import read_tsv
 
 REPO = Path(__file__).resolve().parents[2]
+PROBE = REPO / "tests" / "helpers" / "probe"
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,16 @@ class Workflow:
         environment["PATH"] = os.pathsep.join([self.binaries, environment["PATH"]])
         return command, environment
 
-    def run(self, *words: str, cores: int = 2, check: bool = True) -> str:
-        """Everything that Snakemake printed."""
+    def run(self, *words: str, cores: int = 2, check: bool = True, **variables: str) -> str:
+        """Everything that Snakemake printed; `variables` of its environment."""
         command, environment = self.command(*words, cores=cores)
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=550
+            command,
+            cwd=self.folder,
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=550,
         )
         text = done.stdout + done.stderr
         assert not check or done.returncode == 0, text[-4000:]
@@ -74,9 +80,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     with FileLock(folder.with_suffix(".lock")):
         if folder.exists():
             return Workflow(folder)
-        found = copy_workflow(folder.with_name("tiny-unfinished"))
-        found.run("--configfile", "config/tiny.yaml")
-        return Workflow(found.folder.rename(folder))
+        clone = copy_workflow(folder.with_name("tiny-unfinished"))
+        (clone.folder / "probe").mkdir()
+        clone.run("--configfile", "config/tiny.yaml", **probed(clone.folder / "probe"))
+        return Workflow(clone.folder.rename(folder))
+
+
+def probed(folder: Path) -> dict[str, str]:
+    """Variables with which every verb writes the modules that it has loaded into `folder`."""
+    return {"PYTHONPATH": str(PROBE), "PMRPIPE_PROBE": str(folder)}
 
 
 def digests(root: Path) -> dict[str, str]:

@@ -41,15 +41,21 @@ exec {python} "$@"
 ACTIVATE = 'PATH="$1/bin:$PATH"\n'
 
 
+def conda_double(folder: Path) -> Path:
+    """A folder with the double, for PATH; what it was asked and what it ran stand in `folder`."""
+    binaries = folder / "bin"
+    binaries.mkdir()
+    for path, text in ((binaries / "conda", CONDA), (folder / "python", PYTHON)):
+        path.write_text(text.format(folder=folder, python=sys.executable))
+        path.chmod(0o755)
+    (binaries / "activate").write_text(ACTIVATE)
+    return binaries
+
+
 def test_rules_run_in_the_environment(
     workflow: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    binaries = tmp_path / "bin"
-    binaries.mkdir()
-    for path, text in ((binaries / "conda", CONDA), (tmp_path / "python", PYTHON)):
-        path.write_text(text.format(folder=tmp_path, python=sys.executable))
-        path.chmod(0o755)
-    (binaries / "activate").write_text(ACTIVATE)
+    binaries = conda_double(tmp_path)
     monkeypatch.setattr(workflow.__class__, "binaries", str(binaries))
     target = Results(workflow.folder / "results" / "tiny", 4.0).template
     name = str(target.relative_to(workflow.folder))

@@ -1,115 +1,69 @@
 """Digest of the sources that a rule runs, so that a code fix reruns what it touches.
 
 Snakemake notices a changed shell line but not a changed module. A rule therefore carries, as a
-parameter, the digest of its module's import closure within pmrpipe. Comments, docstrings and
-formatting do not count.
+parameter, the digest of its modules' import closure. Comments, docstrings, formatting and the
+descriptions of options do not count.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[1]
-_PACKAGE = _ROOT.name
-# A release alone changes no result.
-_LEFT_OUT = {_PACKAGE, f"{_PACKAGE}.base.version"}
+from pmrpipe.base.sources import Sources, tree
 
 
-def digest(*roots: str, files: tuple[Path, ...] = ()) -> str:
-    """Twelve hexadecimal digits for modules (`pmrpipe.x.y`), functions (`pmrpipe.x:f`) and files.
+def digest(
+    *modules: str,
+    without: Iterable[str] = (),
+    files: Iterable[Path] = (),
+    folders: Iterable[Path] = (),
+) -> str:
+    """Twelve hexadecimal digits for modules with all that they import, and for files.
 
-    A function counts with its own body and the modules that its body imports; a module with
-    everything that it imports, at any depth, inside functions too.
+    Parameters
+    ----------
+    modules : by their full names; those of pmrpipe, or of one's own
+    without : modules that they import but do not run here
+    files : further files, whose text counts
+    folders : where modules of one's own lie; what these import there counts with its source, and
+        what they import of installed packages with its version
+
+    Raises
+    ------
+    InputError : a module that is nowhere, or no Python
     """
-    closure: set[str] = set()
-    parts: list[str] = []
-    for root in roots:
-        module, _, function = root.partition(":")
-        if function:
-            node = _function(module, function)
-            parts.append(f"{root} {ast.dump(_without_docstrings(node))}")
-            todo = _imports(node, module)
-        else:
-            todo = {module}
-        _grow(closure, todo)
-    parts += [f"{name} {_normalised(name)}" for name in sorted(closure)]
+    sources = Sources.of(modules, folders)
+    names = sources.closure(modules, without)
+    parts = [f"{name} {_normalised(sources.file(name))}" for name in sorted(names)]
+    parts += sources.installed({*modules, *names})
     parts += [path.read_text(encoding="utf-8") for path in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
-def closure(root: str) -> frozenset[str]:
-    """Names of all pmrpipe modules that `root` imports, itself included."""
-    found: set[str] = set()
-    _grow(found, {root})
-    return frozenset(found)
-
-
-def _grow(found: set[str], todo: set[str]) -> None:
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo |= _module_imports(name) - found
-
-
-def _path(module: str) -> Path | None:
-    relative = Path(*module.split(".")[1:]) if "." in module else Path()
-    for candidate in (_ROOT / relative.with_suffix(".py"), _ROOT / relative / "__init__.py"):
-        if relative != Path() and candidate.is_file():
-            return candidate
-    return _ROOT / "__init__.py" if relative == Path() else None
+def closure(*modules: str, without: Iterable[str] = ()) -> frozenset[str]:
+    """Names of all pmrpipe modules that `modules` import, themselves included."""
+    return Sources().closure(modules, without)
 
 
 @cache
-def _tree(module: str) -> ast.Module:
-    path = _path(module)
-    if path is None:
-        raise ValueError(f"there is no module {module}")
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _normalised(path: Path) -> str:
+    return ast.dump(_without_words(tree(path)))
 
 
-@cache
-def _module_imports(module: str) -> frozenset[str]:
-    # A submodule runs its package's __init__ first.
-    parents = module.split(".")[1:-1]
-    packages = {".".join([_PACKAGE, *parents[: n + 1]]) for n in range(len(parents))}
-    return frozenset(_imports(_tree(module), module) | packages)
-
-
-def _imports(tree: ast.AST, module: str) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    inside = {name for name in found if name.split(".")[0] == _PACKAGE}
-    return {name for name in inside if name not in _LEFT_OUT and _path(name) is not None}
-
-
-@cache
-def _normalised(module: str) -> str:
-    return ast.dump(_without_docstrings(_tree(module)))
-
-
-def _function(module: str, name: str) -> ast.AST:
-    for node in _tree(module).body:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            return node
-    raise ValueError(f"there is no function {name} in {module}")
-
-
-def _without_docstrings(tree: ast.AST) -> ast.AST:
-    tree = ast.parse(ast.unparse(tree))
-    for node in ast.walk(tree):
+def _without_words(module: ast.AST) -> ast.AST:
+    """The tree without docstrings, and without `description=` of options."""
+    module = ast.parse(ast.unparse(module))
+    for node in ast.walk(module):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [item for item in body if not _is_docstring(item)]  # type: ignore[attr-defined]
-    return tree
+        if isinstance(node, ast.Call):
+            node.keywords = [word for word in node.keywords if word.arg != "description"]
+    return module
 
 
 def _is_docstring(node: ast.AST) -> bool:

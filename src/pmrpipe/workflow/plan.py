@@ -5,10 +5,8 @@ The Snakefile asks this module; it opens no image and imports neither torch nor 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +22,9 @@ from pmrpipe.stages.cohort.pairs import Pair, batches, select
 from pmrpipe.stages.cohort.results_folder import require_own_folder
 from pmrpipe.stages.cohort.scans import Cohort, Scan
 from pmrpipe.study.config import Study, parse
-from pmrpipe.study.labels import label_table_path, labels_of
+from pmrpipe.study.labels import labels_of
 from pmrpipe.study.paths import SEED_MARK, Results
+from pmrpipe.workflow.digests import columns_digest, method_digest
 from pmrpipe.workflow.further import further_arrays, require_trainable
 from pmrpipe.workflow.teaching import Teaching
 from pmrpipe.workflow.verbs import WORK
@@ -75,6 +74,7 @@ class Plan:
     def _check(self) -> None:
         self.require_own_results()
         self.results.space.require_files()
+        self._require_modules()
         if self.study.labels is not None:
             labels_of(self.study.labels)
         # A shipped method that this study leaves out may keep its keys.
@@ -105,6 +105,12 @@ class Plan:
         grid = space.grid(self.study.grid_mm) if space.content.grid else None
         for name, path in self.further_arrays.items():
             require_trainable(path, name, grid)
+
+    def _require_modules(self) -> None:
+        """InputError for a module of one's own that is nowhere, before any job."""
+        for name, chosen in self.specs.items():
+            if not all(module.startswith("pmrpipe.") for module in chosen.modules()):
+                self.method_digest(name, "register-pairs")
 
     def require_own_results(self) -> None:
         """InputError when the folder of results is a dataset that pmrpipe did not make."""
@@ -258,14 +264,14 @@ class Plan:
 
     def simulation_digest(self) -> str:
         """Digest of the embedded cohort: its sources and what it takes of its label table."""
-        labels = _columns_digest("embedded", ("index", "tissue", "source"))
+        labels = columns_digest("embedded", ("index", "tissue", "source"))
         return f"{self.digest('simulate')} {labels}"
 
     def labels_digest(self, *columns: str) -> str:
         """Digest of columns of the study's label table; all that scores depend on, by default."""
         name = self.study.labels
         return (
-            _columns_digest(name, columns or ("index", "name", "region", "scored")) if name else ""
+            columns_digest(name, columns or ("index", "name", "region", "scored")) if name else ""
         )
 
     def tables_digest(self) -> str:
@@ -274,22 +280,21 @@ class Plan:
         return hashlib.sha256(rows.encode()).hexdigest()[:12]
 
     def method_digest(self, method: str, verb: str) -> str:
-        """Digest of a verb as one method runs it: the method's module, parts and YAML too."""
-        modules = self.specs[method].modules()
-        if self.refinement(method):
-            modules = [*modules, "pmrpipe.methods.refine"]
-        return digest(*WORK[verb], *modules, files=(spec_path(self.spec_argument(method)),))
+        """Digest of a verb as one method runs it: the method's parts and YAML too."""
+        if (method, verb) not in self._method_digests:
+            self._method_digests[method, verb] = method_digest(
+                self.specs[method],
+                spec_path(self.spec_argument(method)),
+                verb,
+                refined=bool(self.refinement(method)),
+                uncertain=method in self.uncertain,
+            )
+        return self._method_digests[method, verb]
+
+    @cached_property
+    def _method_digests(self) -> dict[tuple[str, str], str]:
+        return {}  # Every job of a method asks.
 
     def study_json(self) -> str:
         """The configuration as one line of JSON, for the verbs that need all of it."""
         return json.dumps(self.study.model_dump(mode="json"), sort_keys=True)
-
-
-def _columns_digest(table: str, columns: Sequence[str]) -> str:
-    with open(label_table_path(table), encoding="utf-8-sig", newline="") as handle:
-        reader = csv.DictReader(handle, delimiter="\t")
-        own = "index" in (reader.fieldnames or ())
-        rows: object = [[row.get(name) for name in columns] for row in reader] if own else None
-    if not own:  # a colour table of another program
-        rows = [(label.index, label.name) for label in labels_of(table)]
-    return hashlib.sha256(repr(rows).encode()).hexdigest()[:12]

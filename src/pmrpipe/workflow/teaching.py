@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pmrpipe.base.digest import digest
 from pmrpipe.base.errors import InputError
 from pmrpipe.methods.load import shipped_weights, weights_folder
 from pmrpipe.methods.spec import MethodSpec, spec, spec_path
@@ -16,7 +15,7 @@ from pmrpipe.methods.weights import require_usable
 from pmrpipe.stages.cohort.pairs import Pair, batches
 from pmrpipe.stages.cohort.scans import Scan
 from pmrpipe.study.config import Study
-from pmrpipe.workflow.verbs import WORK
+from pmrpipe.workflow.digests import method_digest
 
 
 @dataclass(frozen=True)
@@ -133,5 +132,4 @@ class Teaching:
     def digest(self, teacher: str, verb: str) -> str:
         """Digest of a verb as a teacher runs it: its module, parts and YAML too."""
         run = self.teachers[teacher]
-        files = (spec_path(run.argument),)
-        return digest(*WORK[verb], *run.spec.modules(), files=files)
+        return method_digest(run.spec, spec_path(run.argument), verb)
