@@ -109,6 +109,7 @@ def words(tiny: Workflow, *more: str) -> tuple[str, ...]:
     return (*more, "--snakefile", snakefile, "--configfile", "mine.yaml")
 
 
+@pytest.mark.slow
 def test_methods_of_ones_own_go_through_the_chain(
     tiny: Workflow, study: Workflow, lab: Path
 ) -> None:
