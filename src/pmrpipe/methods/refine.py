@@ -22,6 +22,7 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.losses.similarity import local_correlation
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.protocols import Method
+from pmrpipe.methods.stops import Ascent, read
 from pmrpipe.spatial.integrate import compose
 from pmrpipe.spatial.jacobian import gradient, jacobian_determinant
 from pmrpipe.spatial.resize import resize_displacement, resize_image
@@ -36,6 +37,8 @@ _MOMENTUM, _MEMORY = 0.9, 0.99
 _LONGEST = 3.0
 # Levels finer than this take fewer steps.
 _COSTLY_MM = 1.9
+# Typical forces below this one are none; float32 holds it.
+_LEAST = 1e-30
 # Rounds of smoothing after which a field that still folds is left as it is.
 _MOST_ROUNDS = 50
 
@@ -125,46 +128,41 @@ def _level(
     moving: Tensor, fixed: Tensor, first: Tensor, plan: Refinement, tell: Callable[[int], None]
 ) -> Tensor:
     """The displacement of the highest local correlation on the way."""
-    displacement = kept = first
-    best = float("-inf")
-    slow, square = torch.zeros_like(first), 0.0
-    reached: list[float] = []
+    displacement, ascent = first, Ascent(first, _PATIENCE, _PROGRESS)
+    slow, square = torch.zeros_like(first), first.new_zeros((), dtype=torch.float64)
     for step in range(1, plan.steps + 2):
         warped = warp(moving, displacement)
         similarity, slope = _ascent(fixed, warped, plan.window)
-        if similarity > best:
-            kept, best = displacement, similarity
-        reached.append(similarity)
-        stuck = step > _PATIENCE and similarity < reached[-1 - _PATIENCE] + _PROGRESS
-        if step > plan.steps or stuck:
+        ascent.add(displacement, similarity)
+        if step > plan.steps or ascent.stuck:
             break
         force = smoothed(gradient(warped)[:, 0] * slope, plan.fluid)
         slow = _MOMENTUM * slow + (1 - _MOMENTUM) * force
-        square = _MEMORY * square + (1 - _MEMORY) * float(force.square().sum(1).mean())
-        typical = (square / (1 - _MEMORY**step)) ** 0.5
-        if typical == 0:
-            break  # Nothing to align: an empty image, or a perfect match.
+        square = _MEMORY * square + (1 - _MEMORY) * force.square().sum(1).mean().double()
+        # Where there is nothing to align, the force and so the update are 0.
+        typical = (square / (1 - _MEMORY**step)).sqrt().clamp_min(_LEAST)
         update = slow / ((1 - _MOMENTUM**step) * typical)
         length = update.square().sum(1, keepdim=True).sqrt()
         update = update * (plan.rate / (1 + length / _LONGEST))
         displacement = smoothed(compose(displacement, update), plan.elastic)
         tell(step)
-    return kept
+    return ascent.best
 
 
-def _ascent(fixed: Tensor, warped: Tensor, window: int) -> tuple[float, Tensor]:
+def _ascent(fixed: Tensor, warped: Tensor, window: int) -> tuple[Tensor, Tensor]:
     """Local correlation and its derivative by the warped image, (B, 1, X, Y, Z)."""
     with torch.enable_grad():
         leaf = warped.detach().requires_grad_()
         similarity = local_correlation(fixed, leaf, window)
         (slope,) = torch.autograd.grad(similarity, leaf)
-    return float(similarity.detach()), slope
+    return similarity.detach(), slope
 
 
 def unfolded(displacement: Tensor, deviation: float) -> Tensor:
     """Smoothed until its Jacobian determinant is positive at every voxel."""
     for _ in range(_MOST_ROUNDS):
-        if float(jacobian_determinant(displacement).min()) > 0:
+        lowest = read([jacobian_determinant(displacement).min()])
+        if lowest is None or lowest[0] > 0:
             break
         displacement = smoothed(displacement, deviation or 1.0)
     return displacement

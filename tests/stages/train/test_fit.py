@@ -363,3 +363,10 @@ def test_two_processes_train_together(small, pack, tmp_path):
         assert read_tsv(out / "history.tsv")["step"].tolist() == [2, 4]
     one, two = (outputs(tmp_path / str(devices)) for devices in (1, 2))
     assert one != two
+
+
+def test_an_objective_that_is_no_number_ends_the_training(small, pack, tmp_path):
+    schedule = small.schedule.model_copy(update={"learning_rate": 1e30, "clip": 1e30})
+    with pytest.raises(WorkError, match="not finite at step"):
+        run(small.model_copy(update={"schedule": schedule}), pack, tmp_path / "fit")
+    assert not (tmp_path / "fit" / "weights.safetensors").exists()

@@ -15,6 +15,7 @@ from pmrpipe.base.errors import WorkError
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.spec import Schedule
+from pmrpipe.methods.stops import read, steps_between
 from pmrpipe.stages.train.cohorts import TrainingCohort
 from pmrpipe.stages.train.sampler import Sampler
 from pmrpipe.stages.train.validation import correlation, mean_dice, validation_pairs
@@ -55,14 +56,19 @@ class Fit(pl.LightningModule):
         draw = random.Random(f"{self.seed} {number}")
         torch.manual_seed(draw.getrandbits(48))
         terms = self.method.objective(self.sampler.batch(draw, self.device))
-        if not torch.isfinite(terms["total"]):
-            problem = f"the objective is not finite at step {self.global_step}"
-            raise WorkError(
-                "training", problem, "lower schedule.learning_rate in the method's YAML"
-            )
         for name, value in terms.items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()
+        if (self.global_step + 1) % steps_between(self.device) == 0:
+            self._require_finite()
         return terms["total"]
+
+    def _require_finite(self) -> None:
+        """A sum that is no number: some step since the last validation was none."""
+        total = read([self._sums["total"]])
+        if total is not None and not math.isfinite(total[0]):
+            problem = f"the objective is not finite at step {self.global_step}"
+            remedy = "lower schedule.learning_rate in the method's YAML"
+            raise WorkError("training", problem, remedy)
 
     def configure_optimizers(self) -> Any:
         plan = self.schedule
@@ -115,6 +121,7 @@ class Fit(pl.LightningModule):
 
     def close_epoch(self) -> dict[str, float]:
         """Append this stretch's row to the history and return it."""
+        self._require_finite()
         steps = self.global_step - (int(self.history[-1]["step"]) if self.history else 0)
         row: dict[str, float] = {"step": self.global_step}
         for name, total in self._sums.items():
