@@ -111,7 +111,7 @@ onsuccess:
 
     write_provenance(PLAN, sys.argv)
     remove_unfinished(P.root, before=STARTED)
-    for line in doubtful(P.qc):
+    for line in doubtful(P, PLAN.methods):
         print(line, file=sys.stderr)
 
 

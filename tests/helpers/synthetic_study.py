@@ -116,6 +116,7 @@ def _register(
             by_label, pair = score_pair(
                 Volume(fixed_labels, grid.affine) if labelled else None, dseg, target > 0,
                 Volume(target, grid.affine), warped, field, table, moving=moving, fixed=fixed,
+                moving_image=image,
             )  # fmt: skip
             rows += by_label
             pairs.append(pair)

@@ -33,7 +33,7 @@ def scores(moving="sub-1", fixed="sub-2", **changes) -> tables.MethodScores:
 def test_columns_are_the_promised_ones():
     by_pair = "moving fixed dice dice_frontal hd95_mm folding_percent ndv_percent sdlogj ncc"
     by_pair += " interpolation inverse_consistency_mm"
-    appended = "strain strain_volume strain_shear"
+    appended = "strain strain_volume strain_shear doubts"
     assert list(scores().by_pair.columns) == [*by_pair.split(), *appended.split()]
     by_label = "moving fixed label name region dice target_overlap hd95_mm msd_mm n_fixed n_warped"
     assert list(scores().by_label.columns) == by_label.split()
@@ -55,7 +55,7 @@ def test_written_tables_come_back(tmp_path):
 def test_tables_from_before_a_metric_are_read_without_it(tmp_path):
     tables.write_scores(tmp_path, scores())
     path = tmp_path / "by_pair.tsv"
-    old = [line.split("\t")[:-3] for line in path.read_text().splitlines()]
+    old = [line.split("\t")[:-4] for line in path.read_text().splitlines()]
     path.write_text("\n".join("\t".join(line) for line in old) + "\n")
     by_pair = tables.read_scores(tmp_path).by_pair
     assert list(by_pair.columns) == list(scores().by_pair.columns)

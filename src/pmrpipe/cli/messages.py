@@ -7,11 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
+_SHOWN = 5
 
 
 def say(text: str) -> None:
     """One line to standard error, at once."""
     print(text, file=sys.stderr, flush=True)
+
+
+def say_first(word: str, lines: Sequence[str]) -> None:
+    """The first few lines, each behind a word, and how many there are beside them."""
+    for line in lines[:_SHOWN]:
+        say(f"{word}: {line}")
+    if len(lines) > _SHOWN:
+        say(f"{word}: {len(lines) - _SHOWN} more of the kind")
 
 
 def follow(items: Iterable[Item], total: int, what: Callable[[Item], str]) -> Iterator[Item]:

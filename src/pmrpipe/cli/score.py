@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from pmrpipe.cli.arguments import add, path_argument, read
-from pmrpipe.cli.messages import follow_pairs
+from pmrpipe.cli.messages import follow_pairs, say_first
 
 
 def add_score_pairs(parser: ArgumentParser) -> None:
@@ -43,7 +43,8 @@ def run_score(given: Namespace) -> None:
 
     results = Results(given.results)
     if given.method:
-        gather(results, given.method, given.batches, given.cohort)
+        doubtful = gather(results, given.method, given.batches, given.cohort)
+        say_first("warning", [f"{given.method} {line}" for line in doubtful])
     else:
         write_summary(results, given.summary)
 

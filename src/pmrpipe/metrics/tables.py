@@ -41,6 +41,8 @@ _BY_PAIR_AFTER_REGIONS = (
     "interpolation",
     "inverse_consistency_mm",
 )
+# Promised later: an older table may lack them.
+_BY_PAIR_LATER = ("strain", "strain_volume", "strain_shear", "doubts")
 SUMMARY = (
     "method",
     "region",
@@ -82,7 +84,7 @@ def by_pair_columns(regions: Iterable[str] = ()) -> list[str]:
         *_BY_PAIR_AFTER_REGIONS,
     ]
     every = [m.column(name) for m in entries.METRICS for name in (ALL, *regions)]
-    return list(dict.fromkeys([*first, *every]))
+    return list(dict.fromkeys([*first, *_BY_PAIR_LATER, *every]))
 
 
 def summary_columns() -> list[str]:

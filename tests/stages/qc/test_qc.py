@@ -108,6 +108,16 @@ def test_each_doubt_is_said(name, value, said):
     assert found.loc[3, "outlier"] == said if said else pd.isna(found.loc[3, "outlier"])
 
 
+def test_reasons_are_sentences_of_the_bounds_and_of_the_cohort():
+    table = cohort()
+    table.loc[3, ["brain_ml", "snr"]] = 700, 8
+    reasons = judged(table)["reasons"]
+    assert reasons.drop(3).isna().all()
+    assert "holds 700 ml, an adult's brain 800 to 2200" in reasons[3]
+    assert "its signal to noise is 8, far from that of the other scans" in reasons[3]
+    assert "brain volume" not in reasons[3]
+
+
 def test_few_scans_are_judged_by_the_bounds_alone():
     table = cohort(6)
     table.loc[0, "brain_ml"] = 1900

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pmrpipe.base.errors import InputError
@@ -202,6 +203,40 @@ def test_two_subjects_have_no_interval_and_no_median_pair(tmp_path):
     page = build(results, methods=[MethodInfo("pmr")], citations=None, versions=None)
     assert "Best" in page
     assert "Median <small>" not in page
+
+
+def test_all_warnings_are_collected_with_links(tmp_path):
+    results = make_study(tmp_path, methods={"affine": 0, "pmr": 0.5}, pictures=False)
+    cohort = read_tsv(results.cohort)
+    cohort.loc[len(cohort), ["t1w", "skipped"]] = "sub-09/sub-09_t1w.nii.gz", "name is not BIDS"
+    write_tsv(results.cohort, cohort)
+    qc = {"key": ["sub-01", "sub-02"], "outlier": ["snr low", None], "reasons": ["is noisy", None]}
+    write_tsv(results.qc, pd.DataFrame(qc))
+    results.qc_page("sub-01").write_text("page")
+    path = results.score("pmr") / "by_pair.tsv"
+    pairs = read_tsv(path)
+    pairs["doubts"] = None
+    pairs.loc[2, "doubts"] = "the map folds"
+    write_tsv(path, pairs)
+    page = build(results)
+    look = page.split('id="look-title"')[1].split("</section>")[0]
+    for text in ("is noisy", "name is not BIDS", "the map folds", "sub-09/sub-09_t1w.nii.gz"):
+        assert text in look
+    assert f"cohort.tsv, row {len(cohort)}" in look
+    assert "score/pmr/by_pair.tsv, row 3" in look
+    links = re.findall(r'href="(.*?)"', look)
+    assert links[0] == "../sub-01.html"
+    assert "../score/pmr/by_pair.tsv" in links
+    assert all((results.report.parent / link).exists() for link in links)
+    table = read_tsv(results.report.parent / "tables" / "look_at.tsv").set_index("kind")
+    assert table.loc["scan", "name"] == "sub-01"
+    assert table.loc["registration", "place"] == "score/pmr/by_pair.tsv, row 3"
+
+
+def test_without_a_warning_there_is_no_section_of_warnings(tmp_path):
+    results = make_study(tmp_path, subjects=2, methods={"pmr": 1.0}, pictures=False)
+    assert read_tsv(results.score("pmr") / "by_pair.tsv")["doubts"].isna().all()
+    assert "Look at these" not in build(results)
 
 
 def test_without_a_score_table_there_is_no_page(tmp_path):

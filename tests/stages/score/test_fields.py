@@ -22,7 +22,8 @@ def results(tmp_path: Path) -> Results:
     """A pair registered by `syn`, its field not yet written."""
     results = Results(tmp_path / "results", 2.0)
     image = np.random.default_rng(0).random(GRID.shape).astype(np.float32) + 0.1
-    write_volume(results.preproc(PAIR[1]), image, GRID.affine)
+    for key in PAIR:
+        write_volume(results.preproc(key), image, GRID.affine)
     write_volume(results.warped("syn", *PAIR), image, GRID.affine)
     listed = "moving\tfixed\tseconds\tinverse_consistency_mm\nsub-01\tsub-02\t1.0\t0.1\n"
     write_text(results.registered("syn", "0001of0001"), listed)

@@ -74,3 +74,22 @@ def test_without_labels_the_rest_is_there():
 
 def test_regions_come_in_the_papers_order():
     assert list(region_labels(TABLE)) == ["frontal", "putamen"]
+
+
+@pytest.mark.parametrize(
+    ("moving", "noise", "said"),
+    [
+        ("sub-1", 1.0, "worse than its affine"),
+        ("sub-1", 0.0, None),
+        ("sub-1_T2w", 1.0, None),
+    ],
+)
+def test_what_is_doubtful_of_a_pair_stands_in_its_row(moving, noise, said):
+    rng = np.random.default_rng(0)
+    image = rng.random(SHAPE).astype(np.float32)
+    worse = image + noise * rng.random(SHAPE).astype(np.float32)
+    _, row = score_pair(
+        None, None, np.ones(SHAPE, bool), Volume(image, np.eye(4)), worse, None, None,
+        moving=moving, fixed="sub-2", moving_image=image,
+    )  # fmt: skip
+    assert (said in row["doubts"]) if said else row["doubts"] is None

@@ -11,6 +11,7 @@ import pandas as pd
 from pmrpipe.images.extremes import count_extremes
 from pmrpipe.images.orientation import DISAGREEMENT_MM
 from pmrpipe.images.volume import Volume
+from pmrpipe.metrics.judgement import usual_range
 
 # Columns of qc.tsv that are judged, and what a doubtful value is like.
 JUDGED = {
@@ -55,9 +56,13 @@ _WORDS = {
     "header_mm": "its header states two places, {value:.3g} mm apart (sform and qform): the sform "
     "is used; left and right, and overlays made by other programs, are to be checked",
 }
-# Robust z beyond which a scan is an outlier of its cohort (Iglewicz and Hoaglin 1993), and the
-# number of scans from which on that means anything.
-_FAR, _ENOUGH = 3.5, 16
+# What a person reads of a value that stands out in its cohort.
+_TITLES = {
+    "brain_ml": "brain volume, ml,",
+    "mask_dice": "overlap with the template",
+    "correlation": "correlation with the template",
+    "snr": "signal to noise",
+}
 # Judged by their bounds alone: sizes of heads and contrasts of scanners differ, and of the others
 # nearly every scan has none.
 _ALONE = (
@@ -174,22 +179,39 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    The table with `outlier`, all doubts of a scan in words, and for each measure `doubt_NAME`:
-    low, high, or missing
+    The table with `outlier`, all doubts of a scan in words; for each measure `doubt_NAME`: low,
+    high, or missing; and `reasons`, the doubts in sentences
     """
-    sides = {name: _sides(table[name].to_numpy(float), name) for name in JUDGED if name in table}
+    names = [name for name in JUDGED if name in table]
+    limits = {name: _limits(table[name].to_numpy(float), name) for name in names}
+    sides = {name: _sides(table[name].to_numpy(float), name, limits[name]) for name in names}
     words = [
         ", ".join(f"{name} {side[row]}" for name, side in sides.items() if side[row]) or None
         for row in range(len(table))
     ]
+    reasons = [_reasons(table.iloc[row], limits) or None for row in range(len(table))]
     columns = {"outlier": words, **{f"doubt_{name}": side for name, side in sides.items()}}
+    columns["reasons"] = reasons
     series = {name: pd.Series(c, index=table.index, dtype=object) for name, c in columns.items()}
     return table.assign(**series)
 
 
-def _sides(values: np.ndarray, name: str) -> list[str | None]:
+def _reasons(scan: pd.Series, limits: Mapping[str, tuple[float, float]]) -> str:
+    """The doubts of one scan as sentences, those of its cohort last."""
+    alone = {name: scan[name] for name in limits}
+    far = [
+        f"its {_TITLES[name]} is {alone[name]:.4g}, far from that of the other scans "
+        f"({low:.4g} to {high:.4g} is usual)"
+        for name, (low, high) in limits.items()
+        if not doubts({name: alone[name]})
+        and any(_sides(np.array([alone[name]]), name, (low, high)))
+    ]
+    return "; ".join([*doubts(alone), *far])
+
+
+def _sides(values: np.ndarray, name: str, limits: tuple[float, float]) -> list[str | None]:
     """Whether each value of a measure is doubtfully low or high."""
-    low, high = _limits(values, name)
+    low, high = limits
     too_low = (values < low) & ("low" in JUDGED[name])
     too_high = (values > high) & ("high" in JUDGED[name])
     sides = zip(too_low, too_high, strict=True)
@@ -198,9 +220,8 @@ def _sides(values: np.ndarray, name: str) -> list[str | None]:
 
 def _limits(values: np.ndarray, name: str) -> tuple[float, float]:
     low, high = _BOUNDS.get(name, (-np.inf, np.inf))
-    if len(values) >= _ENOUGH and name not in _ALONE:
-        middle = float(np.median(values))
-        spread = 1.4826 * float(np.median(np.abs(values - middle)))
-        spread = max(spread, _LEAST_SPREAD * abs(middle))
-        low, high = max(low, middle - _FAR * spread), min(high, middle + _FAR * spread)
-    return low, high
+    if name in _ALONE:
+        return low, high
+    least = _LEAST_SPREAD * abs(float(np.median(values)))
+    usual_low, usual_high = usual_range(values, least)
+    return max(low, usual_low), min(high, usual_high)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from pmrpipe.base.files import read_tsv, write_text, write_tsv
+from pmrpipe.base.files import write_text, write_tsv
 from pmrpipe.drawing import html, pictures, style
-from pmrpipe.stages.report import collect, gallery, sentences, tables
+from pmrpipe.stages.report import collect, gallery, look_at, sentences, tables
 from pmrpipe.study.paths import Results
 from pmrpipe.study.regions import region_labels
 
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
 # Pictures that some methods alone have.
 _KINDS = ("scale", "levels")
+# Warnings of one kind that the page shows; its table has all.
+_SHOWN = 50
 
 
 def build_report(
@@ -65,7 +67,8 @@ def build_report(
         drawn = gallery.draw_charts(study, folder / "figures")
         say("drawing pairs")
         cases = gallery.draw_cases(study, folder, say, workers)
-    files = _write_tables(study, folder / "tables")
+    warned = look_at.warnings(study, folder)
+    files = _write_tables(study, folder / "tables", warned)
     sources = sentences.references(study, citations or {})
     context = {
         "title": title,
@@ -93,6 +96,7 @@ def build_report(
         "sources": sentences.numbered(sources),
         "methods_text": sentences.methods_text(study, sources),
         "files": files,
+        "warned": _by_kind(warned),
         "scans_qc": _qc_pages(study, folder),
         "map_stops": _map_stops(pictures.JACOBIAN_MAP),
         "uncertainty_stops": _map_stops(pictures.UNCERTAINTY_MAP),
@@ -109,13 +113,14 @@ def _asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def _write_tables(study: collect.Study, folder: Path) -> list[str]:
+def _write_tables(study: collect.Study, folder: Path, warned: list[look_at.Warned]) -> list[str]:
     named = {
         "overview": tables.overview(study),
         "summary": study.summary,
         "comparison": study.comparison,
         "labels": tables.label_frame(study),
         "stages": study.stages,
+        "look_at": look_at.table(warned),
     }
     for name, table in named.items():
         if len(table):
@@ -156,25 +161,19 @@ def _few_subjects(study: collect.Study) -> bool:
     return bool(study.comparison["significant"].isna().all()) if len(study.comparison) else False
 
 
-def _qc_pages(study: collect.Study, folder: Path) -> list[tuple[str, str, str]]:
-    """Quality pages of the scans in the pairs and of outliers: scan, relative link, doubts."""
+def _by_kind(warned: list[look_at.Warned]) -> list[tuple[str, list[look_at.Warned], int]]:
+    """Heading, the first warnings, and how many there are, of each kind that there is."""
+    groups = [(title, [w for w in warned if w.kind == k]) for k, title in look_at.KINDS.items()]
+    return [(title, group[:_SHOWN], len(group)) for title, group in groups if group]
+
+
+def _qc_pages(study: collect.Study, folder: Path) -> list[tuple[str, str]]:
+    """Quality pages of the scans in the pairs: scan, relative link."""
     root = study.results.root
     if folder.parent != root:
         return []
-    doubts = _doubts(study.results.qc)
-    keys = sorted({key for pair in study.pairs for key in pair} | set(doubts))
-    return [
-        (key, f"../{key}.html", doubts.get(key, ""))
-        for key in keys
-        if (root / f"{key}.html").exists()
-    ]
-
-
-def _doubts(path: Path) -> dict[str, str]:
-    if not path.exists():
-        return {}
-    table = read_tsv(path, ("key", "outlier")).dropna(subset="outlier")
-    return dict(zip(table["key"].astype(str), table["outlier"].astype(str), strict=True))
+    keys = sorted({key for pair in study.pairs for key in pair})
+    return [(key, f"../{key}.html") for key in keys if (root / f"{key}.html").exists()]
 
 
 def _plain(values: Mapping[str, Any] | None) -> list[tuple[str, str]]:

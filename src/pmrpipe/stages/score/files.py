@@ -106,6 +106,7 @@ def _score(
         moving=moving,
         fixed=fixed,
         interpolation=options.interpolation,
+        moving_image=read_image(results.preproc(moving)).data,
     )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pmrpipe.base.files import read_tsv, write_tsv
+from pmrpipe.metrics.judgement import outliers
 from pmrpipe.metrics.summary import compare, over_seeds, summarise
 from pmrpipe.metrics.tables import concatenate, read_scores, write_scores
-from pmrpipe.study.paths import SEED_MARK, Results
+from pmrpipe.study.paths import SEED_MARK, Results, pair_name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What is made of a summary, and says nothing of its age.
 _PAPER_TABLES = [
@@ -19,8 +25,8 @@ _OF_SUMMARY = ("seeds.tsv", *_PAPER_TABLES)
 
 def gather(
     results: Results, method: str, batches: Iterable[str], cohort: Path | None = None
-) -> None:
-    """Write a method's tables from those of its jobs.
+) -> list[str]:
+    """Write a method's tables from those of its jobs; what is doubtful, one sentence a pair.
 
     Parameters
     ----------
@@ -29,7 +35,17 @@ def gather(
     scores = concatenate([read_scores(results.scored(method, name)) for name in batches])
     if cohort and scores.sidecar:
         scores.sidecar["split"] = _split(cohort)
-    write_scores(results.score(method), scores)
+    by_pair = scores.by_pair.assign(doubts=_with_outliers(scores.by_pair))
+    write_scores(results.score(method), replace(scores, by_pair=by_pair))
+    known = by_pair.dropna(subset="doubts")[["moving", "fixed", "doubts"]]
+    return [f"{pair_name(moving, fixed)}: {why}" for moving, fixed, why in known.to_numpy()]
+
+
+def _with_outliers(by_pair: pd.DataFrame) -> list[str | None]:
+    """The doubts of each pair alone, and beside them whether it stands out among all."""
+    alone = by_pair["doubts"].astype(object).where(by_pair["doubts"].notna(), "")
+    among = outliers(by_pair["ncc"].to_numpy(float))
+    return ["; ".join(filter(None, both)) or None for both in zip(alone, among, strict=True)]
 
 
 def write_summary(results: Results, methods: Iterable[str]) -> None:

@@ -9,8 +9,11 @@ import numpy as np
 
 from pmrpipe.metrics.distance import label_distances
 from pmrpipe.metrics.entries import measured
+from pmrpipe.metrics.judgement import doubts
 from pmrpipe.metrics.metric import RegisteredPair, Row
 from pmrpipe.metrics.overlap import Overlap, label_overlap
+from pmrpipe.metrics.similarity import ncc
+from pmrpipe.study.paths import contrast_of
 from pmrpipe.study.regions import region_labels, scored_rows
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ def score_pair(
     fixed: str = "",
     interpolation: str = "nearest",
     registered: Mapping[str, float] | None = None,
+    moving_image: np.ndarray | None = None,
 ) -> tuple[list[Row], Row]:
     """Score one pair on the grid of `fixed_image`.
 
@@ -45,19 +49,20 @@ def score_pair(
     label_table : columns index, name, region, scored; None without labels
     moving, fixed, interpolation : written into the rows
     registered : what was measured when the pair was registered, by column of by_pair
+    moving_image : as the affines alone bring it to the fixed image; without it nothing is doubted
 
     Returns
     -------
     by_label rows : one per scored label that is in at least one map, ascending
-    by_pair row : every metric of `metrics.entries`; dice is the mean over those labels,
-        dice_<region> over the region's; NaN where there is none. A label in one map only counts
-        0; its distances are NaN.
+    by_pair row : every metric of `metrics.entries`, and `doubts`, what is doubtful in sentences;
+        dice is the mean over those labels, dice_<region> over the region's; NaN where there is
+        none. A label in one map only counts 0; its distances are NaN.
 
     Raises
     ------
     ValueError : arrays of different shapes
     """
-    names = {"moving": moving, "fixed": fixed}
+    names: Row = {"moving": moving, "fixed": fixed}
     labelled, by_label = False, []
     if fixed_dseg is not None and warped_dseg is not None and label_table is not None:
         labelled, by_label = True, _label_rows(fixed_dseg, warped_dseg, label_table, names)
@@ -72,8 +77,18 @@ def score_pair(
         registered,
     )
     regions = {} if label_table is None else region_labels(label_table)
-    kept = {"interpolation": interpolation if labelled else np.nan}
-    return by_label, names | measured(pair, regions) | kept
+    row = names | measured(pair, regions)
+    row |= {"interpolation": interpolation if labelled else np.nan}
+    return by_label, row | {"doubts": _doubts(pair, row, moving_image)}
+
+
+def _doubts(pair: RegisteredPair, row: Row, moving_image: np.ndarray | None) -> str | None:
+    """What is doubtful of a pair, in sentences; None where nothing is."""
+    if moving_image is None:
+        return None
+    before = ncc(pair.fixed_image.data, moving_image, pair.mask)
+    alike = contrast_of(row["moving"]) == contrast_of(row["fixed"])
+    return "; ".join(doubts(row | {"ncc_affine": before}, alike)) or None
 
 
 def _label_rows(
