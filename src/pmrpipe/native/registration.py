@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from pmrpipe.base.device import memory_told
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.base.threads import limited_threads
@@ -146,7 +147,8 @@ def register_native(
         torch.from_numpy(scan.preproc.data)[None, None].to(device) for scan in (moving, fixed)
     )
     began = time.perf_counter()
-    with torch.no_grad():
+    remedy = "give --refine-mm 2, another --method, or --device cpu"
+    with torch.no_grad(), memory_told("registration", remedy):
         deformation = ready.method.register(source, target, grid)
         inverse = deformation.inverse()
     seconds = round(time.perf_counter() - began, 3)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmrpipe.base.device import memory_told
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.images.interpolation import Interpolation
 from pmrpipe.images.resampling import resample, sample_displacement, sample_points
@@ -81,7 +82,8 @@ class PairRegistration:
 
         (x, y), grid = (tensor(source), tensor(target)), target.grid
         began = time.perf_counter()
-        with torch.no_grad():
+        remedy = "raise network_mm or refine_mm, or use device: cpu"
+        with torch.no_grad(), memory_told(f"{moving} to {fixed}", remedy):
             deformation = self.method.register(x, y, grid)
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from pmrpipe.base.device import memory_told
 from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.base.files import sha256
 from pmrpipe.base.malloc import keep_freed_memory
@@ -106,16 +107,13 @@ def _run(
     """Train; whether this is the process that writes."""
     trainer = trainer_for(module, keeper, device, devices, bar)
     module.method.precision = choose_precision(trainer.strategy.root_device.type)
+    remedy = "raise network_mm, or narrow the network in the method's YAML"
     try:
-        trainer.fit(module, *loaders(module), **keeper.resume())
+        with memory_told(spec.name, remedy):
+            trainer.fit(module, *loaders(module), **keeper.resume())
     except SIGTERMException:
         problem = f"stopped by SIGTERM at step {module.global_step}"
         raise WorkError(spec.name, problem, "run it again: it resumes there") from None
-    except RuntimeError as error:
-        if "memory" not in str(error).lower():
-            raise
-        remedy = "raise network_mm, or narrow the network in the method's YAML"
-        raise WorkError(spec.name, "training ran out of memory", remedy) from None
     return trainer.is_global_zero
 
 
