@@ -159,6 +159,16 @@ def test_without_a_method_it_is_the_shipped_network_refined(done, heads):
 
 
 @pytest.mark.slow
+def test_weights_can_be_tuned_to_the_two_scans(done, heads):
+    scans = [Scan(head["t1w"], mask=head["mask"]) for head in heads]
+    options = {"mm": 4.0, "threads": 1, "cache": done.parent / "cache"}
+    tuned = pmrpipe.register(*scans, finetune=2, finetune_rate=1e-4, **options).facts
+    assert (tuned["finetune"], tuned["finetune_rate"]) == (2, 1e-4)
+    assert tuned["finetune_objective"][1] < tuned["finetune_objective"][0]
+    assert "refine" not in tuned
+
+
+@pytest.mark.slow
 def test_brains_are_extracted_by_a_head_template(heads, tmp_path):
     """The fixed head serves as its own template: its brain is the known one."""
     cache = tmp_path / "cache"
@@ -198,6 +208,9 @@ def test_the_page_needs_nothing_else(done):
         ({"moving-orientation": "RAR"}, 2, "--moving-orientation: "),
         ({"method": "nothing"}, 2, "nothing: is neither a method"),
         ({"method": "syn", "refine": "5"}, 2, "syn: is no network"),
+        ({"method": "syn", "finetune": "5"}, 2, "syn: is no network: it has no weights"),
+        ({"finetune": "5", "refine": "5"}, 2, "--finetune: both optimise the pair"),
+        ({"method": "voxelmorph", "finetune": "5"}, 2, "voxelmorph: needs weights"),
         ({"head-template": "zero.nii.gz"}, 2, "--head-template: goes with brain_template"),
         ({"moving-mask": "zero.nii.gz"}, 2, "zero.nii.gz: is an empty mask"),
     ],

@@ -48,6 +48,8 @@ EXAMPLES: list[BaseModel] = [
         uncertainty=8,
         refine=5,
         refine_mm=2,
+        finetune=50,
+        finetune_rate=1e-4,
     ),
     Scoring(method="syn", discard_fields=True),
     TwoScans(method="syn", refine=0, n4=True),
@@ -79,6 +81,8 @@ def test_every_option_is_described(options: BaseModel) -> None:
         (Gridded, ["--mm", "0"], "--mm: .*greater than 0, got 0"),
         (Gridded, ["--mm", "nan"], "--mm"),
         (TwoScans, ["--refine", "-5"], "--refine"),
+        (TwoScans, ["--finetune", "-5"], "--finetune"),
+        (TwoScans, ["--finetune-rate", "0"], "--finetune-rate"),
         (Extraction, ["--orientation", "RRS"], "--orientation"),
         (Scoring, ["--method", "syn", "--mm", "100"], "--mm"),
         (
@@ -112,6 +116,7 @@ def test_words_say_defaults_and_leave_out_what_is_not_there() -> None:
         ("network_mm", Training, "network_mm"),
         ("devices", Training, "devices"),
         ("refine_mm", Registration, "refine_mm"),
+        ("finetune_rate", Registration, "finetune_rate"),
         ("uncertainty", Registration, "uncertainty"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -60,6 +61,10 @@ class NetworkMethod(nn.Module):
         inner = self.grid(grid)
         moving, fixed = (resize_image(image, inner.shape) for image in (moving, fixed))
         return self.deform(moving, fixed, inner)
+
+    def for_pair(self, moving: Tensor, fixed: Tensor) -> NetworkMethod:
+        """A copy whose weights may be tuned to a pair on the network's grid; this one stays."""
+        return copy.deepcopy(self)
 
 
 class SampledMethod(NetworkMethod):

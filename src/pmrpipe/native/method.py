@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json, sha256
 from pmrpipe.native.request import Request, Say
+from pmrpipe.study.options.two_scans import TwoScans
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +44,8 @@ def ready_method(request: Request, say: Say) -> ReadyMethod:
 
     Raises
     ------
-    InputError : no such method, weights that are missing or do not fit, refinement of what is no
-        network, uncertainty of what has no posterior
+    InputError : no such method, weights that are missing or do not fit, refinement or tuning of
+        what is no network, both of them, uncertainty of what has no posterior
     """
     from pmrpipe.methods.load import load_method
 
@@ -54,13 +55,10 @@ def ready_method(request: Request, say: Say) -> ReadyMethod:
         name, weights=weights, network_mm=network_mm, seed=options.seed, device=request.device()
     )
     facts = {"method": spec.name, "citation": spec.citation, **_trained(weights, network_mm)}
-    refine = spec.refine if options.refine is None else options.refine
-    if refine:
-        method = _refined(method, spec, refine, options.refine_mm, say)
-        facts |= {"refine": refine, "refine_mm": options.refine_mm}
+    method = _optimised(method, spec, options, facts, say)
     deviation = None
     if options.uncertainty:
-        deviation = _deviation(method, spec, options.uncertainty, options.seed, bool(refine))
+        deviation = _deviation(method, spec, options.uncertainty, options.seed)
         facts["uncertainty_samples"] = options.uncertainty
         facts["uncertainty_factor"] = spec.uncertainty_factor
     return ReadyMethod(method, spec, deviation, facts)
@@ -94,6 +92,42 @@ def _trained(weights: Path | None, network_mm: float | None) -> dict[str, Any]:
     return {"weights_sha256": sha256(weights / WEIGHTS), "network_mm": network_mm}
 
 
+def _optimised(
+    method: Method, spec: MethodSpec, options: TwoScans, facts: dict[str, Any], say: Say
+) -> Method:
+    """The method followed by the instance optimisation that is asked for, if any; facts say it.
+
+    Where weights are tuned to the pair, the method's own refinement of fields is left out.
+    """
+    own = 0 if options.finetune else spec.refine
+    refine = own if options.refine is None else options.refine
+    if refine and options.finetune:
+        problem = "both optimise the pair: the field, and the weights"
+        raise InputError("finetune", problem, "give it without --refine, or --refine alone")
+    if refine:
+        facts |= {"refine": refine, "refine_mm": options.refine_mm}
+        return _refined(method, spec, refine, options.refine_mm, say)
+    if options.finetune:
+        facts |= {"finetune": options.finetune, "finetune_rate": options.finetune_rate}
+        return _finetuned(method, spec, options, facts, say)
+    return method
+
+
+def _finetuned(
+    method: Method, spec: MethodSpec, options: TwoScans, facts: dict[str, Any], say: Say
+) -> Method:
+    from pmrpipe.methods.finetune import Finetuning, Objectives, finetuned
+
+    def tell(step: int, steps: int) -> None:
+        if step % max(1, steps // 4) == 0:
+            say(f"tuning weights: {step} of {steps} steps")
+
+    def done(objectives: Objectives) -> None:
+        facts["finetune_objective"] = list(objectives)
+
+    return finetuned(spec, method, Finetuning(options.finetune, options.finetune_rate), tell, done)
+
+
 def _refined(method: Method, spec: MethodSpec, steps: int, finest: float, say: Say) -> Method:
     from pmrpipe.methods.refine import Refined, Refinement
 
@@ -107,14 +141,12 @@ def _refined(method: Method, spec: MethodSpec, steps: int, finest: float, say: S
     return Refined(method, Refinement(steps=steps).down_to(finest), tell)
 
 
-def _deviation(
-    method: Method, spec: MethodSpec, samples: int, seed: int, refined: bool
-) -> Deviation:
+def _deviation(method: Method, spec: MethodSpec, samples: int, seed: int) -> Deviation:
     from pmrpipe.methods.protocols import Probabilistic
     from pmrpipe.stages.register.uncertainty import deviation_map
 
     if not isinstance(method, Probabilistic):
-        problem = "has no posterior" + (" when refined" if refined else "")
+        problem = "has no posterior" + (" when pairs are optimised" if spec.posterior else "")
         raise InputError(spec.name, problem, "take a network with --refine 0")
     factor = spec.uncertainty_factor
     return lambda images, grid: factor * deviation_map(method, images, grid, samples, seed)

@@ -255,6 +255,11 @@ class Results:
         return self.root / "score" / "summary.tsv"
 
     @property
+    def equivariance(self) -> Path:
+        """Errors for moved images, where `benchmarks/equivariance.py` has measured them."""
+        return self.root / "score" / "equivariance.tsv"
+
+    @property
     def report(self) -> Path:
         return self.root / "report" / "index.html"
 

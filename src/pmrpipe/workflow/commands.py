@@ -171,12 +171,13 @@ def train(plan: Plan, method: str) -> Training:
 def register_pairs(plan: Plan, method: str, batch: str) -> Registration:
     """How a job registers its pairs."""
     study, learned, steps = plan.study, method in plan.learned, plan.refinement(method)
+    tuned = plan.finetuning(method)
     scans = {key: plan.scans[key] for key in plan.batch_keys(method, batch)}
     uncertain = method in plan.uncertain
     return Registration(
         **dict(grid(plan)),
         method=plan.spec_argument(method),
-        name=method if steps or SEED_MARK in method else None,
+        name=method if steps or tuned or SEED_MARK in method else None,
         weights=plan.weights(method) if learned else None,
         network_mm=plan.network_mm(method),
         threads=study.threads.registration,
@@ -187,6 +188,8 @@ def register_pairs(plan: Plan, method: str, batch: str) -> Registration:
         refine=steps,
         # Said only where it counts, so that a new value reruns refined rows alone.
         refine_mm=study.refine_mm if steps else default(Registration, "refine_mm"),
+        finetune=tuned,
+        finetune_rate=study.finetune_rate if tuned else default(Registration, "finetune_rate"),
         uncertainty=study.uncertainty if uncertain else 0,
         uncertainty_table=plan.results.uncertain(method, batch) if uncertain else None,
         labels={key: scan.labels for key, scan in scans.items() if scan.labels},

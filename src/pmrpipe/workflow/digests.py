@@ -13,12 +13,11 @@ from pmrpipe.study.labels import label_table_path, labels_of
 from pmrpipe.workflow.verbs import WORK
 
 # What registration does only where the study asks for it.
-_REFINE, _UNCERTAINTY = "pmrpipe.methods.refine", "pmrpipe.stages.register.uncertainty"
+_REFINE, _FINETUNE = "pmrpipe.methods.refine", "pmrpipe.methods.finetune"
+_UNCERTAINTY = "pmrpipe.stages.register.uncertainty"
 
 
-def method_digest(
-    spec: MethodSpec, path: Path, verb: str, *, refined: bool = False, uncertain: bool = False
-) -> str:
+def method_digest(spec: MethodSpec, path: Path, verb: str, **also: bool) -> str:
     """Digest of a verb as one method runs it: the method's parts and its YAML too.
 
     A module of one's own lies beside the YAML, or where Python finds it.
@@ -26,24 +25,36 @@ def method_digest(
     Parameters
     ----------
     path : the YAML
-    refined, uncertain : whether the verb also refines, or maps the uncertainty
+    also : as for `method_modules`
 
     Raises
     ------
     InputError : a module that is nowhere, or no Python
     """
-    modules, without = method_modules(spec, verb, refined=refined, uncertain=uncertain)
+    modules, without = method_modules(spec, verb, **also)
     return digest(*modules, without=without, files=[path], folders=[path.resolve().parent])
 
 
 def method_modules(
-    spec: MethodSpec, verb: str, *, refined: bool = False, uncertain: bool = False
+    spec: MethodSpec,
+    verb: str,
+    *,
+    refined: bool = False,
+    finetuned: bool = False,
+    uncertain: bool = False,
 ) -> tuple[list[str], list[str]]:
-    """Modules that a verb runs for one method, and those that it could run but does not."""
+    """Modules that a verb runs for one method, and those that it could run but does not.
+
+    Parameters
+    ----------
+    refined, finetuned, uncertain : whether the verb also refines, tunes weights to each pair, or
+        maps the uncertainty
+    """
     modules = [*WORK[verb], *spec.modules()]
     without: list[str] = []
-    (modules if refined else without).append(_REFINE)
-    (modules if uncertain else without).append(_UNCERTAINTY)
+    asked = {_REFINE: refined, _FINETUNE: finetuned, _UNCERTAINTY: uncertain}
+    for module, runs in asked.items():
+        (modules if runs else without).append(module)
     return modules, without
 
 

@@ -26,36 +26,9 @@ from pmrpipe.study.labels import labels_of
 from pmrpipe.study.paths import SEED_MARK, Results
 from pmrpipe.workflow.digests import columns_digest, method_digest
 from pmrpipe.workflow.further import further_arrays, require_trainable
+from pmrpipe.workflow.rows import Run, rows
 from pmrpipe.workflow.teaching import Teaching
 from pmrpipe.workflow.verbs import WORK
-
-
-@dataclass(frozen=True)
-class Run:
-    """One row of the tables.
-
-    given : the method as the study names it
-    seed : of its training
-    weights : whose weights it uses, its own name or another row's
-    refine : steps of instance optimisation
-    """
-
-    given: str
-    seed: int
-    weights: str
-    refine: int = 0
-
-    def named(self, name: str, method: MethodSpec) -> MethodSpec:
-        """The method's specification under this row's name."""
-        title = method.title
-        if SEED_MARK in name:
-            title += f", seed {self.seed}"
-        changes: dict[str, Any] = {"name": name, "title": title}
-        if self.refine:
-            changes["title"] += f", {self.refine} steps of instance optimisation"
-            # What the network says is where such a row begins, not what it ends with.
-            changes |= {"posterior": False, "levels": False}
-        return method.model_copy(update=changes)
 
 
 @dataclass(frozen=True)
@@ -79,7 +52,7 @@ class Plan:
             labels_of(self.study.labels)
         # A shipped method that this study leaves out may keep its keys.
         absent = set(names()) - set(self.methods)
-        for key in ("seeds", "refine", "init"):
+        for key in ("seeds", "refine", "finetune", "init"):
             for name in set(getattr(self.study, key)) - absent:
                 if name not in self.specs or not self.specs[name].learned:
                     problem = f"`{name}` is no learned method of this study"
@@ -146,17 +119,7 @@ class Plan:
     # -- what ---------------------------------------------------------------------------------
     @cached_property
     def _runs(self) -> dict[str, Run]:
-        """Rows of the tables by name: methods, their further seeds, and those refined."""
-        runs = {}
-        for given in self.study.methods:
-            name = spec(given).name
-            runs[name] = Run(given, self.study.seed, name)
-            for seed in self.study.seeds.get(name, ()):
-                runs[f"{name}{SEED_MARK}{seed}"] = Run(given, seed, f"{name}{SEED_MARK}{seed}")
-            if name in self.study.refine:
-                steps = self.study.refine[name]
-                runs[f"{name}_refine-{steps}"] = Run(given, self.study.seed, name, steps)
-        return runs
+        return rows(self.study)
 
     @cached_property
     def specs(self) -> dict[str, MethodSpec]:
@@ -173,6 +136,10 @@ class Plan:
     def refinement(self, method: str) -> int:
         """Steps of instance optimisation; 0 without."""
         return self._runs[method].refine
+
+    def finetuning(self, method: str) -> int:
+        """Steps in which the weights are tuned to each pair; 0 without."""
+        return self._runs[method].finetune
 
     @property
     def methods(self) -> list[str]:
@@ -287,6 +254,7 @@ class Plan:
                 spec_path(self.spec_argument(method)),
                 verb,
                 refined=bool(self.refinement(method)),
+                finetuned=bool(self.finetuning(method)),
                 uncertain=method in self.uncertain,
             )
         return self._method_digests[method, verb]

@@ -181,6 +181,21 @@ def test_pictures_do_not_depend_on_the_number_of_processes(tmp_path):
     assert build(results, workers=2) == build(results)
 
 
+def test_errors_of_moved_images_are_drawn_where_somebody_measured_them(tmp_path):
+    results = make_study(tmp_path, pictures=False)
+    assert "Moved images" not in build(results)
+    rows = [(METHODS[1].name, motion, amount, group, 0.1 * amount, 0.7 - amount / 100)
+            for motion in ("translation", "rotation")
+            for amount, group in ((0.0, "[U,U]"), (8.0, "[U,U]"), (8.0, "[W,U]"))]  # fmt: skip
+    names = ["method", "motion", "amount", "group", "error_mm", "dice"]
+    write_tsv(results.equivariance, pd.DataFrame(rows, columns=names))
+    assert 'id="equivariance"' in build(results)
+    assert (results.report.parent / "figures" / "equivariance.svg").exists()
+    write_tsv(results.equivariance, pd.DataFrame(rows, columns=names).drop(columns="group"))
+    with pytest.raises(InputError, match=r"equivariance\.tsv"):
+        build(results)
+
+
 def test_cohort_without_labels_and_training(tmp_path):
     page = build(make_study(tmp_path, subjects=2, labelled=False, trained=False), label_table=None)
     _Reader(page)

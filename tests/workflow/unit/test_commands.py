@@ -75,6 +75,24 @@ def test_a_refined_row_is_named_and_an_unrefined_one_is_not() -> None:
     assert "weights" in files.registration(study, "pmr-plus", batch)
 
 
+def test_a_row_with_tuned_weights_is_told_of_its_steps_and_nobody_else() -> None:
+    study = plan(**SHIPPED, refine={"pmr-plus": 5}, finetune={"pmr-plus": 7}, finetune_rate=1e-4)
+    assert study.methods[2:] == ["pmr-plus", "pmr-plus_refine-5", "pmr-plus_finetune-7"]
+    rows = [commands.register_pairs(study, name, next(iter(study.batches(name))))
+            for name in study.methods[2:]]  # fmt: skip
+    assert [(row.name, row.refine, row.finetune) for row in rows] == [
+        (None, 0, 0), ("pmr-plus_refine-5", 5, 0), ("pmr-plus_finetune-7", 0, 7),
+    ]  # fmt: skip
+    assert [row.finetune_rate for row in rows] == [2e-5, 2e-5, 1e-4]
+    assert study.weights("pmr-plus_finetune-7") == study.weights("pmr-plus")
+    assert "pmr-plus_finetune-7" not in study.trained
+    tuned = study.specs["pmr-plus_finetune-7"]
+    assert (tuned.posterior, tuned.levels) == (False, False)
+    assert "tuned to each pair in 7 steps" in tuned.title
+    digests = {name: study.method_digest(name, "register-pairs") for name in study.methods[2:]}
+    assert len(set(digests.values())) == 3
+
+
 def test_a_classical_method_is_told_of_no_weights_and_no_device_of_the_networks() -> None:
     study = plan(device="cuda")
     batch = next(iter(study.batches("syn")))

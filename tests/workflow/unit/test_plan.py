@@ -43,9 +43,9 @@ def test_given_weights_are_not_trained(folder):
     assert found.trained == ["pmr-cc"]
 
 
-@pytest.mark.parametrize("key", ["init", "refine", "seeds"])
+@pytest.mark.parametrize("key", ["init", "refine", "finetune", "seeds"])
 def test_a_name_that_is_no_network_ends_in_one_line(key):
-    value = {"init": "folder", "refine": 5, "seeds": [1]}[key]
+    value = {"init": "folder", "refine": 5, "finetune": 5, "seeds": [1]}[key]
     with pytest.raises(InputError, match="`syn` is no learned method"):
         plan(**{key: {"syn": value}})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmrpipe.base.device import chosen_device
+from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_tsv
 from pmrpipe.study.options.registration import Registration
 from pmrpipe.study.paths import Results, named_pair
@@ -44,7 +45,8 @@ def register_pairs(
     from pmrpipe.stages.register.pairs import NativeLabels, PairRegistration
 
     pairs, device = [named_pair(name) for name in options.pairs], chosen_device(options.device)
-    spec, method = _loaded(options, device)
+    objectives: list[tuple[float, float]] = []
+    spec, method = _loaded(options, device, objectives.append)
     paths, name = Results.of(results, options), options.name or spec.name
     codes = options.orientations
     labels = {key: NativeLabels(path, codes.get(key)) for key, path in options.labels.items()}
@@ -60,11 +62,22 @@ def register_pairs(
     table = pd.DataFrame(rows).assign(
         device=device, threads=options.threads, network_mm=spacing or options.mm
     )
+    if objectives:
+        table[["objective_before", "objective_after"]] = objectives
     write_tsv(out, table)
 
 
-def _loaded(options: Registration, device: str) -> tuple[MethodSpec, Any]:
-    """The method, ready to register, instance optimisation included."""
+def _loaded(
+    options: Registration, device: str, tuned: Callable[[tuple[float, float]], None]
+) -> tuple[MethodSpec, Any]:
+    """The method, ready to register, instance optimisation included.
+
+    tuned : is called with each pair's objective before and after its weights were tuned
+
+    Raises
+    ------
+    InputError : as `load_method`; both kinds of instance optimisation; weights of what has none
+    """
     import torch
 
     from pmrpipe.methods.load import load_method
@@ -77,10 +90,18 @@ def _loaded(options: Registration, device: str) -> tuple[MethodSpec, Any]:
         seed=options.seed,
         device=device,
     )
+    if options.refine and options.finetune:
+        problem = "both optimise each pair: the field, and the weights"
+        raise InputError("--finetune", problem, "ask for one of them")
     if options.refine:
         from pmrpipe.methods.refine import Refined, Refinement
 
         method = Refined(method, Refinement(steps=options.refine).down_to(options.refine_mm))
+    if options.finetune:
+        from pmrpipe.methods.finetune import Finetuning, finetuned
+
+        plan = Finetuning(options.finetune, options.finetune_rate)
+        method = finetuned(spec, method, plan, done=tuned)
     return spec, method
 
 

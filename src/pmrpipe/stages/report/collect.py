@@ -75,6 +75,7 @@ class Study:
     cohort: pd.DataFrame | None
     label_table: pd.DataFrame | None
     stages: pd.DataFrame
+    equivariance: pd.DataFrame | None = None
 
     @property
     def labelled(self) -> bool:
@@ -117,7 +118,15 @@ def collect(
         cohort=_or(results.cohort, lambda: None),
         label_table=label_table,
         stages=stage_costs(results.root / "timings"),
+        equivariance=_equivariance(results),
     )
+
+
+def _equivariance(results: Results) -> pd.DataFrame | None:
+    """One row for every method, pair and motion; None where nobody has measured it."""
+    names = ("method", "motion", "amount", "group", "error_mm", "dice")
+    path = results.equivariance
+    return read_tsv(path, names) if path.exists() else None
 
 
 def _method(results: Results, info: MethodInfo) -> MethodResult:

@@ -17,6 +17,7 @@ from pmrpipe.metrics import entries
 from pmrpipe.metrics.choice import choose_pairs
 from pmrpipe.metrics.metric import Metric, TradeOff
 from pmrpipe.stages.report import charts, collect, trade_offs
+from pmrpipe.stages.report.equivariance import equivariance_curves
 from pmrpipe.stages.report.pair_reader import PairReader
 from pmrpipe.study.paths import pair_name
 
@@ -97,7 +98,7 @@ def _plans() -> list[_Plan]:
     """Every chart, in the order of the page."""
     metrics = entries.METRICS
     against = [_against(m, m.trade_off) for m in metrics if m.trade_off is not None]
-    return [*_DISTRIBUTIONS, *against, _TIME, _TRAINING]
+    return [*_DISTRIBUTIONS, *against, _TIME, _TRAINING, _MOVED]
 
 
 def _against(metric: Metric, chart: TradeOff) -> _Plan:
@@ -143,6 +144,16 @@ _TRAINING = _Plan(
     "Learning curves",
     "The objectives of two methods have no common scale and are shown z-scored; validation "
     "Dice is comparable.",
+    two_forms=True,
+)
+_MOVED = _Plan(
+    "equivariance",
+    "equivariance",
+    equivariance_curves,
+    "Images that were moved",
+    "Mean distance over the brain between the map of the moved images and the moved map of the "
+    "images as they were; the affine normalisation is not run again. Lower is better; the axis "
+    "is linear below 0.1 mm. Moved by whole voxels and quarter turns nothing is interpolated.",
     two_forms=True,
 )
 # Largest size on the page: letters a little larger than in the figure files.

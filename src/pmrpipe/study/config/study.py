@@ -15,6 +15,7 @@ from pmrpipe.study.config.processing import HeadTemplate, Threads
 from pmrpipe.study.options.common import (
     Device,
     Devices,
+    FinetuneRate,
     GridMm,
     LabelInterpolation,
     NetworkMm,
@@ -130,6 +131,12 @@ class Study(Options):
         "row of its own, with the method's weights",
     )
     refine_mm: RefineMm = default(Registration, "refine_mm")
+    finetune: dict[str, int] = Field(
+        default_factory=dict,
+        description="learned method: steps in which its weights are tuned to each pair, on a copy, "
+        "by its own objective; a row of its own",
+    )
+    finetune_rate: FinetuneRate = default(Registration, "finetune_rate")
     fields: bool = Field(
         True,
         description="keep the pairs' displacement fields; false removes them once scored, which "

@@ -63,6 +63,10 @@ RefineMm = Annotated[
         "accurate; levels finer than 2 mm take a quarter of the steps",
     ),
 ]
+FinetuneRate = Annotated[
+    float,
+    Field(gt=0, description="learning rate of Adam when weights are tuned to a pair"),
+]
 Samples = Annotated[
     int,
     Field(

@@ -9,6 +9,7 @@ from pydantic import Field
 from pmrpipe.base.seed import SEED
 from pmrpipe.study.options.common import (
     Device,
+    FinetuneRate,
     LabelInterpolation,
     NetworkMm,
     RefineMm,
@@ -59,6 +60,13 @@ class Registration(Loading):
         0, ge=0, description="most steps of instance optimisation on each level; 0: none"
     )
     refine_mm: RefineMm = 1.0
+    finetune: int = Field(
+        0,
+        ge=0,
+        description="steps in which the weights are tuned to each pair, on a copy, by the "
+        "method's own objective; 0: none",
+    )
+    finetune_rate: FinetuneRate = 2e-5
     uncertainty: Samples = 0
     uncertainty_table: Path | None = Field(None, description="list of these maps, TSV")
     labels: dict[str, Path] = Field({}, description="native label map of each scan that has one")

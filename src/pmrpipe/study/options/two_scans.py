@@ -9,6 +9,7 @@ from pydantic import Field
 from pmrpipe.base.seed import SEED
 from pmrpipe.study.options.common import (
     Device,
+    FinetuneRate,
     LabelInterpolation,
     Orientation,
     RefineMm,
@@ -33,6 +34,13 @@ class TwoScans(Voxels):
         description="most steps a level of instance optimisation; 0: none; None: the method's own",
     )
     refine_mm: RefineMm = 1.0
+    finetune: int = Field(
+        0,
+        ge=0,
+        description="steps in which the weights are tuned to each pair, on a copy, by the "
+        "method's own objective; 0: none",
+    )
+    finetune_rate: FinetuneRate = 2e-5
     uncertainty: Samples = 0
     labels: Path | None = Field(None, description="label map of the moving scan, brought along")
     interpolation: LabelInterpolation = "nearest"

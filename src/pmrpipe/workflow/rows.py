@@ -1,0 +1,65 @@
+"""Rows of a study's tables: methods, their further seeds, and instance optimisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pmrpipe.methods.spec import MethodSpec, spec
+from pmrpipe.study.config import Study
+from pmrpipe.study.paths import SEED_MARK
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of the tables.
+
+    given : the method as the study names it
+    seed : of its training
+    weights : whose weights it uses, its own name or another row's
+    refine : steps of instance optimisation of the field
+    finetune : steps in which the weights are tuned to each pair
+    """
+
+    given: str
+    seed: int
+    weights: str
+    refine: int = 0
+    finetune: int = 0
+
+    @property
+    def optimised(self) -> bool:
+        """Whether each pair is optimised further."""
+        return bool(self.refine or self.finetune)
+
+    def named(self, name: str, method: MethodSpec) -> MethodSpec:
+        """The method's specification under this row's name."""
+        title = method.title
+        if SEED_MARK in name:
+            title += f", seed {self.seed}"
+        changes: dict[str, Any] = {"name": name, "title": title}
+        if self.refine:
+            changes["title"] += f", {self.refine} steps of instance optimisation"
+        if self.finetune:
+            changes["title"] += f", weights tuned to each pair in {self.finetune} steps"
+        if self.optimised:
+            # What the network says is where such a row begins, not what it ends with.
+            changes |= {"posterior": False, "levels": False}
+        return method.model_copy(update=changes)
+
+
+def rows(study: Study) -> dict[str, Run]:
+    """The rows by name, each method with those that use its weights after it."""
+    runs = {}
+    for given in study.methods:
+        name = spec(given).name
+        runs[name] = Run(given, study.seed, name)
+        for seed in study.seeds.get(name, ()):
+            runs[f"{name}{SEED_MARK}{seed}"] = Run(given, seed, f"{name}{SEED_MARK}{seed}")
+        if name in study.refine:
+            steps = study.refine[name]
+            runs[f"{name}_refine-{steps}"] = Run(given, study.seed, name, refine=steps)
+        if name in study.finetune:
+            steps = study.finetune[name]
+            runs[f"{name}_finetune-{steps}"] = Run(given, study.seed, name, finetune=steps)
+    return runs
