@@ -7,6 +7,7 @@ a value which the program waits for shows.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -18,6 +19,7 @@ from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.classical import AntsSyN
 from pmrpipe.methods.components import resolve
 from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.finetune import Finetuning, finetune
 from pmrpipe.methods.lddmm import LDDMM
 from pmrpipe.methods.load import build
 from pmrpipe.methods.protocols import Probabilistic
@@ -108,3 +110,10 @@ def test_instance_optimisation_stays_on_the_device_and_takes_every_step():
     deformation = refine(*images(), GRID, start, plan, lambda step, most: told.append(step))
     assert deformation.displacement.is_meta
     assert told == list(range(1, 25))
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_weights_are_tuned_to_a_pair_on_the_device(name):
+    tuned, objectives = finetune(on_meta(name), shown(name), Finetuning(steps=2))
+    assert all(p.is_meta for p in tuned.parameters())
+    assert all(map(math.isnan, objectives))

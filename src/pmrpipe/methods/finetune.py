@@ -7,6 +7,7 @@ the noise of an objective follows from the step alone. Norms keep what training 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.spec import MethodSpec
+from pmrpipe.methods.stops import read
 from pmrpipe.spatial.resize import resize_image
 
 Tell = Callable[[int, int], None]
@@ -99,11 +101,14 @@ def finetune(
         first = {name: value.clone() for name, value in tuned.state_dict().items()}
         before = _objective(tuned, batch)
         _descend(tuned, batch, plan, tell)
-        after = _objective(tuned, batch)
-        if not after < before:
-            tuned.load_state_dict(first)
-            after = before
-    return tuned, (before, after)
+        values = read([before, _objective(tuned, batch)])
+    if values is None:
+        return tuned, (math.nan, math.nan)
+    began, ended = values
+    if not ended < began:
+        tuned.load_state_dict(first)
+        ended = began
+    return tuned, (began, ended)
 
 
 def _descend(tuned: NetworkMethod, batch: Batch, plan: Finetuning, tell: Tell | None) -> None:
@@ -118,6 +123,6 @@ def _descend(tuned: NetworkMethod, batch: Batch, plan: Finetuning, tell: Tell | 
 
 
 @torch.no_grad()
-def _objective(method: NetworkMethod, batch: Batch) -> float:
+def _objective(method: NetworkMethod, batch: Batch) -> Tensor:
     torch.manual_seed(SEED)
-    return float(method.objective(batch)["total"])
+    return method.objective(batch)["total"]
