@@ -8,7 +8,8 @@ import torch
 
 from pmrpipe.images.volume import Grid
 from pmrpipe.losses.matching import LocalCorrelation, SquaredDifference
-from pmrpipe.methods.lddmm import LDDMM, Geodesic, follow
+from pmrpipe.methods.geodesic import Geodesic, follow
+from pmrpipe.methods.lddmm import LDDMM
 from pmrpipe.methods.load import build
 from pmrpipe.methods.spec import spec
 from pmrpipe.spatial.geodesic import Shooting

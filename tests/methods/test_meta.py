@@ -25,12 +25,13 @@ from pmrpipe.methods.load import build
 from pmrpipe.methods.protocols import Probabilistic
 from pmrpipe.methods.refine import Refinement, refine
 from pmrpipe.methods.spec import names, spec
+from pmrpipe.methods.utilzreg import UtilzReg
 
 MM = 4.0
 GRID = Grid((36, 44, 40), np.diag([MM, MM, MM, 1.0]))
 LEARNED = [name for name in names() if spec(name).learned]
-# ANTs computes on the CPU alone.
-ELSEWHERE = (AntsSyN, LDDMM)
+# ANTs computes on the CPU alone; the steps of geodesics' descents follow from values.
+ELSEWHERE = (AntsSyN, LDDMM, UtilzReg)
 CLASSICAL = [
     name
     for name in names()

@@ -25,6 +25,7 @@ GROUPS = {
             "register two T1w scans as they come, on the fixed scan's own grid",
         ),
         "apply": ("apply", "resample an image, or move points, through transforms"),
+        "shoot": ("shoot", "follow a geodesic that a registration kept, or the mean of several"),
         "methods": ("methods", "list the methods with their citations"),
     },
     "studies": {

@@ -11,7 +11,7 @@ sigma and images in [0, 1] are the defaults; Vialard et al., IJCV 97 (2012) for 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, prod
 
 import torch
@@ -22,7 +22,8 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.losses.matching import LocalCorrelation, SquaredDifference
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.descent import Descent
-from pmrpipe.spatial.geodesic import Shooting, shoot
+from pmrpipe.methods.geodesic import follow
+from pmrpipe.spatial.geodesic import Shooting, shoot, steady
 from pmrpipe.spatial.kernels import Fluid, Kernel, KernelOnGrid
 from pmrpipe.spatial.resize import resize_displacement, resize_image
 from pmrpipe.spatial.warp import warp
@@ -35,53 +36,6 @@ _LONGEST_VOXELS = 0.5
 _MARGIN = 1.25
 # On finer grids the steps of a geodesic are run again in the backward pass, to save memory.
 _KEPT_MM = 2.0
-
-
-@dataclass(frozen=True, eq=False)
-class Geodesic:
-    """An initial momentum, how to follow it, and where it ends: a deformation's parametrisation.
-
-    momentum, end : (B, 3, X, Y, Z) along the array axes of `grid`, at times 0 and 1
-    forward : phi_1 - id, (B, 3, X, Y, Z) in voxels of `grid`: the inverse of the deformation
-    energies : level in mm, iteration and the energy's terms, in the order of the descent
-    """
-
-    momentum: Tensor
-    end: Tensor
-    forward: Tensor
-    kernel: Kernel
-    shooting: Shooting
-    grid: Grid
-    energies: tuple[dict[str, float], ...] = ()
-
-    def inverse(self, displacement: Tensor) -> tuple[Tensor, Geodesic]:
-        """The same path, walked back."""
-        back = replace(self, momentum=-self.end, end=-self.momentum, forward=displacement)
-        return self.forward, back
-
-    def at(self, time: float = 1.0, scale: float = 1.0) -> Deformation:
-        """The map at `time` of the geodesic whose momentum is multiplied by `scale`."""
-        factor = time * scale
-        steps = max(1, ceil(self.shooting.steps * abs(factor)))
-        shooting = replace(self.shooting, steps=steps)
-        return follow(self.momentum * factor, self.kernel, shooting, self.grid, self.energies)
-
-
-def follow(
-    momentum: Tensor,
-    kernel: Kernel,
-    shooting: Shooting,
-    grid: Grid,
-    energies: Sequence[dict[str, float]] = (),
-) -> Deformation:
-    """The deformation at the end of the geodesic that begins with `momentum`."""
-    on_grid = KernelOnGrid(kernel, grid.shape, grid.spacing, momentum.device, momentum.dtype)
-    path = shoot(momentum, on_grid, shooting, both=True)
-    if path.forward is None:
-        raise ValueError("both maps were asked for")
-    parts = (momentum, path.momentum, path.forward)
-    geodesic = Geodesic(*parts, kernel, shooting, grid, tuple(energies))
-    return Deformation(path.inverse, grid, geodesic)
 
 
 class LDDMM:
@@ -133,16 +87,22 @@ class LDDMM:
             kernel = KernelOnGrid(self.kernel, level.shape, level.spacing, moving.device)
             images = [resize_image(image, fine.shape) for image in (moving, fixed)]
             white = _interpolated(white, level.shape)
-            shooting = self._stable(white, kernel)
-            energy = self._energy(images, fine, kernel, shooting)
-            white, terms = self._descend(white, energy, kernel, iterations, mm)
-            energies += [{"level_mm": mm, **row} for row in terms]
-        return follow(kernel.unroot(white), self.kernel, shooting, level, energies)
+            rows: list[dict[str, float]] = []
+            for most in _rounds(iterations):
+                shooting = self._stable(white, kernel)
+                energy = self._energy(images, fine, kernel, shooting)
+                white, terms = self._descend(white, energy, kernel, most, mm, len(rows))
+                rows += terms[bool(rows) :]  # a round begins where the last one ended
+            energies += [{"level_mm": mm, "iteration": n, **row} for n, row in enumerate(rows)]
+        momentum = kernel.unroot(white)
+        shooting = steady(momentum, kernel, self.shooting)
+        return follow(momentum, self.kernel, shooting, level, energies)
 
     def _stable(self, white: Tensor, kernel: KernelOnGrid) -> Shooting:
-        """Steps so short that no point starts with more than a voxel in one of them."""
+        """Steps so short that the energy is kept along the geodesic, and none leaps a voxel."""
         fastest = float(kernel.root(white).norm(dim=1).max()) / min(kernel.spacing)
-        return replace(self.shooting, steps=max(self.shooting.steps, ceil(_MARGIN * fastest)))
+        steps = max(self.shooting.steps, ceil(_MARGIN * fastest))
+        return steady(kernel.unroot(white), kernel, replace(self.shooting, steps=steps))
 
     def _levels_of(self, grid: Grid) -> list[tuple[float, int]]:
         """Levels that are no finer than the grid, each voxel size once; at least one."""
@@ -174,6 +134,7 @@ class LDDMM:
         kernel: KernelOnGrid,
         iterations: int,
         mm: float,
+        before: int,
     ) -> tuple[Tensor, list[dict[str, float]]]:
         def longest(direction: Tensor) -> float:
             most = float(kernel.root(direction).norm(dim=1).max())
@@ -181,8 +142,14 @@ class LDDMM:
 
         descent = Descent(energy, white, longest, tolerance=self.tolerance)
         for number in descent.run(iterations):
-            self.tell(mm, number, descent.terms[-1])
-        return descent.point, [{"iteration": n, **row} for n, row in enumerate(descent.terms)]
+            self.tell(mm, max(0, before - 1) + number, descent.terms[-1])
+        return descent.point, descent.terms
+
+
+def _rounds(iterations: int) -> list[int]:
+    """A level in two: after its first third, steps are chosen anew for the paths of then."""
+    first = ceil(iterations / 3)
+    return [most for most in (first, iterations - first) if most]
 
 
 def _on(grid: Grid, mm: float) -> Grid:

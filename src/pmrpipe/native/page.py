@@ -9,6 +9,7 @@ import numpy as np
 
 from pmrpipe.base.files import write_text
 from pmrpipe.drawing import html, pictures, style
+from pmrpipe.drawing.energies import energy_chart
 from pmrpipe.drawing.views import views_of
 from pmrpipe.native.result import NativeRegistration
 
@@ -40,6 +41,7 @@ def write_pair_page(out: Path, result: NativeRegistration, files: Mapping[str, s
         facts=[(caption, form.format(facts[name])) for name, caption, form in _TOP],
         warnings=_warnings(result),
         files=files,
+        energies=_energies(result),
         panels={name: style.data_uri(png, "png") for name, png in drawn.panels.items()},
         titles=pictures.PANELS,
         size=drawn.size,
@@ -51,6 +53,14 @@ def _images(result: NativeRegistration) -> tuple[np.ndarray, np.ndarray, np.ndar
     """Moving after the affines, fixed, warped; (X, Y, Z) in [0, 1] on the template grid."""
     shown = result.on_template
     return shown.moving, shown.fixed, shown.warped
+
+
+def _energies(result: NativeRegistration) -> str | None:
+    """The chart of the descent as a data URI, where there was one."""
+    if result.geodesic is None or not result.geodesic.energies:
+        return None
+    with style.drawing():
+        return style.data_uri(style.svg(energy_chart(result.geodesic.energies)), "svg+xml")
 
 
 def _warnings(result: NativeRegistration) -> list[tuple[str, str]]:

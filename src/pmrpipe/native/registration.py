@@ -14,7 +14,7 @@ import inspect
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,8 +38,12 @@ from pmrpipe.native.method import Deviation, ReadyMethod, ready_method
 from pmrpipe.native.output import require_replaceable, write_result
 from pmrpipe.native.prepare import PreparedScan, prepare
 from pmrpipe.native.request import AnyScan, Request, Say, Scan, make_request
-from pmrpipe.native.result import NativeRegistration, OnTemplate, generated_by
+from pmrpipe.native.result import KeptGeodesic, NativeRegistration, OnTemplate, generated_by
 from pmrpipe.study.options.two_scans import TwoScans
+from pmrpipe.study.pack import grid_meta
+
+if TYPE_CHECKING:
+    from pmrpipe.methods.deformation import Deformation
 
 
 def _silent(text: str) -> None:
@@ -163,6 +167,7 @@ def register_native(
         interpolation=request.options.interpolation,
         uncertainty=_uncertainty(ready.deviation, (source, target), moving, fixed),
         facts=_facts(moving, fixed, on_template, seconds),
+        geodesic=_geodesic(deformation, moving, fixed, ready.spec.name),
         on_template=on_template,
     )
 
@@ -176,6 +181,7 @@ def _on_scans(
     interpolation: Any,
     uncertainty: np.ndarray | None,
     facts: dict[str, Any],
+    geodesic: KeptGeodesic | None,
     on_template: OnTemplate,
 ) -> NativeRegistration:
     """Both fields on the template composed with the affines, and what they carry."""
@@ -196,8 +202,27 @@ def _on_scans(
         jacobian_determinant(forward, on_fixed),
         uncertainty,
         facts,
+        geodesic,
         on_template,
     )
+
+
+def _geodesic(
+    deformation: Deformation, moving: PreparedScan, fixed: PreparedScan, method: str
+) -> KeptGeodesic | None:
+    """What `pmrpipe shoot` needs: the momentum on the template grid, and how the scans lie."""
+    from pmrpipe.methods.geodesic import Geodesic
+    from pmrpipe.methods.geodesic_file import Momentum
+
+    kept = deformation.parametrisation
+    if not isinstance(kept, Geodesic):
+        return None
+    scans = {
+        which: {"affine": scan.affine.tolist(), "grid": grid_meta(scan.scan.grid)}
+        for which, scan in (("moving", moving), ("fixed", fixed))
+    }
+    about = {"method": method, "moving": moving.name, "fixed": fixed.name, "scans": scans}
+    return KeptGeodesic(Momentum.of(kept, **about), kept.energies)
 
 
 def _uncertainty(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +15,17 @@ from pmrpipe.images.transforms import write_field
 from pmrpipe.images.volume import Grid, Volume, write_volume
 from pmrpipe.study.sidecar import sidecar_path
 
+if TYPE_CHECKING:
+    from pmrpipe.methods.geodesic_file import Momentum
+
 FORWARD = "from-moving_to-fixed_mode-image_xfm.nii.gz"
 INVERSE = "from-fixed_to-moving_mode-image_xfm.nii.gz"
 WARPED = "space-fixed_desc-moving_T1w.nii.gz"
 WARPED_DSEG = "space-fixed_desc-moving_dseg.nii.gz"
 JACOBIAN = "space-fixed_desc-jacobian_map.nii.gz"
 UNCERTAINTY = "space-fixed_desc-uncertainty_map.nii.gz"
+MOMENTUM = "desc-initial_momentum.safetensors"
+ENERGIES = "desc-energy.tsv"
 FACTS = "register.json"
 PAGE = "qc.html"
 # Every file that can be written but the page and the sidecars of the fields, in the page's order.
@@ -33,6 +38,8 @@ CAPTIONS = {
     JACOBIAN: "Jacobian determinant from fixed to moving, affine included: above 1 where the "
     "moving brain is larger",
     UNCERTAINTY: "standard deviation, mm, of where the network puts each point in the moving scan",
+    MOMENTUM: "initial momentum of the geodesic, for `pmrpipe shoot`",
+    ENERGIES: "the energy and its two terms at every iteration",
     FACTS: "what was done, and the numbers above",
 }
 SIDECARS = tuple(sidecar_path(name).name for name in (FORWARD, INVERSE))
@@ -53,6 +60,25 @@ class OnTemplate:
 
 
 @dataclass(frozen=True)
+class KeptGeodesic:
+    """The geodesic of a method that shoots, and how it was come by.
+
+    energies : level_mm, iteration and the terms of the energy, in order; empty without a descent
+    """
+
+    momentum: Momentum
+    energies: tuple[dict[str, float], ...]
+
+    def write(self, folder: Path) -> list[str]:
+        """Write both; the names of the files."""
+        from pmrpipe.methods.geodesic_file import write_energies, write_momentum
+
+        write_momentum(folder / MOMENTUM, self.momentum)
+        write_energies(folder / ENERGIES, self.energies)
+        return [MOMENTUM, ENERGIES] if self.energies else [MOMENTUM]
+
+
+@dataclass(frozen=True)
 class NativeRegistration:
     """What registering two scans gives.
 
@@ -62,6 +88,7 @@ class NativeRegistration:
     labels : the moving scan's labels there, or None
     jacobian : (X, Y, Z) determinant of the forward map, its affine part included
     uncertainty : (X, Y, Z) standard deviation of the forward map, mm, or None
+    geodesic : its initial momentum and energies, of methods that shoot, or None
     facts : method, seconds, similarity, regularity and warnings
     """
 
@@ -74,6 +101,7 @@ class NativeRegistration:
     jacobian: np.ndarray
     uncertainty: np.ndarray | None
     facts: dict[str, Any]
+    geodesic: KeptGeodesic | None
     on_template: OnTemplate = field(repr=False)
 
     def write(self, folder: Path) -> list[Path]:
@@ -90,6 +118,8 @@ class NativeRegistration:
             if data is not None:
                 write_volume(folder / name, data, self.fixed_grid.affine, dtype)
                 written.append(name)
+        if self.geodesic is not None:
+            written += self.geodesic.write(folder)
         write_json(folder / FACTS, self.facts)
         return [folder / name for name in (*written, FACTS)]
 

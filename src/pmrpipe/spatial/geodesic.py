@@ -12,7 +12,8 @@ almost by construction, or in the integrated form m_t = |D psi| (D psi)^T (m_0 o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Literal
 
 import torch
@@ -26,6 +27,8 @@ from pmrpipe.spatial.warp import warp
 
 Scheme = Literal["euler", "rk2", "rk4"]
 Form = Literal["eulerian", "map"]
+# No geodesic is integrated in more steps than about these.
+_MOST_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,26 @@ def shoot(
         state = checkpoint(step, *state, use_reentrant=False) if recompute else step(*state)
         energies.append(kernel.energy(state[0]))
     return Path(state[1], state[2], state[0], torch.stack(energies))
+
+
+@torch.no_grad()
+def steady(
+    momentum: Tensor, kernel: KernelOnGrid, shooting: Shooting, drift: float = 0.005
+) -> Shooting:
+    """The same with so many steps that the energy drifts by less than `drift` of itself.
+
+    More by half at a time, up to forty. Only for momenta in Eulerian form: what the integrated form
+    drifts is interpolation, which more steps make worse.
+    """
+    if shooting.form != "eulerian":
+        return shooting
+    while shooting.steps < _MOST_STEPS:
+        energies = shoot(momentum, kernel, shooting).energies
+        # Not finite where the steps are far too long.
+        if bool(((energies - energies[0]).abs() <= drift * energies[0]).all()):
+            break
+        shooting = replace(shooting, steps=ceil(1.5 * shooting.steps))
+    return shooting
 
 
 def coadjoint(momentum: Tensor, inverse: Tensor, spacing: Sequence[float]) -> Tensor:

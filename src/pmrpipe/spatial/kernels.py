@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -22,20 +23,33 @@ _SPECTRUM_FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class Fluid:
-    """L = -alpha laplace - beta grad div + gamma, by finite differences on the periodic grid.
+    """L = (-alpha laplace - beta grad div + gamma)^power, by differences on the periodic grid.
 
-    Source: the fluid operator of PyCA, which Quicksilver and VectorMomentum use (Yang et al.,
-    NeuroImage 158, 2017); its six coefficients per frequency are inverted exactly.
+    Source: the fluid operator of PyCA, which Quicksilver and VectorMomentum use with power 1 (Yang
+    et al., NeuroImage 158, 2017); its six coefficients per frequency are inverted exactly. With
+    power 1 fields of finite energy need not be smooth in three dimensions; from power 3 on they
+    are (Dupuis, Grenander, Miller, Q Appl Math 56, 1998), and 2 lies between.
 
     Parameters
     ----------
     alpha, beta : mm^2
     gamma : without unit; sqrt(alpha / gamma) is the kernel's length in mm
+    power : whole, of the operator
     """
 
     alpha: float = 0.01
     beta: float = 0.01
     gamma: float = 0.001
+    power: int = 1
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether K is one number at every frequency."""
+        return self.beta == 0
+
+    def __post_init__(self) -> None:
+        if min(self.alpha, self.gamma) <= 0 or self.beta < 0 or self.power < 1:
+            raise ValueError("a fluid kernel needs positive alpha, gamma and power, beta >= 0")
 
     def spectrum(self, shape: Sequence[int], spacing: Sequence[float]) -> Tensor:
         """The matrix K of every frequency, (x, y, z, 3, 3) float64 on the half spectrum."""
@@ -50,7 +64,7 @@ class Fluid:
             for a in range(3)
         ]
         operator = torch.stack([torch.stack(row, -1) for row in rows], -2)
-        return torch.linalg.inv(operator)
+        return torch.linalg.matrix_power(torch.linalg.inv(operator), self.power)
 
     def padding(self, spacing: Sequence[float]) -> tuple[int, int, int]:
         """None: the operator is periodic by its definition."""
@@ -71,6 +85,11 @@ class Gaussians:
 
     deviations: tuple[float, ...] = (3.0,)
     weights: tuple[float, ...] | None = None
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether K is one number at every frequency: always."""
+        return True
 
     def __post_init__(self) -> None:
         weights = self.weights or (1.0,) * len(self.deviations)
@@ -118,12 +137,9 @@ class KernelOnGrid:
         self.kernel, self.shape, self.spacing = kernel, tuple(shape), tuple(spacing)
         margin = kernel.padding(spacing)
         self.padded = tuple(n + pad for n, pad in zip(shape, margin, strict=True))
-        matrix = kernel.spectrum(self.padded, spacing)
-        values, vectors = torch.linalg.eigh(matrix)
-        powers = {"smooth": 1.0, "sharpen": -1.0, "root": 0.5, "unroot": -0.5}
         self._entries = {
-            name: _entries((vectors * values[..., None, :] ** power) @ vectors.mT).to(device, dtype)
-            for name, power in powers.items()
+            name: entries.to(device, dtype)
+            for name, entries in _powers(kernel, self.padded, self.spacing).items()
         }
 
     def smooth(self, momentum: Tensor) -> Tensor:
@@ -149,11 +165,8 @@ class KernelOnGrid:
 
     def _apply(self, name: str, field: Tensor) -> Tensor:
         waves = torch.fft.rfftn(field, s=self.padded, dim=(2, 3, 4))
-        xx, yy, zz, xy, xz, yz = self._entries[name]
-        x, y, z = waves.unbind(1)
-        mixed = torch.stack(
-            [xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z], 1
-        )
+        entries = self._entries[name]
+        mixed = waves * entries if len(entries) == 1 else _mixed(waves, entries)
         whole = torch.fft.irfftn(mixed, s=self.padded, dim=(2, 3, 4))
         x, y, z = self.shape
         return whole[..., :x, :y, :z]
@@ -178,5 +191,30 @@ def _difference_symbols(
     return second, first
 
 
+@lru_cache(maxsize=4)
+def _powers(
+    kernel: Kernel, shape: tuple[int, ...], spacing: tuple[float, ...]
+) -> dict[str, Tensor]:
+    """K, L and their roots at every frequency: six entries of each matrix, or one number."""
+    exponents = {"smooth": 1.0, "sharpen": -1.0, "root": 0.5, "unroot": -0.5}
+    matrix = kernel.spectrum(shape, spacing)
+    if kernel.isotropic:
+        gain = matrix[None, ..., 0, 0]
+        return {name: gain**power for name, power in exponents.items()}
+    values, vectors = torch.linalg.eigh(matrix)
+    return {
+        name: _entries((vectors * values[..., None, :] ** power) @ vectors.mT)
+        for name, power in exponents.items()
+    }
+
+
 def _entries(matrix: Tensor) -> Tensor:
     return torch.stack([matrix[..., a, b] for a, b in _ENTRIES])
+
+
+def _mixed(waves: Tensor, entries: Tensor) -> Tensor:
+    """The symmetric matrix of every frequency times its wave, (B, 3, ...)."""
+    xx, yy, zz, xy, xz, yz = entries
+    x, y, z = waves.unbind(1)
+    rows = xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z
+    return torch.stack(rows, 1)

@@ -191,6 +191,11 @@ class Results:
         folder = self.root / "train" / "teachers" / teacher / name
         return folder / f"{name}_mode-image_xfm.nii.gz"
 
+    def teacher_momentum(self, teacher: str, moving: str, fixed: str) -> Path:
+        """Initial momentum that a teacher gives of a pair, where it shoots."""
+        name = f"{pair_name(moving, fixed)}_desc-initial_momentum.safetensors"
+        return self.teacher_field(teacher, moving, fixed).with_name(name)
+
     def taught(self, teacher: str, batch: str) -> Path:
         """List of one job's pairs of a teacher, written when all of them are whole."""
         return self.root / "train" / "teachers" / teacher / "batches" / f"{batch}.tsv"
@@ -218,6 +223,15 @@ class Results:
         """ITK displacement field (LPS mm) from points of the fixed to the moving brain."""
         name = f"{pair_name(moving, fixed)}_mode-image_xfm.nii.gz"
         return self.pair(method, moving, fixed) / name
+
+    def momentum(self, method: str, moving: str, fixed: str) -> Path:
+        """Initial momentum of the geodesic, of methods that shoot."""
+        name = f"{pair_name(moving, fixed)}_desc-initial_momentum.safetensors"
+        return self.pair(method, moving, fixed) / name
+
+    def energies(self, method: str, moving: str, fixed: str) -> Path:
+        """Terms of the energy at every iteration, of methods that descend one."""
+        return self.pair(method, moving, fixed) / f"{pair_name(moving, fixed)}_desc-energy.tsv"
 
     def uncertainty(self, method: str, moving: str, fixed: str) -> Path:
         """Standard deviation of the displacement, mm, on the template grid."""

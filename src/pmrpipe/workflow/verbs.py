@@ -31,6 +31,7 @@ WORK: dict[str, tuple[str, ...]] = {
     "register-pairs": ("pmrpipe.stages.register.job",),
     "register-levels": ("pmrpipe.stages.register.level_fields",),
     "apply": ("pmrpipe.stages.register.apply",),
+    "shoot": ("pmrpipe.stages.register.shoot",),
     "score-pairs": ("pmrpipe.stages.score.files",),
     "score": ("pmrpipe.stages.score.gather",),
     "paper-table": ("pmrpipe.stages.score.paper",),

@@ -22,6 +22,7 @@ from pmrpipe.study.paths import Results
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pmrpipe.methods.deformation import Deformation
     from pmrpipe.methods.protocols import Method
 
 Pair = tuple[str, str]
@@ -91,6 +92,7 @@ class PairRegistration:
         out = self.results.field(self.name, moving, fixed)
         if self.deforms:
             write_field(out, deformation.millimetres(), deformation.grid)
+        _write_geodesic(self.results, self.name, moving, fixed, deformation)
         self._warp(moving, fixed, source, grid)
         inside = resize_image(y, deformation.grid.shape)[0, 0] > 0
         error = deformation.inverse_consistency(inside)
@@ -118,3 +120,23 @@ class PairRegistration:
             labels = resample(dseg, points, self.interpolation)
             out = self.results.warped_dseg(self.name, moving, fixed)
             write_volume(out, labels.astype(np.int32), grid.affine)
+
+
+def _write_geodesic(
+    results: Results, name: str, moving: str, fixed: str, deformation: Deformation
+) -> None:
+    """The initial momentum and the energies of a method that shoots; those of others go."""
+    from pmrpipe.methods.geodesic import Geodesic
+    from pmrpipe.methods.geodesic_file import Momentum, write_energies, write_momentum
+
+    momentum, energies = (
+        path(name, moving, fixed) for path in (results.momentum, results.energies)
+    )
+    geodesic = deformation.parametrisation
+    if not isinstance(geodesic, Geodesic):
+        for path in (momentum, energies):
+            path.unlink(missing_ok=True)
+        return
+    about = {"method": name, "moving": moving, "fixed": fixed, "space": results.space.name}
+    write_momentum(momentum, Momentum.of(geodesic, **about))
+    write_energies(energies, geodesic.energies)

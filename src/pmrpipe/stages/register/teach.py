@@ -18,6 +18,8 @@ from pmrpipe.study.paths import Results, named_pair
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pmrpipe.methods.deformation import Deformation
+
 Pair = tuple[str, str]
 Follow = Callable[[Sequence[Pair]], Iterable[Pair]]
 # Images of this many scans are kept: the pairs of a job share their scans.
@@ -62,7 +64,21 @@ def teach(results: Path, out: Path, options: Teaching, follow: Follow = iter) ->
             deformation = method.register(x, y, image(fixed).grid)
         field = paths.teacher_field(options.name or spec.name, moving, fixed)
         write_field(field, deformation.millimetres(), deformation.grid)
+        momentum = paths.teacher_momentum(options.name or spec.name, moving, fixed)
+        _write_momentum(momentum, deformation)
     write_tsv(out, pd.DataFrame(pairs, columns=["moving", "fixed"]))
+
+
+def _write_momentum(path: Path, deformation: Deformation) -> None:
+    """The initial momentum of a teacher that shoots; that of an older one goes."""
+    from pmrpipe.methods.geodesic import Geodesic
+    from pmrpipe.methods.geodesic_file import Momentum, write_momentum
+
+    geodesic = deformation.parametrisation
+    if isinstance(geodesic, Geodesic):
+        write_momentum(path, Momentum.of(geodesic))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _tensor(volume: Volume) -> Tensor:

@@ -114,4 +114,5 @@ def _discard(results: Results, listed: Path, method: str, pairs: Iterable[Pair])
     # The list first: pairs without fields must not count as registered.
     listed.unlink()
     for pair in pairs:
-        results.field(method, *pair).unlink(missing_ok=True)
+        for path in (results.field, results.momentum):
+            path(method, *pair).unlink(missing_ok=True)
