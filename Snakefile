@@ -118,5 +118,6 @@ onsuccess:
 onerror:
     from pmrpipe.workflow.failures import explanations
 
-    for line in explanations(P.root / "logs", STARTED):
+    runs = [log] if isinstance(log, str) else log
+    for line in explanations(P.root / "logs", STARTED, map(Path, runs)):
         print(line, file=sys.stderr)

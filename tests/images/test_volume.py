@@ -234,6 +234,8 @@ def test_labels_not_integers(tmp_path):
     assert_refused(path, "no integers", read_labels)
     path = saved(tmp_path / "b.nii.gz", ramp(dtype=np.float64) * 1e9)
     assert_refused(path, "no label numbers", read_labels)
+    path = saved(tmp_path / "c.nii.gz", ramp(dtype=np.int16) - 3)
+    assert_refused(path, r"holds labels below 0 \(-3\)", read_labels)
 
 
 def test_empty_mask(tmp_path):

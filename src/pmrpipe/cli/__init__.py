@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from pmrpipe.base.errors import PmrpipeError
+from pmrpipe.cli.arguments import require_separate
 
 # Words that these verbs do not know are Snakemake's.
 _HANDED_ON = ("run", "bids")
@@ -81,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("NO_ET", "1")
     os.environ.setdefault("NIPYPE_NO_ET", "1")
     try:
+        require_separate(options)
         with _cleared_on_sigterm(words[0]):
             run(options)
     except PmrpipeError as error:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.base.outputs import is_one_of, require_no_input
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
     from pmrpipe.study.options.flags import Flag
 
+# How the arguments are named that say where something is written.
+_OUTPUTS = ("out", "output", "preproc")
 Model = TypeVar("Model", bound="BaseModel")
 
 
@@ -48,6 +52,39 @@ def read(namespace: Namespace, model: type[Model]) -> Model:
         return model.model_validate(values)
     except ValidationError as error:
         raise _refused(error, known) from None
+
+
+def outputs(namespace: Namespace) -> dict[str, Path]:
+    """The paths that a verb was told to write, by the names of their arguments."""
+    return {
+        name: value
+        for name, value in vars(namespace).items()
+        if isinstance(value, Path)
+        and (name in _OUTPUTS or name.startswith("out_") or name.endswith("_out"))
+    }
+
+
+def require_separate(namespace: Namespace) -> None:
+    """Raises InputError where an output is one of the files that are read, or another output.
+
+    Verbs that can be told `--overwrite` check it themselves, with that as the remedy.
+    """
+    if "overwrite" in namespace:
+        return
+    written = outputs(namespace)
+    others = {name: value for name, value in vars(namespace).items() if name not in written}
+    read_ = [path for value in others.values() for path in _files(value)]
+    for name, path in written.items():
+        require_no_input(path, read_, "choose another output")
+        beside = [other for key, other in written.items() if key != name]
+        if is_one_of(path, beside):
+            raise InputError(path, "is named for two outputs", "choose another one")
+
+
+def _files(value: Any) -> list[str | Path]:
+    """What of an argument's value are files that exist."""
+    values = value if isinstance(value, list) else [value]
+    return [one for one in values if isinstance(one, str | Path) and os.path.isfile(one)]
 
 
 def _how(flag: Flag) -> dict[str, Any]:

@@ -109,7 +109,8 @@ def read_image(
 def read_labels(
     path: str | os.PathLike[str], orientation: str | None = None, *, sheared: bool = False
 ) -> Volume:
-    """Read a 3D label map as int32; InputError as `read_image`, or when it holds no integers.
+    """Read a 3D label map as int32; InputError as `read_image`, or when it holds no integers
+    of 0 and above.
 
     A map without any label is read as it is.
     """
@@ -120,6 +121,9 @@ def read_labels(
         raise InputError(path, "holds NaN or infinite values", "give a label map of integers")
     if max(-low, high) > np.iinfo(np.int32).max:
         raise InputError(path, f"holds values from {low:g} to {high:g}, which are no label numbers")
+    if low < 0:
+        remedy = "labels are 0 and above: were large ones written as 16 bits?"
+        raise InputError(path, f"holds labels below 0 ({low:g})", remedy)
     if values.dtype.kind == "f":
         values = _whole_numbers(path, values)
     return Volume(np.ascontiguousarray(values, dtype=np.int32), opened.affine)

@@ -163,7 +163,8 @@ def _judge(results: Results, key: str, white: np.ndarray) -> tuple[str | None, l
 
     quality = read_json(sidecar_path(results.affine(key)))["Quality"]
     brain, mask = read_image(results.brain(key)), read_mask(results.mask(key))
-    measures = measure(brain, mask, quality, white)
+    template = read_image(results.preproc(results.space.key))
+    measures = measure(brain, mask, quality, white, template)
     return judged(pd.DataFrame([measures]))["outlier"].iloc[0], doubts(measures)
 
 

@@ -13,9 +13,17 @@ from pmrpipe.cli import main
 from pmrpipe.images.volume import Volume, read_image, write_volume
 from pmrpipe.stages.preprocess.space import run as write_space
 from pmrpipe.stages.qc.figures import upright
-from pmrpipe.stages.qc.measures import contrast, doubts, judged, measure, noise
+from pmrpipe.stages.qc.measures import (
+    contrast,
+    core_correlation,
+    doubts,
+    judged,
+    measure,
+    noise,
+)
 from pmrpipe.study.options.preprocessing import Gridded
 from pmrpipe.study.paths import QC_FIGURES, Results
+from pmrpipe.study.space import template_brain
 
 QUALITY = {"mask_dice": 0.95, "correlation": 0.7, "attempts": 1, "scales": [1.1, 1.0, 0.9]}
 
@@ -66,6 +74,20 @@ def test_a_person_reads_value_and_limit():
     size, grey = doubts(measure(brain, mask, small, squeezed))
     assert "0.55 of the template's size" in size
     assert "squeezed" in grey
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"), [("itself", 0.99, 1), ("inverted", -1, -0.99), ("noise", -0.1, 0.1)]
+)
+def test_the_edge_of_a_brain_does_not_make_noise_like_the_template(kind, low, high):
+    brain = template_brain(4.0)
+    noise = np.random.default_rng(0).random(brain.shape).astype(np.float32)
+    other = {"itself": brain.data, "inverted": 1.1 - brain.data, "noise": 0.1 + noise}[kind]
+    white = np.where(brain.data > 0, other, 0)
+    assert low <= core_correlation(white, brain) <= high
+    sentences = doubts({"core_correlation": core_correlation(white, brain)})
+    assert bool(sentences) is (kind != "itself")
+    assert np.isnan(core_correlation(white, None))
 
 
 def cohort(scans=40) -> pd.DataFrame:

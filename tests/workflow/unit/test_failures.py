@@ -61,3 +61,34 @@ def test_an_unexpected_exception_ends_in_one_line(
     what = " ".join(f"{type(error).__name__}: {error}".split())
     expected = f"pmrpipe methods: error: unexpected {what}; please report it with the log"
     assert text.splitlines()[-1] == expected
+
+
+SNAKEMAKE = """Error in rule register_pairs:
+    message: None
+    jobid: 3
+    output: results/x/register/affine/batches/1of2.tsv
+    log: {log} (check log file(s) for error details)
+    shell:
+        python -m pmrpipe register-pairs
+        (command exited with non-zero exit code)
+Shutting down, this might take some time.
+    log: {other}
+"""
+
+
+def test_a_job_that_was_killed_is_told_with_its_last_line(tmp_path: Path) -> None:
+    log = written(tmp_path, "logs/register/affine/1of2.log", "1/20 sub-01 to sub-02\n")
+    other = written(tmp_path, "logs/register/affine/2of2.log", "1/20 sub-03 to sub-02\n")
+    run = written(tmp_path, "snakemake.log", SNAKEMAKE.format(log=log, other=other))
+    assert not list(explanations(tmp_path / "logs", 0))
+    told, whole = explanations(tmp_path / "logs", 0, [run])
+    assert told.startswith("pmrpipe: register affine/1of2: ended without an error, as a job that")
+    assert told.endswith("its last line: 1/20 sub-01 to sub-02")
+    assert whole == f"    whole log: {log}"
+
+
+def test_a_killed_job_that_wrote_no_log_is_told_too(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "brain" / "sub-01" / "sub-01.log"
+    run = written(tmp_path, "snakemake.log", SNAKEMAKE.format(log=log, other=log))
+    told, _ = explanations(tmp_path / "logs", 0, [run])
+    assert told.startswith("pmrpipe: brain sub-01: ended without an error")

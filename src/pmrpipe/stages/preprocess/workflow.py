@@ -36,7 +36,7 @@ def run(t1w: str | os.PathLike[str], results: Results, key: str, options: Prepro
     others = (options.mask, options.head_template, options.brain_template, options.labels)
     for path in (t1w, *others):
         if path is not None and not Path(path).is_file():
-            raise InputError(path, "no such file")
+            raise InputError(path, "is a folder" if Path(path).is_dir() else "no such file")
     if not results.template.exists():
         space.run(results.template, results.preproc(results.space.key), options)
     with tempfile.TemporaryDirectory(prefix="pmrpipe-preprocess-") as folder:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import binary_erosion
 
 from pmrpipe.images.extremes import count_extremes
 from pmrpipe.images.orientation import DISAGREEMENT_MM
 from pmrpipe.images.volume import Volume
 from pmrpipe.metrics.judgement import usual_range
+from pmrpipe.metrics.similarity import ncc
 
 # Columns of qc.tsv that are judged, and what a doubtful value is like.
 JUDGED = {
@@ -25,6 +27,7 @@ JUDGED = {
     "contrast": "low",
     "extreme_voxels": "high",
     "header_mm": "high",
+    "core_correlation": "low",
 }
 # Bounds that need no cohort: an adult's brain with its ventricles; what an aligned brain reaches
 # (see preprocess.affine); a mask that the edge of the image cuts.
@@ -38,6 +41,7 @@ _BOUNDS = {
     "contrast": (0.1, np.inf),
     "extreme_voxels": (-np.inf, 0.5),
     "header_mm": (-np.inf, DISAGREEMENT_MM),
+    "core_correlation": (0.2, np.inf),
 }
 # What a person reads of a value beyond its bounds.
 _WORDS = {
@@ -55,6 +59,8 @@ _WORDS = {
     "were limited",
     "header_mm": "its header states two places, {value:.3g} mm apart (sform and qform): the sform "
     "is used; left and right, and overlays made by other programs, are to be checked",
+    "core_correlation": "away from its edge the brain correlates with the template by {value:.2f}, "
+    "{low:g} is usual at least: is it a T1w at all?",
 }
 # What a person reads of a value that stands out in its cohort.
 _TITLES = {
@@ -67,14 +73,20 @@ _TITLES = {
 # nearly every scan has none.
 _ALONE = (
     *("scale_min", "scale_max", "contrast"),
-    *("border_percent", "extreme_voxels", "header_mm"),
+    *("border_percent", "extreme_voxels", "header_mm", "core_correlation"),
 )
+# How deep inside both brains the last measure looks: the rim alone makes any two brains alike.
+_DEPTH_MM = 6.0
 # The smallest spread that counts, as a part of the median: a cohort may be all alike.
 _LEAST_SPREAD = 0.01
 
 
 def measure(
-    image: Volume, mask: Volume, quality: Mapping[str, Any], white: np.ndarray | None = None
+    image: Volume,
+    mask: Volume,
+    quality: Mapping[str, Any],
+    white: np.ndarray | None = None,
+    template: Volume | None = None,
 ) -> dict[str, float]:
     """Measures of one scan.
 
@@ -84,6 +96,7 @@ def measure(
     mask : bool, on the same grid
     quality : of the affine, as its sidecar holds it
     white : the brain on the template grid, whitened to [0, 1], background 0
+    template : of the same contrast, on that grid; None where there is none
 
     Returns
     -------
@@ -96,6 +109,7 @@ def measure(
     scale_min, scale_max : size of the brain against the template, along the directions in which
         the affine shrinks and stretches most
     contrast : range of the middle half of the whitened intensities, NaN without `white`
+    core_correlation : of `white` and `template` 6 mm inside both, NaN without one of them
     """
     inside = mask.data > 0
     border = inside.copy()
@@ -112,6 +126,7 @@ def measure(
         "scale_min": float(min(quality["scales"])),
         "scale_max": float(max(quality["scales"])),
         "contrast": float("nan") if white is None else contrast(white),
+        "core_correlation": core_correlation(white, template),
     }
 
 
@@ -137,6 +152,19 @@ def contrast(white: np.ndarray) -> float:
     """Range of the middle half of the intensities above 0; a normal distribution has 0.22."""
     low, high = np.quantile(white[white > 0], (0.25, 0.75))
     return float(high - low)
+
+
+def core_correlation(white: np.ndarray | None, template: Volume | None) -> float:
+    """Correlation of two brains on one grid inside both, away from the edges; NaN without one.
+
+    The edges tell where a brain is, and the inside what it looks like: noise, or a T2w that is
+    named T1w, has the edges of a T1w.
+    """
+    if white is None or template is None:
+        return float("nan")
+    both = (white > 0) & (template.data > 0)
+    steps = max(1, round(_DEPTH_MM / float(template.spacing[0])))
+    return ncc(template.data, white, binary_erosion(both, iterations=steps))
 
 
 def doubts(measures: Mapping[str, float]) -> list[str]:

@@ -13,7 +13,7 @@ from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.images.volume import Volume, header_disagreement, read_image, read_mask
 from pmrpipe.stages.qc import figures
 from pmrpipe.stages.qc.measures import doubts, measure, measure_source
-from pmrpipe.study.paths import QC_FIGURES, Results
+from pmrpipe.study.paths import QC_FIGURES, T1W, Results, contrast_of
 from pmrpipe.study.sidecar import sidecar_path
 
 _NAMES = {
@@ -28,6 +28,7 @@ _NAMES = {
     "contrast": "Middle half of the grey values",
     "extreme_voxels": "Voxels limited, as no tissue has",
     "header_mm": "sform and qform apart, mm",
+    "core_correlation": "Correlation away from the edge",
 }
 
 
@@ -44,7 +45,9 @@ def write_page(
     brain, mask = read_image(results.brain(key)), read_mask(results.mask(key))
     white, template = (read_image(results.preproc(k)) for k in (key, results.space.key))
     sidecar = read_json(sidecar_path(results.affine(key)))
-    measures = measure(brain, mask, sidecar["Quality"], white.data)
+    # The template is a T1w: another contrast may well be its opposite.
+    alike = template if contrast_of(key) == T1W else None
+    measures = measure(brain, mask, sidecar["Quality"], white.data, alike)
     measures |= measure_source(image, mask, header_disagreement(t1w))
     before = _unmoved(brain, template)
     with style.drawing():

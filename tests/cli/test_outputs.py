@@ -1,0 +1,84 @@
+"""No verb writes over what it reads: every verb, by what its arguments are called."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from pmrpipe import cli
+from pmrpipe.cli import VERBS, main
+from pmrpipe.cli.arguments import outputs
+
+# Folders that a verb fills by names of its own, and files that it only reads.
+FOLDERS = {"results", "root", "dataset", "labels_root"}
+READ = {
+    *("moving", "fixed", "t1w", "brain", "mask", "template", "xfm", "dseg", "maps", "arrays"),
+    *("pairs", "cohort", "summary", "trained", "reference", "package"),
+}
+# These ask for a folder, or check with a remedy of their own (tests/native, tests/stages).
+ELSEWHERE = {"register", "apply", "label-table", "bids", "train", "score-pairs"}
+
+
+def paths_of(verb: str) -> list[argparse.Action]:
+    parser, _ = cli._parser([verb])
+    (verbs,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return verbs.choices[verb]._actions
+
+
+def is_output(action: argparse.Action) -> bool:
+    return bool(outputs(argparse.Namespace(**{action.dest: Path("x")})))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_path_of_a_verb_is_known_as_read_or_written(verb):
+    named = {action.dest for action in paths_of(verb) if action.type is Path}
+    written = {action.dest for action in paths_of(verb) if is_output(action)}
+    assert named <= written | READ | FOLDERS
+
+
+WRITERS = [
+    (verb, action.dest)
+    for verb in VERBS
+    if verb not in ELSEWHERE and any(a.dest in READ for a in paths_of(verb) if a.type is Path)
+    for action in paths_of(verb)
+    if action.type is Path and is_output(action)
+]
+
+
+@pytest.mark.parametrize(("verb", "name"), WRITERS)
+@pytest.mark.parametrize("way", ["itself", "hard", "symbolic"])
+def test_an_output_never_takes_the_place_of_an_input(tmp_path, capsys, verb, name, way):
+    scan = tmp_path / "scan.nii.gz"
+    scan.write_bytes(b"precious")
+    place = {"itself": scan, "hard": tmp_path / "h", "symbolic": tmp_path / "s"}[way]
+    if way == "hard":
+        place.hardlink_to(scan)
+    elif way == "symbolic":
+        place.symlink_to(scan)
+    words = [verb]
+    for number, action in enumerate(paths_of(verb)):
+        if action.dest == name:
+            value = str(place)
+        elif is_output(action):
+            value = str(tmp_path / f"other-{number}")
+        elif action.type is Path:
+            value = str(tmp_path if action.dest in FOLDERS else scan)
+        else:
+            value = str(next(iter(action.choices or ["scan.nii.gz"])))
+        if action.option_strings and (action.required or action.dest in (name, "cohort")):
+            words += [action.option_strings[-1], value]
+        elif not action.option_strings:
+            words.append(value)
+    assert main(words) == 2
+    assert "is an input" in capsys.readouterr().err
+    assert scan.read_bytes() == b"precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({scan.name, place.name})
+
+
+def test_two_outputs_are_two_files(tmp_path, capsys):
+    scan = tmp_path / "scan.nii.gz"
+    scan.write_bytes(b"precious")
+    assert main(["brain", str(scan), str(tmp_path / "a"), str(tmp_path / "a")]) == 2
+    assert "is named for two outputs" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Seeded corruptions of a dataset and its study, as they are met in the wild."""
