@@ -51,10 +51,10 @@ def flowing() -> Consistent:
 def test_the_way_back_is_what_the_steps_say_of_the_exchanged_images():
     method, fixed = displacing(), pair()[1]
     there, back = (method.register(*images, grid_of(fixed)) for images in (pair(), pair()[::-1]))
-    assert torch.equal(there.inverse().displacement, back.displacement)
+    assert torch.allclose(there.inverse().displacement, back.displacement, atol=1e-5)
     assert float(there.displacement.abs().max()) > 0.05
     assert there.inverse_consistency(fixed[0, 0] >= 0) > 0
-    assert method.steps.steps[1].network.passes == 4
+    assert method.steps.steps[1].network.passes == 2
 
 
 @torch.no_grad()

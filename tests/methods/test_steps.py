@@ -149,7 +149,7 @@ def test_fresh_steps_are_the_identity_to_the_bit(shape):
         return Step(StepUNet(**SMALL), Displacement())
 
     maps = Then([Down(step(), 4), Down(step(), 2), step()])(*images(shape))
-    assert float(maps.there.on(shape, "cpu").abs().max()) < 1e-5
+    assert not maps.there.on(shape, "cpu").any()
     assert not step()(*images(shape)).there.on(shape, "cpu").any()
 
 

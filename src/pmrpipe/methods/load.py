@@ -68,6 +68,8 @@ def build_network(
     if not isinstance(method, NetworkMethod):
         remedy = "derive it from NetworkMethod, or write `kind: classical`"
         raise InputError(spec.component, "is no learned method", remedy)
+    for stage in spec.schedule.stages:  # All of them are tried; in use it is as in the last.
+        method.enter(stage)
     return method
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.deformation import Deformation, StationaryVelocity
 from pmrpipe.methods.posterior import Posterior
 from pmrpipe.spatial.integrate import Integrator
 from pmrpipe.spatial.resize import crop, resize_displacement, resize_image
+
+if TYPE_CHECKING:
+    from pmrpipe.methods.spec import Stage
 
 
 class NetworkMethod(nn.Module):
@@ -50,6 +54,11 @@ class NetworkMethod(nn.Module):
     def objective(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms; "total" is minimised, the others are logged."""
         raise NotImplementedError
+
+    def enter(self, stage: Stage) -> None:
+        """Change to a stage of the schedule; InputError where there is no such stage."""
+        problem = "knows no stages of training"
+        raise InputError(type(self).__name__, problem, "leave `schedule.stages` out")
 
     def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         """The deformation on `grid`, that of the images; gradients flow through it."""

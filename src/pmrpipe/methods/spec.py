@@ -21,6 +21,26 @@ class Augmentation(BaseModel):
     warp_mm: float = Field(0.0, ge=0, description="deviation of a smooth random warp of each, mm")
 
 
+class Stage(BaseModel):
+    """What is trained from some step on; what it leaves out is as the method's parts say."""
+
+    model_config = ConfigDict(extra="forbid")
+    begin: float = Field(
+        0.0, ge=0, description="first step; a number below 1 is a part of the whole training"
+    )
+    steps: int | None = Field(
+        None, ge=1, description="so many of the registration's steps; null: all of them"
+    )
+    regularisers: list[str] | None = Field(
+        None, description="names of those that count; null: all of them"
+    )
+    coarser: int = Field(1, ge=1, description="by which the images' sides are divided")
+
+    def reached(self, step: int, done: float) -> bool:
+        """Whether it has begun; `done` is the part of the training that lies behind."""
+        return done >= self.begin if self.begin < 1 else step >= self.begin
+
+
 class Schedule(BaseModel):
     """How a network is trained."""
 
@@ -42,6 +62,25 @@ class Schedule(BaseModel):
         description="edge, in voxels of the network's grid, of the random cube that "
         "each step sees; null: whole images",
     )
+    stages: list[Stage] = Field(
+        default_factory=list, description="in their order; none: the whole method from the start"
+    )
+
+    @model_validator(mode="after")
+    def _stages_begin_at_once(self) -> Schedule:
+        if self.stages and self.stages[0].begin:
+            raise ValueError("the first of `stages` begins at 0")
+        return self
+
+    @property
+    def shaped_by_length(self) -> bool:
+        """Whether what step n does depends on the length of the whole training."""
+        return self.anneal or any(0 < stage.begin < 1 for stage in self.stages)
+
+    def stage(self, step: int, done: float) -> int | None:
+        """Which of the stages it is; `done` is the part of the training that lies behind."""
+        reached = [n for n, stage in enumerate(self.stages) if stage.reached(step, done)]
+        return reached[-1] if reached else None
 
 
 class Teacher(BaseModel):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pmrpipe.spatial.integrate import Integrator
+from pmrpipe.spatial.precision import exact
 from pmrpipe.spatial.resize import rescale_points
 from pmrpipe.spatial.warp import identity_grid, sample, warp
 
@@ -25,7 +26,7 @@ class Map(ABC):
     def at(self, points: Tensor) -> Tensor:
         """Where `points` (B, 3, ...) are mapped to; a batch of one stands for all."""
         points = _exact(points)
-        with torch.autocast(points.device.type, enabled=False):
+        with exact(points.device):
             return self._at(points)
 
     @abstractmethod
@@ -40,13 +41,17 @@ class Map(ABC):
         """`image` (B, C, X, Y, Z) at the mapped points of its grid, trilinearly, float32."""
         displacement = self.on(image.shape[2:], image.device)
         image = _exact(image).expand(displacement.shape[0], -1, -1, -1, -1)
-        with torch.autocast(image.device.type, enabled=False):
+        with exact(image.device):
             displacement = displacement.expand(image.shape[0], -1, -1, -1, -1)
             return warp(image, displacement, padding=padding)
 
     def parts(self) -> Iterator[Map]:
         """The maps that this one is put together from: by itself, it alone."""
         yield self
+
+    @abstractmethod
+    def take(self, batch: slice) -> Map:
+        """The map of a part of the batch; a batch of one stands for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +75,16 @@ class Sampled(Map):
         if self.extrapolation == "border":
             return points + sample(field, points)
         last = points.new_tensor([n - 1 for n in field.shape[2:]])
-        face = points.clamp(min=0).minimum(last.view(1, 3, *[1] * (points.dim() - 2)))
+        face = points.clamp(min=0).minimum(_along_axes(last, points))
         return points + 2 * sample(field, face) - sample(field, 2 * face - points)
 
     def on(self, shape: Sequence[int], device: torch.device | str) -> Tensor:
         if tuple(shape) == tuple(self.displacement.shape[2:]):
             return _exact(self.displacement)
         return super().on(shape, device)
+
+    def take(self, batch: slice) -> Map:
+        return Sampled(_part(self.displacement, batch), self.extrapolation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +99,13 @@ class Flow(Sampled):
     @classmethod
     def of(cls, velocity: Tensor, integrator: Integrator) -> Flow:
         """The flow at time 1."""
-        with torch.autocast(velocity.device.type, enabled=False):
+        with exact(velocity.device):
             velocity = _exact(velocity)
             return cls(integrator(velocity), velocity=velocity)
+
+    def take(self, batch: slice) -> Map:
+        velocity = None if self.velocity is None else _part(self.velocity, batch)
+        return Flow(_part(self.displacement, batch), self.extrapolation, velocity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +118,9 @@ class Affine(Map):
         matrix = _exact(self.matrix).to(points.dtype).reshape(-1, 4, 4)
         moved = matrix[:, :3, :3] @ points.flatten(2) + matrix[:, :3, 3:]
         return moved.reshape(-1, *points.shape[1:])
+
+    def take(self, batch: slice) -> Map:
+        return Affine(_part(self.matrix, batch) if self.matrix.dim() == 3 else self.matrix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +141,9 @@ class Composed(Map):
         yield from self.outer.parts()
         yield from self.inner.parts()
 
+    def take(self, batch: slice) -> Map:
+        return Composed(self.outer.take(batch), self.inner.take(batch))
+
 
 @dataclass(frozen=True, eq=False)
 class Resized(Map):
@@ -136,21 +154,29 @@ class Resized(Map):
     to: tuple[int, ...]
 
     def _at(self, points: Tensor) -> Tensor:
-        inside = self.inner.at(rescale_points(points, self.to, self.shape))
-        return rescale_points(inside, self.shape, self.to)
+        # The displacement alone is rescaled: where it is 0 points stay to the bit.
+        inside = rescale_points(points, self.to, self.shape)
+        zoom = points.new_tensor([m / n for n, m in zip(self.shape, self.to, strict=True)])
+        return points + (self.inner.at(inside) - inside) * _along_axes(zoom, points)
 
     def parts(self) -> Iterator[Map]:
         yield from self.inner.parts()
 
+    def take(self, batch: slice) -> Map:
+        return Resized(self.inner.take(batch), self.shape, self.to)
+
 
 @dataclass(frozen=True, eq=False)
 class Pointwise(Map):
-    """Any function of points, such as a neural field."""
+    """Any function of points, such as a neural field; it knows no parts of its batch."""
 
     function: Callable[[Tensor], Tensor]
 
     def _at(self, points: Tensor) -> Tensor:
         return self.function(points)
+
+    def take(self, batch: slice) -> Map:
+        raise TypeError("a function of points cannot be split: ask for each direction alone")
 
 
 def composed(*maps: Map) -> Map:
@@ -159,6 +185,15 @@ def composed(*maps: Map) -> Map:
     for inner in others:
         first = Composed(first, inner)
     return first
+
+
+def _part(values: Tensor, batch: slice) -> Tensor:
+    return values if values.shape[0] == 1 else values[batch]
+
+
+def _along_axes(values: Tensor, points: Tensor) -> Tensor:
+    """Three values, one for each component of `points` (B, 3, ...)."""
+    return values.view(1, 3, *[1] * (points.dim() - 2))
 
 
 def _exact(values: Tensor) -> Tensor:

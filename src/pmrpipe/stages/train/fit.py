@@ -141,10 +141,11 @@ def _taught(spec: MethodSpec, path: Path | None) -> Targets | None:
 def _identity(spec: MethodSpec, module: Fit, begun: str | None) -> str:
     """What a checkpoint must share with a run that resumes it.
 
-    A run may be longer than the one it continues, unless the length shapes its learning rate.
+    A run may be longer than the one it continues, unless the length shapes its learning rate or
+    its stages.
     """
     kept = spec.model_dump(mode="json")
-    for name in () if spec.schedule.anneal else ("max_steps", "max_minutes"):
+    for name in () if spec.schedule.shaped_by_length else ("max_steps", "max_minutes"):
         kept["schedule"].pop(name)
     sampler = module.sampler
     sources = [_source(cohort) for cohort in sampler.cohorts]

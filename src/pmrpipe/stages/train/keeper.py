@@ -64,10 +64,10 @@ class Keeper(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         module = self.module
         if self.limit is None:
-            module.set_learning_rate(module.global_step / module.schedule.max_steps)
+            module.set_progress(module.global_step / module.schedule.max_steps)
         else:
-            # One clock for all processes: the rate must be the same in each.
-            module.set_learning_rate(trainer.strategy.broadcast(self.seconds) / self.limit)
+            # One clock for all processes: rate and stage must be the same in each.
+            module.set_progress(trainer.strategy.broadcast(self.seconds) / self.limit)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
         # All processes save together, so the first one's clock decides.

@@ -48,6 +48,7 @@ class Fit(pl.LightningModule):
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
         self._scores: list[float] = []
+        self._stage: int | None = None
 
     # -- training -----------------------------------------------------------------------------
     def training_step(self, batch: Any, index: int) -> Tensor:
@@ -77,11 +78,17 @@ class Fit(pl.LightningModule):
         )
         return optimiser
 
-    def set_learning_rate(self, done: float) -> None:
-        """Before each step; `done` is the part of the training that lies behind, 0 to 1."""
+    def set_progress(self, done: float) -> None:
+        """Stage and rate before each step; `done` is the part that lies behind, 0 to 1."""
+        self._enter(self.schedule.stage(self.global_step, done))
         factor = (1 + math.cos(math.pi * min(done, 1.0))) / 2 if self.schedule.anneal else 1.0
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
             group["lr"] = self.schedule.learning_rate * factor
+
+    def _enter(self, stage: int | None) -> None:
+        if stage is not None and stage != self._stage:
+            self.method.enter(self.schedule.stages[stage])
+            self._stage = stage
 
     # -- validation ---------------------------------------------------------------------------
     def validation_step(self, batch: Any, index: int) -> None:
@@ -136,6 +143,8 @@ class Fit(pl.LightningModule):
     # -- checkpoints --------------------------------------------------------------------------
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"], checkpoint["sums"] = self.history, dict(self._sums)
+        checkpoint["stage"] = self._stage
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history, self._sums = list(checkpoint["history"]), dict(checkpoint["sums"])
+        self._enter(checkpoint.get("stage"))

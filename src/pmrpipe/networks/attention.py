@@ -1,0 +1,134 @@
+"""Coordinate attention: where in the moving image what a voxel of the fixed one shows lies.
+
+Source: CARL (Greer et al., CVPR 2025) and the authors' packages. Features are alike for shifted
+images, and the answer is a mean of coordinates: shifting an image shifts the map with it, by
+construction, as long as the shift is by whole voxels and nothing comes near the faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pmrpipe.networks.blocks import Convolution, prepared
+from pmrpipe.networks.tall_unet import normalisation
+from pmrpipe.spatial.precision import exact
+from pmrpipe.spatial.warp import identity_grid
+
+# Axes about which half turns average features: none, and each of the three.
+_TURNS = ((), (3, 4), (2, 4), (2, 3))
+
+
+class Features(nn.Module):
+    """(B, 1, X, Y, Z) to (B, width, X, Y, Z); 3,986,816 parameters with the defaults.
+
+    Parameters
+    ----------
+    width, blocks : of the network; each block adds what its dilated convolutions find
+    dilations : of the convolutions of a block
+    norm : of every block's input, "batch" as published, or "instance"
+    turned : the mean over half turns about the axes, so that these turn the features alike
+    """
+
+    def __init__(
+        self,
+        width: int = 128,
+        blocks: int = 3,
+        dilations: Sequence[int] = (1, 2, 4),
+        norm: str = "batch",
+        turned: bool = False,
+    ) -> None:
+        super().__init__()
+        self.turned = turned
+        self.first = Convolution(1, width, 3, padding=1)
+        self.norms = nn.ModuleList(normalisation(norm, width) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(Convolution(width, width, 3, padding=d, dilation=d) for d in dilations)
+            for _ in range(blocks)
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        if not self.turned:
+            return self._once(image)
+        return torch.stack([self._once(image.flip(a)).flip(a) for a in _TURNS]).mean(0)
+
+    def _once(self, image: Tensor) -> Tensor:
+        features = F.relu(self.first(image))
+        for norm, layers in zip(self.norms, self.blocks, strict=True):
+            features = norm(features)
+            added = features
+            for number, layer in enumerate(layers):
+                added = layer(added if number == 0 else F.relu(added))
+            features = features + added
+        return features
+
+
+class CoordinateAttention(nn.Module):
+    """Moving and fixed (B, 1, X, Y, Z) to a displacement in voxels of their grid.
+
+    Parameters
+    ----------
+    features : image to features on its grid, such as `Features`
+    padding : voxels of zeros around the images, where the moving one is looked for too
+    length : of each voxel's features: a hard attention needs long ones
+    window : edge of the cube (voxels, odd) within which the images are standardised; 0: not
+
+    Raises
+    ------
+    ValueError : an axis of the images has a single voxel
+    """
+
+    def __init__(
+        self, features: nn.Module, padding: int = 9, length: float = 4.0, window: int = 0
+    ) -> None:
+        super().__init__()
+        self.features, self.padding, self.length = features, padding, length
+        self.window = window
+
+    def forward(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        keys, queries = self._said(torch.cat([moving, fixed])).chunk(2)
+        return self._displacement(queries, keys)
+
+    def both(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        """The pairs and, as the second half of the batch, the pairs exchanged.
+
+        The features of each image are computed once.
+        """
+        said = self._said(torch.cat([moving, fixed]))
+        return self._displacement(said.roll(moving.shape[0], 0), said)
+
+    def _said(self, images: Tensor) -> Tensor:
+        """Features of the padded images, all of one length, float32."""
+        images = F.pad(prepared(images, self.window, 1), [self.padding] * 6)
+        features = self.features(images).float()
+        norm = features.square().sum(1, keepdim=True).add(1e-12).sqrt()
+        return self.length * features / (1e-3 + norm)
+
+    def _displacement(self, fixed: Tensor, moving: Tensor) -> Tensor:
+        edge = self.padding
+        inner = fixed[(..., *(slice(edge, n - edge) for n in fixed.shape[2:]))]
+        points = identity_grid(moving.shape[2:], moving.device, torch.float32)
+        middle = (torch.tensor(moving.shape[2:], device=points.device) - 1) / 2
+        places = points - middle.view(1, 3, 1, 1, 1)
+        said = attended(inner, moving, places)
+        return said - places[(..., *(slice(edge, n - edge) for n in fixed.shape[2:]))]
+
+
+def attended(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Means (B, V, X, Y, Z) of `values`, by the softmax of the features' products.
+
+    queries, keys : (B, C, X, Y, Z) and (B, C, x, y, z), float32
+    values : (1, V, x, y, z), V at most C; in float32 under autocast too
+    """
+    count, width = queries.shape[:2]
+    # The fused kernels want values as wide as the keys.
+    filled = F.pad(values.flatten(2), [0, 0, 0, width - values.shape[1]])
+    rows = [part.flatten(2).transpose(1, 2)[:, None] for part in (queries, keys)]
+    filled = filled.transpose(1, 2)[:, None].expand(count, -1, -1, -1)
+    with exact(queries.device):
+        said = F.scaled_dot_product_attention(*rows, filled, scale=1.0)
+    said = said[:, 0, :, : values.shape[1]].transpose(1, 2)
+    return said.reshape(count, -1, *queries.shape[2:])
