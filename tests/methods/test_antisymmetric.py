@@ -23,16 +23,16 @@ def images(shape=SHAPE, seed=0) -> tuple[torch.Tensor, torch.Tensor]:
     return tuple(torch.nn.functional.avg_pool3d(noise, 3, 1, 1).split(1))
 
 
-def affine_step(**options) -> Step:
+def affine_step(size: float = 3.0, **options) -> Step:
     network = AffineNetwork([4, 8, 8], 10, window=3, **options)
-    torch.nn.init.normal_(network.last.weight, std=3.0)
+    torch.nn.init.normal_(network.last.weight, std=size)
     return Step(Antisymmetric(network), AffineGenerator())
 
 
-def velocity_step(squarings: int = 7, size: float = 0.01) -> Step:
+def velocity_step() -> Step:
     network = TallUNet([4, 8, 8], [8, 4, 4], norm="instance", window=3)
-    torch.nn.init.normal_(network.flow.weight, std=size)
-    return Step(Antisymmetric(network), Velocity(ScalingAndSquaring(squarings)))
+    torch.nn.init.normal_(network.flow.weight, std=0.01)
+    return Step(Antisymmetric(network), Velocity(ScalingAndSquaring(), along=4))
 
 
 def constricon() -> Consistent:
@@ -73,7 +73,10 @@ def test_a_point_comes_back_through_the_maps_as_functions():
     inner = torch.rand(1, 3, 500, generator=torch.Generator().manual_seed(1)) * 8 + 5
     missed = there.at(back.at(inner)) - inner
     assert float((back.at(inner) - inner).abs().mean()) > 0.1
-    assert float(missed.square().sum(1).sqrt().mean()) < 0.02
+    assert float(missed.square().sum(1).sqrt().mean()) < 0.002
+    with torch.enable_grad():  # Interpolated displacements close less well.
+        rough = there.at(back.at(inner)) - inner
+    assert float(rough.square().sum(1).sqrt().mean()) > 0.01
 
 
 @torch.no_grad()
@@ -105,6 +108,20 @@ def test_an_affine_generator_is_exponentiated_as_scipy_does():
     assert torch.allclose(maps.there.at(maps.back.at(points)), points, atol=1e-10)
 
 
+@torch.no_grad()
+def test_a_linear_generator_leaves_the_centre_of_the_grid_in_place():
+    network = AffineNetwork([4], 4)
+    torch.nn.init.constant_(network.last.bias[:3], 0.3)
+    network.last.bias.data[3] = 0.5
+    matrix = AffineGenerator()(network(*images())).there
+    network.last.bias.data[3] = 0.0
+    still = AffineGenerator()(network(*images())).there
+    centre = torch.tensor([(n - 1) / 2 for n in SHAPE]).view(1, 3, 1)
+    assert torch.allclose(still.at(centre), centre, atol=1e-4)
+    assert float((still.at(centre + 1) - centre - 1).abs().max()) > 0.1
+    assert float((matrix.at(centre) - still.at(centre)).abs().max()) > 0.1
+
+
 def test_a_skew_generator_is_rodrigues_rotation():
     axis, angle = torch.tensor([1.0, 2.0, 2.0], dtype=torch.float64) / 3, 0.7
     x, y, z = axis
@@ -116,9 +133,9 @@ def test_a_skew_generator_is_rodrigues_rotation():
 
 
 @torch.no_grad()
-def test_a_rigid_network_turns_about_the_centre_and_keeps_lengths():
+def test_a_rigid_network_gives_a_rotation():
     torch.manual_seed(0)
-    step = affine_step(rigid=True)
+    step = affine_step(size=300.0, rigid=True)
     matrix = step(*images()).there.matrix[0]
     turn = matrix[:3, :3]
     assert torch.allclose(turn @ turn.T, torch.eye(3), atol=1e-5)
@@ -126,12 +143,12 @@ def test_a_rigid_network_turns_about_the_centre_and_keeps_lengths():
 
 
 @torch.no_grad()
-def test_a_constant_velocity_is_a_translation_exactly():
+def test_a_constant_velocity_is_a_translation():
     velocity = torch.tensor([1.5, -0.5, 2.0]).view(1, 3, 1, 1, 1).expand(1, 3, 8, 8, 8)
     maps = Velocity(ScalingAndSquaring())(velocity)
     points = identity_grid((8, 8, 8), torch.device("cpu"), torch.float32)
-    assert torch.equal(maps.there.at(points) - points, velocity.expand_as(points))
-    assert torch.equal(maps.back.at(maps.there.at(points)), points)
+    assert torch.allclose(maps.there.on((8, 8, 8), "cpu"), velocity, atol=1e-6)
+    assert torch.allclose(maps.back.at(maps.there.at(points)), points, atol=1e-5)
 
 
 @torch.no_grad()

@@ -20,12 +20,6 @@ def test_a_fresh_one_is_zero_to_the_bit_on_odd_sizes_too():
     assert not flow.any()
 
 
-def test_the_published_size_of_the_hcp_images_fits():
-    with torch.device("meta"):
-        flow = TallUNet()(*torch.rand(2, 1, 1, 130, 155, 130))
-    assert flow.shape == (1, 3, 130, 155, 130)
-
-
 def test_one_unit_of_the_head_is_a_tenth_of_the_edge():
     network = TallUNet(**SMALL)
     torch.nn.init.constant_(network.flow.bias, 1.0)

@@ -51,13 +51,17 @@ class Displacement:
 
 @dataclass(frozen=True)
 class Velocity:
-    """The output (B, 3, X, Y, Z) is a stationary velocity; its two signs give both directions."""
+    """The output (B, 3, X, Y, Z) is a stationary velocity; its two signs give both directions.
+
+    `along` as for `Flow`: steps along the points' own ways, which close both ways in use.
+    """
 
     integrator: Integrator
+    along: int = 0
     consistent = True
 
     def __call__(self, output: Tensor) -> Maps:
-        return Maps(Flow.of(output, self.integrator), Flow.of(-output, self.integrator))
+        return Maps(*(Flow.of(sign * output, self.integrator, self.along) for sign in (1, -1)))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pmrpipe.networks.blocks import Convolution, prepared
+from pmrpipe.networks.blocks import Convolution, halved, prepared
 from pmrpipe.spatial.precision import exact
 
 
@@ -68,7 +68,7 @@ class AffineNetwork(nn.Module):
     def forward(self, moving: Tensor, fixed: Tensor) -> Tensor:
         features = torch.cat([prepared(x, self.window, 1) for x in (moving, fixed)], 1)
         for layer in self.layers:
-            features = F.avg_pool3d(layer(F.relu(features)), 2, ceil_mode=True)
+            features = halved(layer(F.relu(features)))
         features = F.relu(self.hidden(features.mean((2, 3, 4))))
         with exact(features.device):
             said = self.last(features.float()).view(-1, 3, 4)

@@ -45,10 +45,7 @@ class Features(nn.Module):
         self.turned = turned
         self.first = Convolution(1, width, 3, padding=1)
         self.norms = nn.ModuleList(normalisation(norm, width) for _ in range(blocks))
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(Convolution(width, width, 3, padding=d, dilation=d) for d in dilations)
-            for _ in range(blocks)
-        )
+        self.blocks = nn.ModuleList(_block(width, dilations) for _ in range(blocks))
 
     def forward(self, image: Tensor) -> Tensor:
         if not self.turned:
@@ -59,11 +56,15 @@ class Features(nn.Module):
         features = F.relu(self.first(image))
         for norm, layers in zip(self.norms, self.blocks, strict=True):
             features = norm(features)
-            added = features
-            for number, layer in enumerate(layers):
-                added = layer(added if number == 0 else F.relu(added))
-            features = features + added
+            features = features + layers(features)
         return features
+
+
+def _block(width: int, dilations: Sequence[int]) -> nn.Sequential:
+    """Dilated convolutions with ReLU between them."""
+    layers = [Convolution(width, width, 3, padding=d, dilation=d) for d in dilations]
+    between = [part for layer in layers for part in (nn.ReLU(), layer)]
+    return nn.Sequential(*between[1:])
 
 
 class CoordinateAttention(nn.Module):
@@ -108,13 +109,13 @@ class CoordinateAttention(nn.Module):
         return self.length * features / (1e-3 + norm)
 
     def _displacement(self, fixed: Tensor, moving: Tensor) -> Tensor:
-        edge = self.padding
-        inner = fixed[(..., *(slice(edge, n - edge) for n in fixed.shape[2:]))]
         points = identity_grid(moving.shape[2:], moving.device, torch.float32)
         middle = (torch.tensor(moving.shape[2:], device=points.device) - 1) / 2
         places = points - middle.view(1, 3, 1, 1, 1)
-        said = attended(inner, moving, places)
-        return said - places[(..., *(slice(edge, n - edge) for n in fixed.shape[2:]))]
+        return attended(self._inside(fixed), moving, places) - self._inside(places)
+
+    def _inside(self, padded: Tensor) -> Tensor:
+        return F.pad(padded, [-self.padding] * 6)
 
 
 def attended(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -126,9 +127,9 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     count, width = queries.shape[:2]
     # The fused kernels want values as wide as the keys.
     filled = F.pad(values.flatten(2), [0, 0, 0, width - values.shape[1]])
-    rows = [part.flatten(2).transpose(1, 2)[:, None] for part in (queries, keys)]
+    query, key = (part.flatten(2).transpose(1, 2)[:, None] for part in (queries, keys))
     filled = filled.transpose(1, 2)[:, None].expand(count, -1, -1, -1)
     with exact(queries.device):
-        said = F.scaled_dot_product_attention(*rows, filled, scale=1.0)
+        said = F.scaled_dot_product_attention(query, key, filled, scale=1.0)
     said = said[:, 0, :, : values.shape[1]].transpose(1, 2)
     return said.reshape(count, -1, *queries.shape[2:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pmrpipe.spatial.resize import pad_to_multiple
@@ -55,6 +56,11 @@ class Block(nn.Sequential):
         between = [Standardise()] if normalise else []
         layer = convolution(inputs, outputs, stride)
         super().__init__(layer, *between, nn.LeakyReLU(SLOPE, inplace=True))
+
+
+def halved(features: Tensor) -> Tensor:
+    """Means of 2^3 voxels, fewer at the far faces of odd sides: sides are rounded up."""
+    return F.avg_pool3d(features, [min(2, n) for n in features.shape[2:]], 2, ceil_mode=True)
 
 
 def flow_convolution(inputs: int, deviation: float, bias: float = 0.0) -> nn.Conv3d:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pmrpipe.networks.blocks import Convolution, Standardise, prepared
+from pmrpipe.networks.blocks import Convolution, Standardise, halved, prepared
 from pmrpipe.spatial.precision import exact
 from pmrpipe.spatial.resize import crop
 
@@ -46,7 +46,7 @@ class TallUNet(nn.Module):
         super().__init__()
         if len(down) != len(up):
             raise ValueError(f"{len(down)} levels down and {len(up)} up")
-        self.window, self.unit = window, unit
+        self.window, self.unit, self.widths = window, unit, tuple(up)
         before = (2, *down)
         self.down = nn.ModuleList(
             Convolution(before[n], width, 3, 2, padding=1) for n, width in enumerate(down)
@@ -74,21 +74,19 @@ class TallUNet(nn.Module):
         skips = []
         for layer in self.down:
             skips.append(features)
-            features = layer(F.leaky_relu(features, SLOPE)) + _pooled(features, layer.out_channels)
-        for layer, norm in zip(self.up, self.norms, strict=True):
-            rough = F.interpolate(
-                features[:, : layer.out_channels], scale_factor=2, mode="trilinear"
-            )
+            rough, features = halved(features), layer(F.leaky_relu(features, SLOPE))
+            features = features + _with_channels(rough, features.shape[1])
+        for layer, norm, width in zip(self.up, self.norms, self.widths, strict=True):
+            rough = F.interpolate(features[:, :width], scale_factor=2, mode="trilinear")
             features = norm(layer(F.leaky_relu(features, SLOPE)) + rough)
             skip = skips.pop()
             features = torch.cat([crop(features, skip.shape[2:]), skip], 1)
         return features
 
 
-def _pooled(features: Tensor, width: int) -> Tensor:
-    """Means of 2^3 voxels, behind as many empty channels as make `width`."""
-    half = F.avg_pool3d(features, 2, ceil_mode=True)
-    return F.pad(half, [0, 0] * 3 + [width - half.shape[1], 0])
+def _with_channels(features: Tensor, width: int) -> Tensor:
+    """The features behind as many empty ones as make `width`."""
+    return F.pad(features, [0, 0] * 3 + [width - features.shape[1], 0])
 
 
 def _units(shape: Sequence[int], unit: float, like: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -92,20 +92,38 @@ class Flow(Sampled):
     """The exponential of a stationary velocity, which regularisers may want to see.
 
     velocity : (B, 3, X, Y, Z) in voxels
+    along : without gradients every point goes its own way through the velocity, in so many steps
+        of the midpoint rule: what the opposite velocity then inverts but for the rule's error. 0:
+        the displacement is interpolated between voxels, as it is wherever gradients are asked for
     """
 
     velocity: Tensor | None = None
+    along: int = 0
 
     @classmethod
-    def of(cls, velocity: Tensor, integrator: Integrator) -> Flow:
+    def of(cls, velocity: Tensor, integrator: Integrator, along: int = 0) -> Flow:
         """The flow at time 1."""
         with exact(velocity.device):
             velocity = _exact(velocity)
-            return cls(integrator(velocity), velocity=velocity)
+            return cls(integrator(velocity), velocity=velocity, along=along)
+
+    def _at(self, points: Tensor) -> Tensor:
+        if self.velocity is None or not self.along or torch.is_grad_enabled():
+            return super()._at(points)
+        field, step = _exact(self.velocity).to(points.dtype), 1 / self.along
+        for _ in range(self.along):
+            half = points + step / 2 * sample(field, points)
+            points = points + step * sample(field, half)
+        return points
+
+    def on(self, shape: Sequence[int], device: torch.device | str) -> Tensor:
+        if self.along and not torch.is_grad_enabled():
+            return Map.on(self, shape, device)
+        return super().on(shape, device)
 
     def take(self, batch: slice) -> Map:
         velocity = None if self.velocity is None else _part(self.velocity, batch)
-        return Flow(_part(self.displacement, batch), self.extrapolation, velocity)
+        return replace(self, displacement=_part(self.displacement, batch), velocity=velocity)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,13 @@ def locally_standardised(image: Tensor, window: int, floor: float = 1e-3) -> Ten
     mean, square = image, image * image
     for axis in range(3):
         size = [window if a == axis else 1 for a in range(3)]
-        padding = [n // 2 for n in size]
-        mean, square = (F.avg_pool3d(part, size, 1, padding) for part in (mean, square))
+        mean, square = (_line_mean(part, size) for part in (mean, square))
     return (image - mean) / ((square - mean * mean).clamp(min=0) + floor).sqrt()
+
+
+def _line_mean(image: Tensor, size: list[int]) -> Tensor:
+    """Means of `size` voxels, zeros outside; a side may be shorter than that."""
+    if all(n >= k for n, k in zip(image.shape[2:], size, strict=True)):
+        return F.avg_pool3d(image, size, 1, [k // 2 for k in size])
+    around = [edge for k in reversed(size) for edge in (k // 2, k // 2)]
+    return F.avg_pool3d(F.pad(image, around), size, 1)
