@@ -84,7 +84,8 @@ def method_table() -> str:
     """Markdown: name, what it is, number of a network's parameters, how it is inverted."""
     rows = ["| name | what it is | parameters | inverse |", "|---|---|---|---|"]
     for name in names():
-        method = build(spec(name), network_mm=4.0)
+        with torch.device("meta" if spec(name).learned else "cpu"):
+            method = build(spec(name), network_mm=4.0)
         count = f"{sum(p.numel() for p in method.parameters()):,}" if spec(name).learned else ""
         rows.append(f"| `{name}` | {spec(name).title} | {count} | {_inverse(name, method)} |")
     return "\n".join(rows) + "\n"
@@ -94,7 +95,8 @@ def _inverse(name: str, method: Method) -> str:
     """What its deformation of two small images brings with it."""
     if not spec(name).deforms:
         return "identity"
-    x = torch.linspace(-1, 1, 16)
+    learned = isinstance(method, torch.nn.Module)
+    x = torch.linspace(-1, 1, 16, device="meta" if learned else "cpu")
     ball = (x[:, None, None] ** 2 + x[None, :, None] ** 2 + x**2 < 0.4).float()[None, None]
     grid = Grid((16, 16, 16), np.diag([4.0, 4.0, 4.0, 1.0]))
     form = method.register(ball, ball.roll(1, 2), grid).parametrisation
