@@ -25,6 +25,7 @@ GROUPS = {
             "register",
             "register two T1w scans as they come, on the fixed scan's own grid",
         ),
+        "parcellate": ("parcellate", "label a scan as it comes by a folder of labelled atlases"),
         "apply": ("apply", "resample an image, or move points, through transforms"),
         "shoot": ("shoot", "follow a geodesic that a registration kept, or the mean of several"),
         "methods": ("methods", "list the methods with their citations"),

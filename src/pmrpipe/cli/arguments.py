@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import SUPPRESS, ArgumentParser, Namespace
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,11 +26,15 @@ def path_argument(parser: ArgumentParser, *names: str, help: str, **more: Any) -
     parser.add_argument(*names, type=Path, help=help, **more)
 
 
-def add(parser: ArgumentParser, model: type[BaseModel]) -> None:
-    """Add a flag for every field of `model`."""
+def add(
+    parser: ArgumentParser, model: type[BaseModel], names: Collection[str] | None = None
+) -> None:
+    """Add a flag for every field of `model`, or for those of `names` alone."""
     from pmrpipe.study.options.flags import flags
 
     for flag in flags(model):
+        if names is not None and flag.field not in names:
+            continue
         parser.add_argument(flag.word, **_how(flag))
 
 

@@ -1,0 +1,1 @@
+"""Stage parcellate: labels of one scan from those of many atlases, and what they measure."""

@@ -1,0 +1,87 @@
+"""A scan labelled by a folder of atlases: from the command to files."""
+
+import numpy as np
+import pytest
+
+from pmrpipe.base.files import read_json, read_tsv, write_text
+from pmrpipe.cli import main
+from pmrpipe.images.volume import read_labels, write_volume
+from pmrpipe.metrics.overlap import label_overlap
+
+TABLE = "index\tname\tregion\tscored\n1\tLeft outer\tputamen\t1\n2\tRight inner\tputamen\t1\n"
+QUICK = ("--brain-extracted", "--mm", "4", "--refine", "0", "--threads", "1", "--device", "cpu")
+
+
+@pytest.fixture
+def atlases(brain_dataset):
+    write_text(brain_dataset / "desc-own_dseg.tsv", TABLE)
+    return brain_dataset
+
+
+def parcellate(scan, atlases, out, *more):
+    words = ["parcellate", scan, "--atlases", atlases, "--output", out, *QUICK, *more]
+    return main([str(word) for word in words])
+
+
+def scan_of(atlases, number=1):
+    folder = atlases / f"sub-{number:02d}" / "anat"
+    return folder / f"sub-{number:02d}_T1w.nii.gz", folder / f"sub-{number:02d}_dseg.nii.gz"
+
+
+def test_a_scan_gets_labels_volumes_and_a_page(atlases, tmp_path, cache):
+    scan, truth = scan_of(atlases)
+    out = tmp_path / "out"
+    assert parcellate(scan, atlases, out, "--leave-out", "01", "05", "--cache", cache) == 0
+    labels, expected = read_labels(out / "sub-01_dseg.nii.gz"), read_labels(truth)
+    assert np.allclose(labels.affine, expected.affine)
+    assert label_overlap(expected.data, labels.data).dice.min() > 0.9
+    volumes = read_tsv(out / "volumes.tsv").set_index("name")
+    voxel = abs(np.linalg.det(labels.affine[:3, :3]))
+    assert volumes["volume_mm3"]["Left outer"] == pytest.approx(
+        (labels.data == 1).sum() * voxel, rel=1e-5
+    )
+    # The scan is the template's brain, 1 % larger along each axis.
+    assert 1.2e6 < volumes["icv_mm3"].iloc[0] < 2.2e6
+    facts = read_json(out / "parcellate.json")
+    assert [atlas["key"] for atlas in facts["atlases"]] == ["sub-02", "sub-03", "sub-04"]
+    page = (out / "qc.html").read_text(encoding="utf-8")
+    assert "Left outer" in page
+    assert parcellate(scan, atlases, out, "--leave-out", "01", "--most", "2", "--cache", cache) == 0
+    assert len(read_json(out / "parcellate.json")["atlases"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda root: (root / "desc-own_dseg.tsv").unlink(), "holds no label table"),
+        (
+            lambda root: write_text(root / "desc-own_dseg.tsv", "index\tname\n1\touter\n"),
+            "has labels that the table of dataset lacks: 2",
+        ),
+        (
+            lambda root: (root / "sub-02/anat/sub-02_dseg.nii.gz").rename(
+                root / "sub-02/anat/sub-02_desc-x_dseg.nii.gz"
+            ),
+            "holds files of several kinds (desc-: none, x)",
+        ),
+    ],
+)
+def test_what_is_wrong_with_atlases_is_one_line(atlases, tmp_path, cache, capsys, change, line):
+    change(atlases)
+    scan, _ = scan_of(atlases)
+    out = tmp_path / "out"
+    assert parcellate(scan, atlases, out, "--leave-out", "01", "--cache", cache) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("pmrpipe parcellate: error: ")
+    assert line in error
+    assert not out.exists()
+
+
+def test_it_writes_over_no_input_and_over_nothing_of_others(atlases, tmp_path, capsys):
+    scan, truth = scan_of(atlases)
+    assert parcellate(scan, atlases, truth.parent) == 2
+    assert "is an input" in capsys.readouterr().err
+    other = tmp_path / "other"
+    write_volume(other / "sub-01_dseg.nii.gz", np.ones((2, 2, 2), np.int16), np.eye(4))
+    assert parcellate(scan, atlases, other) == 2
+    assert "was not written by pmrpipe parcellate" in capsys.readouterr().err
