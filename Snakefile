@@ -33,6 +33,7 @@ if PLAN.contrasts - {T1W}:
 include: "rules/train.smk"
 include: "rules/register.smk"
 include: "rules/score.smk"
+include: "rules/parcellate.smk"
 include: "rules/report.smk"
 
 
@@ -43,6 +44,7 @@ localrules:
     train,
     register,
     score,
+    parcellate,
     table1,
     table2,
     ablation,
@@ -81,6 +83,11 @@ rule register:
 rule score:
     input:
         P.summary,
+
+
+rule parcellate:
+    input:
+        parcellations(),
 
 
 # The paper's tables: docs/metrics.md.

@@ -1,6 +1,6 @@
 # Look-ups in the plan for inputs, options and resources of the rules, and nothing else: what a job
 # reads stands in pmrpipe.workflow.files, what a verb is told in pmrpipe.workflow.commands.
-from pmrpipe.workflow import commands, files
+from pmrpipe.workflow import commands, files, parcellation
 
 
 def key_of(wildcards):
@@ -76,5 +76,17 @@ def paper_table(name):
         except PmrpipeError as error:
             raise WorkflowError(str(error)) from None
         return P.summary.with_name(f"{name}.tsv")
+
+    return wanted
+
+
+def parcellations():
+    """The files of target `parcellate`, once the study is known to make them."""
+
+    def wanted(wildcards):
+        try:
+            return parcellation.wanted(PLAN)
+        except PmrpipeError as error:
+            raise WorkflowError(str(error)) from None
 
     return wanted

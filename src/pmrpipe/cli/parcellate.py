@@ -1,4 +1,4 @@
-"""Verb `parcellate`."""
+"""Verbs of the stage parcellate."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from pmrpipe.cli.arguments import add, path_argument, read
 from pmrpipe.cli.messages import say
+from pmrpipe.study.options.fusing import Fusing
 from pmrpipe.study.options.parcellation import SHARED, Parcellation
 from pmrpipe.study.options.two_scans import TwoScans
 
@@ -37,3 +38,28 @@ def run_parcellate(options: Namespace) -> None:
     there = labelled.volumes["label"].notna() & (labelled.volumes["volume_mm3"] > 0)
     say(f"{int(there.sum())} labels from {len(labelled.facts['atlases'])} atlases")
     say(f"look at {options.output / 'qc.html'}")
+
+
+def add_fuse(parser: ArgumentParser) -> None:
+    path_argument(parser, "results", help="result folder of the cohort")
+    add(parser, Fusing)
+
+
+def run_fuse(options: Namespace) -> None:
+    from pmrpipe.stages.parcellate.job import run
+    from pmrpipe.study.paths import Results
+
+    checked = read(options, Fusing)
+    run(Results.of(options.results, checked), checked)
+
+
+def add_volumes(parser: ArgumentParser) -> None:
+    path_argument(parser, "results", help="result folder of the cohort")
+    parser.add_argument("keys", nargs="+", help="scans whose tables are gathered")
+
+
+def run_volumes(options: Namespace) -> None:
+    from pmrpipe.stages.parcellate.job import gather
+    from pmrpipe.study.paths import Results
+
+    gather(Results(options.results), options.keys)

@@ -12,28 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import read_json, write_json, write_text, write_tsv
+from pmrpipe.base.files import read_json, write_json, write_tsv
 from pmrpipe.base.outputs import is_one_of
-from pmrpipe.drawing import html, pictures, style
-from pmrpipe.drawing.views import views_of
 from pmrpipe.images.volume import Volume, write_volume
 from pmrpipe.native.result import generated_by
 from pmrpipe.stages.parcellate.fusion import Fused
+from pmrpipe.stages.parcellate.page import Shown, write_page
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VOLUMES, FACTS, PAGE = "volumes.tsv", "parcellate.json", "qc.html"
 _ENDING = re.compile(r"((_desc-[A-Za-z0-9+]+)?_[A-Za-z0-9]+)?\.(nii|nii\.gz|mgz|hdr|img)$")
-
-
-@dataclass(frozen=True)
-class OnTemplate:
-    """What the page shows, on the template grid: brain in [0, 1], labels, confidence."""
-
-    brain: Volume
-    labels: np.ndarray
-    confidence: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -45,6 +35,7 @@ class Labelled:
     volumes : rows of volumes.tsv
     table : index, name, region of the labels
     facts : what was done
+    shown : what the page shows
     """
 
     labels: Volume
@@ -52,7 +43,7 @@ class Labelled:
     volumes: pd.DataFrame
     table: pd.DataFrame
     facts: dict[str, Any]
-    on_template: OnTemplate
+    shown: Shown
 
     @property
     def stem(self) -> str:
@@ -112,48 +103,14 @@ def write_labelled(labelled: Labelled, folder: Path) -> None:
     write_tsv(folder / names[1], labelled.table[["index", "name"]])
     write_volume(folder / names[2], labelled.confidence.data, labels.affine, np.float32)
     write_tsv(folder / VOLUMES, labelled.volumes)
-    write_page(labelled, folder / PAGE, files)
-
-
-# -- page ----------------------------------------------------------------------------------------
-def write_page(labelled: Labelled, out: Path, files: dict[str, str]) -> None:
-    """The page of one parcellation: outlines of the labels, where atlases disagree, volumes."""
-    shown = labelled.on_template
-    brain = shown.brain.data
-    views = views_of(
-        (brain, brain, brain),
-        shown.brain.grid,
-        None,
-        (None, shown.labels, None),
-        lambda numbers: numbers,
-        uncertainty=1 - shown.confidence,
+    facts = labelled.facts
+    write_page(
+        folder / PAGE,
+        facts["scan"],
+        labelled.shown,
+        labelled.volumes,
+        facts,
+        files,
+        facts["warnings"],
+        facts["licence"],
     )
-    with style.drawing():
-        drawn = pictures.draw(views)
-    volumes = labelled.volumes
-    content = html.render(
-        Path(__file__).parent / "labelled.html",
-        title=f"Labels of {labelled.facts['scan']}",
-        facts=_top(labelled),
-        warnings=labelled.facts["warnings"],
-        files=files,
-        licence=labelled.facts.get("licence"),
-        panels={name: style.data_uri(png, "png") for name, png in drawn.panels.items()},
-        size=drawn.size,
-        rows=volumes.astype(object).where(volumes.notna(), None).to_dict("records"),
-    )
-    write_text(out, content)
-
-
-def _top(labelled: Labelled) -> list[tuple[str, str]]:
-    facts, volumes = labelled.facts, labelled.volumes
-    mean = float(labelled.confidence.data[labelled.labels.data > 0].mean())
-    return [
-        ("Atlases", str(len(facts["atlases"]))),
-        ("Method", str(facts["method"])),
-        ("Fusion", str(facts["fusion"])),
-        ("Labels found", str(int((volumes["label"].notna() & (volumes["volume_mm3"] > 0)).sum()))),
-        ("Mean share of votes", f"{mean:.2f}"),
-        ("Intracranial volume, ml", f"{volumes['icv_mm3'].iloc[0] / 1000:.0f}"),
-        ("Seconds", f"{facts['seconds_registration'] + facts['seconds_fusion']:.0f}"),
-    ]

@@ -25,7 +25,6 @@ from pmrpipe.metrics.similarity import ncc
 from pmrpipe.native.atlases import Atlas, Atlases, read_atlases
 from pmrpipe.native.labelled import (
     Labelled,
-    OnTemplate,
     on_grid,
     require_free,
     write_labelled,
@@ -34,9 +33,11 @@ from pmrpipe.native.method import ReadyMethod, ready_method
 from pmrpipe.native.prepare import PreparedScan, prepare
 from pmrpipe.native.request import Request, Say, Scan
 from pmrpipe.stages.parcellate.fusion import Fused, Fusion, fuse
-from pmrpipe.stages.parcellate.volumes import volumes
+from pmrpipe.stages.parcellate.page import Shown
+from pmrpipe.stages.parcellate.volumes import intracranial_volume, volumes
 from pmrpipe.study.options.parcellation import Parcellation
 from pmrpipe.study.options.two_scans import TwoScans
+from pmrpipe.study.space import Space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,26 +202,19 @@ def _fused(votes: Sequence[_Vote], brain: np.ndarray, options: Parcellation, thr
     return fuse(labels, images, brain, Fusion(kind=options.fusion))
 
 
-def _on_template(fused: Fused, affine: np.ndarray, target: PreparedScan) -> OnTemplate:
+def _on_template(fused: Fused, affine: np.ndarray, target: PreparedScan) -> Shown:
     points = sample_points(target.preproc.grid, target.affine)
     labels = resample(Volume(fused.labels, affine), points, "nearest")
     lost = resample(Volume(1 - fused.confidence, affine), points, "linear")
-    return OnTemplate(target.preproc, labels, 1 - lost)
+    return Shown(target.preproc, labels, 1 - lost)
 
 
 # -- what it measures ----------------------------------------------------------------------------
 def _volumes(fused: Fused, part: Volume, table: pd.DataFrame, target: PreparedScan) -> pd.DataFrame:
     subject = target.name.split("_")[0].removesuffix(".gz").removesuffix(".nii")
-    return volumes(fused.labels, part.affine, table, subject, intracranial_volume(target))
-
-
-def intracranial_volume(scan: PreparedScan) -> float:
-    """The template's brain in the scan's space, mm^3: its volume by the affine's determinant."""
-    from pmrpipe.study.space import Space
-
-    template = Space.load().mask(1.0)
-    own = float(template.data.sum()) * abs(np.linalg.det(template.affine[:3, :3]))
-    return own * abs(float(np.linalg.det(scan.affine[:3, :3])))
+    return volumes(
+        fused.labels, part.affine, table, subject, intracranial_volume(Space.load(), target.affine)
+    )
 
 
 def _box(target: PreparedScan) -> tuple[slice, ...]:

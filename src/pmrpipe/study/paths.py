@@ -255,6 +255,17 @@ class Results:
         """List of one job's registered pairs, written when all of them are whole."""
         return self.root / "register" / method / "batches" / f"{batch}.tsv"
 
+    # -- parcellate ---------------------------------------------------------------------------
+    def parcellated(self, key: str, ending: str = "dseg.nii.gz") -> Path:
+        """A file of a scan's labels from atlases: `dseg.nii.gz` lies on the scan's own grid."""
+        scan, _ = scan_and_contrast(key)
+        return self.root / "parcellate" / key / f"{scan}_{ending}"
+
+    @property
+    def volumes(self) -> Path:
+        """Volumes of all labels of all scans."""
+        return self.root / "parcellate" / "volumes.tsv"
+
     # -- score and report ---------------------------------------------------------------------
     def scored(self, method: str, batch: str) -> Path:
         """Folder of the scores of one job's pairs."""

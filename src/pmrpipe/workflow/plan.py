@@ -196,8 +196,13 @@ class Plan:
     # -- pairs --------------------------------------------------------------------------------
     @cached_property
     def pairs(self) -> list[Pair]:
+        atlases = [scan for scan in self.cohort.of("train") if scan.labels is not None]
         return select(
-            self.cohort.of("test"), self.study.pairs, self.study.seed, self.results.space.key
+            self.cohort.of("test"),
+            self.study.pairs,
+            self.study.seed,
+            self.results.space.key,
+            atlases,
         )
 
     @cached_property

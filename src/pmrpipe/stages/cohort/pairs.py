@@ -18,18 +18,28 @@ Pair = tuple[str, str]
 TEMPLATE = f"tpl-{DEFAULT_SPACE}"
 
 
-def select(scans: Sequence[Scan], policy: Pairs, seed: int, template: str = TEMPLATE) -> list[Pair]:
+def select(
+    scans: Sequence[Scan],
+    policy: Pairs,
+    seed: int,
+    template: str = TEMPLATE,
+    atlases: Sequence[Scan] = (),
+) -> list[Pair]:
     """Ordered pairs (moving, fixed), sorted: of different subjects, or within them.
 
     Parameters
     ----------
     template : key of the space's template
+    atlases : labelled scans that are no tested ones, for `from-atlases`
 
     Raises
     ------
     InputError : `to-subject` or `file` names a scan that is not tested; no pair is left
     """
-    pairs = _selected(scans, policy, seed, template)
+    if policy.policy == "from-atlases":
+        pairs = [(a.key, s.key) for a in atlases for s in scans if a.subject != s.subject]
+    else:
+        pairs = _selected(scans, policy, seed, template)
     if not pairs:
         raise _no_pair(scans, policy)
     return pairs
@@ -42,6 +52,9 @@ def _no_pair(scans: Sequence[Scan], policy: Pairs) -> InputError:
         return InputError("split.test", "no scan is tested", "let `split` leave some to test")
     if policy.policy == "file":
         return InputError(policy.file, "lists no pair", "write rows with moving and fixed")
+    if policy.policy == "from-atlases":
+        problem = "no training scan has labels to bring to the tested ones"
+        return InputError("pairs.policy", problem, "name labels, and atlases in split.train")
     if policy.policy == "within-subject":
         problem = "no tested subject has two scans to pair within it"
         return InputError("pairs.policy", problem, "choose another policy, such as all")

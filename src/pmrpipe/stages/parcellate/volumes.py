@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pmrpipe.study.space import Space
+
 COLUMNS = ("subject", "label", "name", "region", "volume_mm3", "asymmetry", "icv_mm3")
 # How names say the side: Left Hippocampus, Left-Hippocampus, ctx-lh-cuneus, L hippocampus.
 _LEFT = re.compile(r"(?<![A-Za-z])(left|lh|l)(?![A-Za-z])", re.IGNORECASE)
@@ -46,6 +48,18 @@ def volumes(
         subject=subject, icv_mm3=round(icv, 1), label=whole["label"].astype("Int64")
     )
     return whole.round({"volume_mm3": 2, "asymmetry": 5})[list(COLUMNS)]
+
+
+def intracranial_volume(space: Space, affine: np.ndarray) -> float:
+    """The template's brain brought to a scan, mm^3: its volume by the affine's determinant.
+
+    Parameters
+    ----------
+    affine : (4, 4), RAS mm, points of the template to points of the scan
+    """
+    mask = space.mask(1.0)
+    own = float(mask.data.sum()) * abs(float(np.linalg.det(mask.affine[:3, :3])))
+    return own * abs(float(np.linalg.det(affine[:3, :3])))
 
 
 def _asymmetries(sizes: dict[str, float]) -> list[float]:

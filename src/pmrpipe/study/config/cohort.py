@@ -135,10 +135,13 @@ class FurtherCohort(Options):
 class Pairs(Options):
     """Which ordered pairs (moving, fixed) of the test subjects are registered."""
 
-    policy: Literal["all", "to-template", "to-subject", "random", "file", "within-subject"] = Field(
+    policy: Literal[
+        "all", "to-template", "to-subject", "random", "file", "within-subject", "from-atlases"
+    ] = Field(
         "all",
         description="all ordered pairs of different subjects; every scan to one; k random "
-        "partners; a file; or all ordered pairs of each subject's own scans",
+        "partners; a file; all ordered pairs of each subject's own scans; or every labelled "
+        "training scan to each tested one",
     )
     subject: str | None = Field(None, description="the fixed scan of `to-subject`")
     k: int = Field(1, ge=1, description="partners per scan of `random`")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pmrpipe.study.options.common import Options
+from pmrpipe.study.options.common import Options, default
+from pmrpipe.study.options.fusing import Fusing, FusionKind
 
 
 class HeadTemplate(Options):
@@ -26,4 +27,17 @@ class Threads(Options):
     training: int = Field(1, ge=1, description="training of one network on a CPU")
     registration: int = Field(
         1, ge=1, description="registration of pairs; SyN: more than 1 is not reproducible"
+    )
+
+
+class Parcellate(Options):
+    """How target `parcellate` labels each scan by those that were registered to it."""
+
+    method: str | None = Field(
+        None, description="row whose registrations count; null: the last of `methods`"
+    )
+    fusion: FusionKind = Field(
+        default(Fusing, "fusion"),
+        description="joint: weights that know which atlases err alike; local: by resemblance; "
+        "majority: all alike; ants: antspyx's joint label fusion, minutes a scan",
     )

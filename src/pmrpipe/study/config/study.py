@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from pmrpipe.base.seed import SEED
 from pmrpipe.study.config.cohort import FurtherCohort, Inputs, Layout, Override, Pairs, Split
 from pmrpipe.study.config.names import counted, with_prefix
-from pmrpipe.study.config.processing import HeadTemplate, Threads
+from pmrpipe.study.config.processing import HeadTemplate, Parcellate, Threads
 from pmrpipe.study.options.common import (
     Device,
     Devices,
@@ -143,6 +143,9 @@ class Study(Options):
         "leaves the report without grids, and scoring again registers again",
     )
     uncertainty: Samples = default(Registration, "uncertainty")
+    parcellate: Parcellate = Field(
+        default_factory=Parcellate, description="labels of scans from those registered to them"
+    )
     threads: Threads = Field(default_factory=Threads, description="threads of each kind of job")
     seed: Seed = Field(SEED, description="seed of splits, pairs, affine and training")
 

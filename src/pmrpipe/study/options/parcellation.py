@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
 from pmrpipe.study.options.common import Options, Orientation
+from pmrpipe.study.options.fusing import FusionKind
 
 # Options of two scans that hold here too, for the scan and for all atlases alike.
 SHARED = (
@@ -48,7 +48,7 @@ class Parcellation(Options):
     most: int | None = Field(
         None, ge=1, description="only so many atlases, the most alike after the affine; None: all"
     )
-    fusion: Literal["joint", "local", "majority", "ants"] = Field(
+    fusion: FusionKind = Field(
         "joint",
         description="joint: weights that know which atlases err alike; local: by resemblance; "
         "majority: all alike; ants: joint label fusion of antspyx, minutes",
