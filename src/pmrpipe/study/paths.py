@@ -263,7 +263,6 @@ class Results:
 
     @property
     def volumes(self) -> Path:
-        """Volumes of all labels of all scans."""
         return self.root / "parcellate" / "volumes.tsv"
 
     # -- score and report ---------------------------------------------------------------------
