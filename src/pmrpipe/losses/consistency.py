@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from pmrpipe.losses.points import points_within
 from pmrpipe.losses.regularity import squared_gradient
 from pmrpipe.spatial.maps import Flow, Map
 from pmrpipe.spatial.warp import identity_grid
@@ -49,6 +50,30 @@ def gradient_inverse_consistency(ab: Map, ba: Map, points: Tensor, step: float) 
 
 def _missed(outer: Map, inner: Map, points: Tensor) -> Tensor:
     return points - outer.at(inner.at(points))
+
+
+def jacobian_inverse_consistency(ab: Map, ba: Map, points: Tensor) -> Tensor:
+    """Mean squared entry of the Jacobian of e, the mean of both orders (NePhi).
+
+    By autograd, so that the maps are differentiated twice.
+
+    points : (B, 3, N) in voxels of the grid that both maps are of
+    """
+    return (_squared_jacobian(ab, ba, points) + _squared_jacobian(ba, ab, points)) / 2
+
+
+def _squared_jacobian(outer: Map, inner: Map, points: Tensor) -> Tensor:
+    wanted = torch.is_grad_enabled()
+    with torch.enable_grad():
+        points = points.detach().requires_grad_()
+        missed = _missed(outer, inner, points)
+        rows = [
+            torch.autograd.grad(
+                missed[:, row].sum(), points, create_graph=wanted, retain_graph=True
+            )
+            for row in range(3)
+        ]
+        return torch.stack([slope for (slope,) in rows]).square().mean()
 
 
 def jittered(
@@ -93,6 +118,18 @@ class GradientInverseConsistency:
     def __call__(self, there: Map, back: Map, image: Tensor) -> Tensor:
         points = jittered(image.shape[2:], self.stride, self.deviation, device=image.device)
         return self.weight * gradient_inverse_consistency(there, back, points, self.step)
+
+
+@dataclass(frozen=True)
+class JacobianInverseConsistency:
+    """`jacobian_inverse_consistency` as a part, at so many random points; defaults are NePhi's."""
+
+    weight: float = 10.0
+    points: int = 500
+
+    def __call__(self, there: Map, back: Map, image: Tensor) -> Tensor:
+        points = points_within(image, self.points)
+        return self.weight * jacobian_inverse_consistency(there, back, points)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.spec import MethodSpec
 from pmrpipe.methods.stops import read
-from pmrpipe.spatial.resize import resize_image
 
 Tell = Callable[[int, int], None]
 Objectives = tuple[float, float]
@@ -56,7 +55,7 @@ class Finetuned:
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         """Register (1, 1, X, Y, Z) images; the result lies on the network's grid."""
         inner = self.method.grid(grid)
-        moving, fixed = (resize_image(image, inner.shape) for image in (moving, fixed))
+        moving, fixed = (self.method.seen(image, inner) for image in (moving, fixed))
         batch = Batch(moving, fixed, inner)
         tuned, objectives = finetune(self.method, batch, self.plan, self.tell)
         if self.done is not None:

@@ -70,6 +70,7 @@ def build_network(
         raise InputError(spec.component, "is no learned method", remedy)
     for stage in spec.schedule.stages:  # All of them are tried; in use it is as in the last.
         method.enter(stage)
+    method.quantiles = spec.input.quantiles
     return method
 
 

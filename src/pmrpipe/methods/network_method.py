@@ -17,6 +17,7 @@ from pmrpipe.methods.deformation import Deformation, StationaryVelocity
 from pmrpipe.methods.posterior import Posterior
 from pmrpipe.spatial.integrate import Integrator
 from pmrpipe.spatial.resize import crop, resize_displacement, resize_image
+from pmrpipe.spatial.standardise import quantile_scaled
 
 if TYPE_CHECKING:
     from pmrpipe.methods.spec import Stage
@@ -34,10 +35,19 @@ class NetworkMethod(nn.Module):
         super().__init__()
         self.network_mm = network_mm
         self.precision: torch.dtype | None = None
+        self.quantiles: tuple[float, float] | None = None
 
     def grid(self, grid: Grid) -> Grid:
         """The network's grid for images on `grid`."""
         return grid if self.network_mm is None else grid.rescaled(self.network_mm)
+
+    def intensities(self, image: Tensor) -> Tensor:
+        """An image (B, 1, X, Y, Z) of the chain with the intensities that the method is shown."""
+        return quantile_scaled(image, *self.quantiles) if self.quantiles else image
+
+    def seen(self, image: Tensor, grid: Grid) -> Tensor:
+        """An image of the chain as the method sees it on `grid`, the network's."""
+        return self.intensities(resize_image(image, grid.shape))
 
     def predict(self, moving: Tensor, fixed: Tensor) -> Any:
         """What the network says, float32."""
@@ -68,8 +78,7 @@ class NetworkMethod(nn.Module):
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         """Register on the network's grid, with the mean of the posterior."""
         inner = self.grid(grid)
-        moving, fixed = (resize_image(image, inner.shape) for image in (moving, fixed))
-        return self.deform(moving, fixed, inner)
+        return self.deform(self.seen(moving, inner), self.seen(fixed, inner), inner)
 
     def for_pair(self, moving: Tensor, fixed: Tensor) -> NetworkMethod:
         """A copy whose weights may be tuned to a pair on the network's grid; this one stays."""
@@ -87,7 +96,7 @@ class SampledMethod(NetworkMethod):
     def posterior(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Posterior:
         """The posterior of a pair on the network's grid; the network runs once."""
         inner = self.grid(grid)
-        images = (resize_image(image, inner.shape) for image in (moving, fixed))
+        images = (self.seen(image, inner) for image in (moving, fixed))
         return Posterior(torch.no_grad()(self.sampler(*images)), inner)
 
 

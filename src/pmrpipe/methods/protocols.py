@@ -30,9 +30,11 @@ class Probabilistic(Method, Protocol):
 class Layered(Method, Protocol):
     """Adds up the deformations of several levels, and can show each one alone.
 
-    `contributions` gets images that are on the method's own grid, which `grid` gives.
+    `contributions` gets images as `seen` gives them on the method's own grid, which is `grid`'s.
     """
 
     def grid(self, grid: Grid) -> Grid: ...
+
+    def seen(self, image: Tensor, grid: Grid) -> Tensor: ...
 
     def contributions(self, moving: Tensor, fixed: Tensor, grid: Grid) -> list[Deformation]: ...

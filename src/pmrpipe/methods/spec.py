@@ -14,11 +14,40 @@ from pmrpipe.methods.components import named
 
 
 class Augmentation(BaseModel):
-    """Random changes of both training images alike."""
+    """Random changes of training images: the flip of both alike, the others of each alone."""
 
     model_config = ConfigDict(extra="forbid")
     flip: bool = Field(False, description="mirror left and right in half of the steps")
     warp_mm: float = Field(0.0, ge=0, description="deviation of a smooth random warp of each, mm")
+    affine: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="deviation of all twelve entries of a random affine of each, in units of half "
+        "an image's edge",
+    )
+
+    @property
+    def warps(self) -> bool:
+        """Whether an image is no longer where it was."""
+        return bool(self.warp_mm or self.affine)
+
+
+class Input(BaseModel):
+    """How a learned method is shown the chain's images."""
+
+    model_config = ConfigDict(extra="forbid")
+    quantiles: tuple[float, float] | None = Field(
+        None,
+        description="quantiles of the brain's intensities that become 0 and 1; null: whitened, as "
+        "they are",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Input:
+        if self.quantiles is not None and not 0 <= self.quantiles[0] < self.quantiles[1] <= 1:
+            raise ValueError("two quantiles lie between 0 and 1, the lower one first")
+        return self
 
 
 class Stage(BaseModel):
@@ -121,6 +150,7 @@ class MethodSpec(BaseModel):
     uncertainty_factor: float = Field(
         1.0, gt=0, description="by which its uncertainty is multiplied: measured on known warps"
     )
+    input: Input = Field(default_factory=Input)
     schedule: Schedule = Field(default_factory=Schedule)
     teacher: Teacher | None = Field(None, description="whose results it learns from")
     _folder: Path | None = PrivateAttr(None)
@@ -136,10 +166,10 @@ class MethodSpec(BaseModel):
             return self
         if self.kind != "learned":
             raise ValueError("`teacher` is for learned methods alone")
-        if self.schedule.augmentation.warp_mm:
+        if self.schedule.augmentation.warps:
             raise ValueError(
-                "with a `teacher`, `schedule.augmentation.warp_mm` must be 0: its targets are of "
-                "the images as they are"
+                "with a `teacher`, `schedule.augmentation.warp_mm` and `affine` must be 0: its "
+                "targets are of the images as they are"
             )
         return self
 

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Least range of intensities, and how far the darkest voxel inside lies above the background.
+_LEAST = 1e-3
+
 
 def standardised(features: Tensor) -> Tensor:
     """Channels of (B, C, X, Y, Z) with mean 0 and deviation 1 over the grid."""
@@ -15,6 +18,19 @@ def standardised(features: Tensor) -> Tensor:
         features, None, None, None, None, use_input_stats=True, momentum=0, eps=1e-12,
         cudnn_enabled=False,
     )  # fmt: skip
+
+
+def quantile_scaled(image: Tensor, low: float, high: float) -> Tensor:
+    """Images (B, 1, X, Y, Z) whose voxels above 0 are scaled from two of their quantiles to [0, 1].
+
+    What lies beyond is cut off; the background stays 0, and the brain stays above it.
+    """
+    inside = image > 0
+    values = torch.where(inside, image, torch.nan).flatten(1)
+    ends = torch.nanquantile(values, image.new_tensor([low, high]), dim=1, keepdim=True)
+    first, last = (end.view(-1, 1, 1, 1, 1) for end in ends)
+    scaled = ((image - first) / (last - first).clamp(min=_LEAST)).clamp(_LEAST, 1)
+    return torch.where(inside, scaled, 0)
 
 
 def locally_standardised(image: Tensor, window: int, floor: float = 1e-3) -> Tensor:

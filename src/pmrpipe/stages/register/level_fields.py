@@ -16,7 +16,6 @@ from pmrpipe.images.volume import Grid, read_image
 from pmrpipe.methods.load import load_method
 from pmrpipe.methods.protocols import Layered
 from pmrpipe.metrics.choice import choose_pairs
-from pmrpipe.spatial.resize import resize_image
 from pmrpipe.stages.register.pairs import Pair
 from pmrpipe.study.options.registration import LevelFields
 from pmrpipe.study.paths import Results
@@ -88,5 +87,5 @@ def _parts(method: Layered, images: list[Tensor], grid: Grid) -> list[Deformatio
     inner = method.grid(grid)
     stored = grid.rescaled(_STORED_MM) if max(inner.spacing) < _STORED_MM else inner
     with torch.no_grad():
-        moving, fixed = (resize_image(image, inner.shape) for image in images)
+        moving, fixed = (method.seen(image, inner) for image in images)
         return [part.resampled(stored) for part in method.contributions(moving, fixed, inner)]

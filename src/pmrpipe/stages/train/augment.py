@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pmrpipe.images.volume import Grid
@@ -52,6 +53,17 @@ def randomly_warped(image: Tensor, spacing: tuple[float, float, float], mm: floa
     deviation = points.new_tensor([mm / edge for edge in spacing])
     coarse = points * deviation.view(1, 3, 1, 1, 1)
     return warp(image, resize_displacement(coarse, image.shape[2:], rescale=False))
+
+
+def randomly_moved(image: Tensor, deviation: float) -> Tensor:
+    """The image under the identity plus N(0, deviation) in all twelve entries of an affine.
+
+    In units of half the image's edge (uniGradICON; Tian et al., MICCAI 2024), the border repeated.
+    """
+    noise = torch.randn(image.shape[0], 3, 4, device=image.device)
+    matrix = torch.eye(3, 4, device=image.device) + deviation * noise
+    points = F.affine_grid(matrix, list(image.shape), align_corners=False)
+    return F.grid_sample(image, points, padding_mode="border", align_corners=False)
 
 
 def patch(batch: Batch, edge: int, draw: random.Random) -> Batch:

@@ -43,17 +43,27 @@ class Held:
 
 
 class Images:
-    """Images of several cohorts on a grid of `shape`, on the device that asks for them."""
+    """Images of several cohorts on a grid of `shape`, on the device that asks for them.
+
+    intensities : what becomes of each image's intensities
+    """
 
     def __init__(
-        self, arrays: Mapping[str, Arrays], shape: tuple[int, int, int], held: Held
+        self,
+        arrays: Mapping[str, Arrays],
+        shape: tuple[int, int, int],
+        held: Held,
+        intensities: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.arrays, self.shape, self.held = dict(arrays), shape, held
+        self.intensities = intensities or (lambda image: image)
 
     def get(self, cohort: str, key: str, device: torch.device) -> Tensor:
         """Image (1, 1, *shape), float32 in [0, 1]."""
         return self.held.get(
-            (cohort, key), device, lambda: self.arrays[cohort].image(key, self.shape)
+            (cohort, key),
+            device,
+            lambda: self.intensities(self.arrays[cohort].image(key, self.shape)),
         )
 
 

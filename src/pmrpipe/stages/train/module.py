@@ -44,7 +44,9 @@ class Fit(pl.LightningModule):
         self.arrays, self.grid = own.arrays, method.grid(own.arrays.grid)
         self.validation_pairs = validation_pairs(own.train, validation)
         paired = sorted({key for pair in self.validation_pairs for key in pair} - {*own.train})
-        self.sampler = Sampler(cohorts, self.grid, schedule, paired, targets, budget)
+        self.sampler = Sampler(
+            cohorts, self.grid, schedule, paired, targets, budget, method.intensities
+        )
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
         self._scores: list[float] = []

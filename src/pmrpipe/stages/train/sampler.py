@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.spec import Schedule
-from pmrpipe.stages.train.augment import mirrored, patch, randomly_warped
+from pmrpipe.stages.train.augment import mirrored, patch, randomly_moved, randomly_warped
 from pmrpipe.stages.train.cohorts import TrainingCohort, draw_cohort
 from pmrpipe.stages.train.images import Held, Images, Taught
 from pmrpipe.study.target_pack import Targets
@@ -27,6 +28,7 @@ class Sampler:
     validation : further scans of the own cohort that will be asked for
     targets : a teacher's: its pairs alone are drawn
     budget : bytes that may be held in memory
+    intensities : what a method makes of an image's intensities before it sees it
 
     Raises
     ------
@@ -41,6 +43,7 @@ class Sampler:
         validation: Sequence[str] = (),
         targets: Targets | None = None,
         budget: int | None = None,
+        intensities: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.cohorts, self.grid, self.schedule = list(cohorts), grid, schedule
         self.targets = targets
@@ -50,7 +53,9 @@ class Sampler:
         fields = len(targets.pairs) if targets else 0
         # At the network's voxel size a scan takes 2.7 MB at 2 mm, 22 MB at 1 mm.
         self.held = Held(4 * voxels * (scans + 3 * fields), budget)
-        self.images = Images({c.name: c.arrays for c in self.cohorts}, grid.shape, self.held)
+        self.images = Images(
+            {c.name: c.arrays for c in self.cohorts}, grid.shape, self.held, intensities
+        )
         self._taught = Taught(targets, grid, self.held) if targets else None
 
     @property
@@ -64,15 +69,20 @@ class Sampler:
         change = self.schedule.augmentation
         if change.flip and draw.random() < 0.5:
             batch = mirrored(batch)
-        if change.warp_mm:
-            moving, fixed = (
-                randomly_warped(image, self.grid.spacing, change.warp_mm)
-                for image in (batch.moving, batch.fixed)
-            )
+        if change.warps:
+            moving, fixed = (self._warped(image) for image in (batch.moving, batch.fixed))
             batch = Batch(moving, fixed, self.grid)
         if self.schedule.symmetric:
             batch = batch.both_ways()
         return patch(batch, self.schedule.patch, draw) if self.schedule.patch else batch
+
+    def _warped(self, image: Tensor) -> Tensor:
+        change = self.schedule.augmentation
+        if change.affine:
+            image = randomly_moved(image, change.affine)
+        if change.warp_mm:
+            image = randomly_warped(image, self.grid.spacing, change.warp_mm)
+        return image
 
     def _pair(self, draw: random.Random, device: torch.device) -> Batch:
         cohort, pair = self.draw_pair(draw)
