@@ -16,7 +16,7 @@ from tests.helpers.parts import batch, faim, grid_of, pmr_authors, voxelmorph
 
 LEARNED = [name for name in names() if spec(name).learned and not name.endswith("-published")]
 # Fresh ones are the identity, in any precision: tests/methods/test_consistent.py has their test.
-BEGIN_SOMEWHERE = [n for n in LEARNED if not spec(n).component.endswith(":Consistent")]
+BEGIN_SOMEWHERE = [n for n in LEARNED if not spec(n).component.endswith((":Consistent", ":NePhi"))]
 
 
 def images(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:

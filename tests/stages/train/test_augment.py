@@ -13,8 +13,8 @@ from pmrpipe.stages.train.augment import randomly_moved
 from pmrpipe.stages.train.cohorts import TrainingCohort
 from pmrpipe.stages.train.sampler import Sampler
 from pmrpipe.study.pack import open_arrays
-from tests.helpers.parts import grid_of
 from tests.helpers.packs import KEYS
+from tests.helpers.parts import grid_of
 
 SHAPE = (20, 24, 22)
 
