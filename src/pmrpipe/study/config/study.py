@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,11 @@ from pmrpipe.study.options.simulation import Simulation
 from pmrpipe.study.options.training import Limits, Training
 from pmrpipe.study.paths import Results
 from pmrpipe.study.space import Space
+
+
+@lru_cache(maxsize=16)
+def _path(name: str) -> Path:
+    return Path(name)
 
 
 class Study(Options):
@@ -162,7 +168,10 @@ class Study(Options):
     @property
     def input_root(self) -> Path:
         """The input folder, with `~` and variables expanded."""
-        return Path(os.path.expandvars(self.root)).expanduser()
+        # Asked for once a scan: of thousands of them the parsing of the same path would be felt.
+        if "$" in self.root or self.root.startswith("~"):
+            return Path(os.path.expandvars(self.root)).expanduser()
+        return _path(self.root)
 
     @property
     def paths(self) -> Results:
