@@ -33,9 +33,9 @@ from pmrpipe.stages.train.fit import fit
 from pmrpipe.study.pack import open_arrays
 
 
-def variant(found: MethodSpec, words: str, steps: int) -> MethodSpec:
+def variant(method: MethodSpec, words: str, steps: int) -> MethodSpec:
     """The method with parameters from `network.finest=1;prior=[60,60,60]`, and its steps."""
-    changed = found.model_dump()
+    changed = method.model_dump()
     changed["schedule"] |= {"max_steps": steps, "max_minutes": None}
     for word in filter(None, words.split(";")):
         name, _, value = word.partition("=")

@@ -106,7 +106,7 @@ class Case:
 
 def cases(scans: list[Path], count: int, seed: int) -> list[Case]:
     """`count` cases, each a function of its number and the seed alone."""
-    found = []
+    rows = []
     for number in range(count):
         draw = np.random.default_rng([seed, number])
         kind, scan = KINDS[number % len(KINDS)], scans[number % len(scans)]
@@ -117,16 +117,16 @@ def cases(scans: list[Path], count: int, seed: int) -> list[Case]:
             axis = np.eye(3)[draw.integers(3)]
         if amount is None:
             amount = draw.choice([0.0, 0.5, 1.0])
-        found.append(Case(number, kind, scan, tuple(axis), float(amount)))
-    return found
+        rows.append(Case(number, kind, scan, tuple(axis), float(amount)))
+    return rows
 
 
 def aligned(image: Volume, name: str) -> tuple[np.ndarray, dict[str, Any], Volume]:
     """Affine (4, 4), the measures of qc.tsv, and the mask of an extracted brain."""
     mask = extract_brain(image, "nonzero", name=name)
     brain = Volume(cut_out(image, mask), image.affine)
-    found = normalise(to_isotropic(brain, 1.0), template_brain(), subject=name)
-    return found.matrix, found.quality | measure(brain, mask, found.quality), mask
+    affine = normalise(to_isotropic(brain, 1.0), template_brain(), subject=name)
+    return affine.matrix, affine.quality | measure(brain, mask, affine.quality), mask
 
 
 def run(case: Case, own: np.ndarray) -> dict[str, Any]:

@@ -106,11 +106,11 @@ def table(plan: Plan, every: int, scans: Collection[str] = (), factor: float = 1
     """A row for each method with maps, and the nominal one."""
     rows: list[dict[str, Any]] = []
     for method in plan.methods:
-        found = list(errors(plan, method, every, scans)) if plan.specs[method].posterior else []
-        if found:
-            error, deviation = (np.concatenate(part) for part in zip(*found, strict=True))
+        samples = list(errors(plan, method, every, scans)) if plan.specs[method].posterior else []
+        if samples:
+            error, deviation = (np.concatenate(part) for part in zip(*samples, strict=True))
             rows.append(
-                {"method": method, "pairs": len(found), **coverage(error, factor * deviation)}
+                {"method": method, "pairs": len(samples), **coverage(error, factor * deviation)}
             )
     rows.append({"method": "nominal"} | {f"within_{k}sd": share for k, share in NOMINAL.items()})
     return pd.DataFrame(rows)

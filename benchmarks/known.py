@@ -44,9 +44,9 @@ def known_warp(grid: Grid, seed: int) -> tuple[Tensor, Tensor]:
     return integrate(velocity), integrate(-velocity)
 
 
-def error(found: Deformation, truth: Tensor, grid: Grid, brain: Tensor) -> float:
+def error(deformation: Deformation, truth: Tensor, grid: Grid, brain: Tensor) -> float:
     """Mean distance in mm over the brain."""
-    missed = resize_displacement(found.displacement, grid.shape) - truth
+    missed = resize_displacement(deformation.displacement, grid.shape) - truth
     spacing = missed.new_tensor(grid.spacing).view(1, 3, 1, 1, 1)
     return float((missed * spacing).square().sum(1).sqrt()[0][brain].mean())
 
@@ -92,8 +92,8 @@ def main() -> None:
             warped = error(method.register(moving, fixed, grid), truth, grid, brain)
             rows[label].append((same, warped))
     print("| method | same brain, mm | known warp, mm |\n|---|---|---|")
-    for label, found in rows.items():
-        same, warped = (statistics.mean(column) for column in zip(*found, strict=True))
+    for label, row in rows.items():
+        same, warped = (statistics.mean(column) for column in zip(*row, strict=True))
         print(f"| {label} | {same:.3f} | {warped:.3f} |")
 
 

@@ -42,12 +42,12 @@ CHAIN = ("simulate", "brain", "affine", "whiten", "pack", "train", "register", "
 
 
 def startup(libraries: str, repeats: int = 3) -> float:
-    found = []
+    times = []
     for _ in range(repeats):
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", f"import {libraries}"], check=True)
-        found.append(time.perf_counter() - began)
-    return statistics.median(found)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
 def wall(log: Path) -> float:

@@ -41,7 +41,7 @@ def peer(name: str, moving: Path, fixed: Path, out: Path, threads: int) -> None:
             BatchedImages([Image.load_file(str(path), device="cpu")]) for path in (fixed, moving)
         ]
         began = time.perf_counter()
-        found = GreedyRegistration(
+        registration = GreedyRegistration(
             scales=[4, 2, 1],
             iterations=[200, 100, 50],
             fixed_images=images[0],
@@ -49,9 +49,9 @@ def peer(name: str, moving: Path, fixed: Path, out: Path, threads: int) -> None:
             cc_kernel_size=5,
             progress_bar=False,
         )
-        found.optimize()
+        registration.optimize()
         seconds = time.perf_counter() - began
-        found.save_as_ants_transforms(str(out))
+        registration.save_as_ants_transforms(str(out))
     else:
         import nibabel as nib
         import numpy as np
@@ -199,8 +199,8 @@ def main() -> None:
     for moving, fixed in pairs:
         for name in options.methods:
             if (name, moving, fixed) not in done:
-                found = study.register(name, moving, fixed, options.peer_python)
-                row = [name, moving, fixed, *(found[column] for column in COLUMNS[3:])]
+                registered = study.register(name, moving, fixed, options.peer_python)
+                row = [name, moving, fixed, *(registered[column] for column in COLUMNS[3:])]
                 with options.out.open("a", encoding="utf-8") as handle:
                     handle.write("\t".join(map(str, row)) + "\n")
                 print(*row, sep="\t", flush=True)

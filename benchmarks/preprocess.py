@@ -56,20 +56,20 @@ def bare(t1w: Path, dseg: Path, template: Path, out: Path, threads: int) -> None
     native = ants.image_read(str(out / "brain.nii.gz"))
     isotropic = ants.resample_image(native, (1, 1, 1))
     ants.image_write(isotropic, str(out / "resampled.nii.gz"))
-    fixed, found = ants.image_read(str(template)), None
+    fixed, transform = ants.image_read(str(template)), None
     for mm, shrink, iterations, share in ((4, (2, 1), (1000, 500), 0.4), (2, (1,), (50,), 0.1)):
         images = (ants.resample_image(image, (mm,) * 3) for image in (fixed, isotropic))
-        found = ants.registration(
+        transform = ants.registration(
             *images,
             type_of_transform="Affine",
-            initial_transform=found and found["fwdtransforms"][0],
+            initial_transform=transform and transform["fwdtransforms"][0],
             aff_shrink_factors=shrink,
             aff_smoothing_sigmas=tuple(n - 1 for n in shrink),
             aff_iterations=iterations,
             aff_random_sampling_rate=share,
             outprefix=str(out / f"affine{mm}"),
         )
-    through = found["fwdtransforms"]
+    through = transform["fwdtransforms"]
     moved = ants.apply_transforms(fixed, native, through)
     inside = ants.apply_transforms(
         fixed, ants.image_read(str(out / "mask.nii.gz")), through, "nearestNeighbor"
@@ -118,7 +118,7 @@ def main() -> None:
                 subprocess.run([sys.executable, *words], env=environment, check=True)
                 if turn:  # the first of each fills the caches
                     seconds[who].append(time.perf_counter() - began)
-    median = {who: statistics.median(found) for who, found in seconds.items()}
+    median = {who: statistics.median(times) for who, times in seconds.items()}
     ratio = median["pmrpipe"] / median["bare"]
     print(
         f"pmrpipe preprocess {median['pmrpipe']:.1f} s, bare calls {median['bare']:.1f} s:"

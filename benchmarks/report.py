@@ -48,7 +48,7 @@ LABELS = pd.DataFrame(
 
 def made_up_scores(results: Results, methods: list[str], keys: list[str]) -> dict[str, Any]:
     """Tables of every ordered pair by every method, and what the score stage makes of them."""
-    draw, found = np.random.default_rng(0), {}
+    draw, columns = np.random.default_rng(0), {}
     pairs = list(itertools.permutations(keys, 2))
     regions, named = list(REGIONS), LABELS[["index", "name", "region"]]
     for method in methods:
@@ -68,17 +68,17 @@ def made_up_scores(results: Results, methods: list[str], keys: list[str]) -> dic
             **{f"dice_{r}": dice[:, n :: len(regions)].mean(1) for n, r in enumerate(regions)},
         )  # fmt: skip
         timing = by_pair[["moving", "fixed"]].assign(seconds=draw.uniform(1, 2, len(pairs)))
-        found[method] = tables.MethodScores(by_label, by_pair, timing)
-        tables.write_scores(results.score(method), found[method])
+        columns[method] = tables.MethodScores(by_label, by_pair, timing)
+        tables.write_scores(results.score(method), columns[method])
         steps = np.arange(0, 2001, 20)
         history = {"step": steps, "total": np.exp(-steps / 500), "val_dice": 0.6 + steps / 1e4}
         write_tsv(results.training(method) / "history.tsv", pd.DataFrame(history))
         for batch in range(len(pairs) // 20):
             text = "s\th:m:s\tmax_rss\n30\t0:00:30\t812.3\n"
             write_text(results.root / "timings" / "register" / method / f"{batch}.tsv", text)
-    write_tsv(results.summary, summarise(found))
-    write_tsv(results.summary.with_name("comparison.tsv"), compare(found))
-    return found
+    write_tsv(results.summary, summarise(columns))
+    write_tsv(results.summary.with_name("comparison.tsv"), compare(columns))
+    return columns
 
 
 def made_up_pictures(results: Results, scores: dict[str, Any], mm: float) -> None:
@@ -100,8 +100,8 @@ def made_up_pictures(results: Results, scores: dict[str, Any], mm: float) -> Non
         write_field(store / f"level{kind}.nii.gz", values / LEVELS, own)
         spread = np.linalg.norm(points - sample_points(grid), axis=-1) / 5
         write_volume(store / f"spread{kind}.nii.gz", spread, grid.affine, np.float32)
-    for method, found in scores.items():
-        for _, moving, fixed, _ in choose_pairs(found.by_pair):
+    for method, numbers in scores.items():
+        for _, moving, fixed, _ in choose_pairs(numbers.by_pair):
             for n, key in enumerate((moving, fixed)):
                 _link(store / f"image{n}.nii.gz", results.preproc(key))
                 _link(store / f"dseg{n}.nii.gz", results.dseg(key))
@@ -180,10 +180,10 @@ if __name__ == "__main__":
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
-        found = measure(Path(made), options.subjects, options.methods, options.mm, options.workers)
+        sizes = measure(Path(made), options.subjects, options.methods, options.mm, options.workers)
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(sizes))
     else:
-        print("{pairs} pairs x {methods} methods: {seconds} s".format(**found))
-        print("({processor_seconds} s of the processor), {memory_mb} MB, ".format(**found), end="")
-        print("page of {page_mb} MB".format(**found))
+        print("{pairs} pairs x {methods} methods: {seconds} s".format(**sizes))
+        print("({processor_seconds} s of the processor), {memory_mb} MB, ".format(**sizes), end="")
+        print("page of {page_mb} MB".format(**sizes))

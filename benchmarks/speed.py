@@ -37,7 +37,7 @@ def in_turn(repeats: int, **calls: Callable[[], object]) -> dict[str, float]:
             call()
             if turn:
                 seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(found) for name, found in seconds.items()}
+    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def operations(call: Callable[[], object]) -> float:
@@ -52,7 +52,7 @@ def operations(call: Callable[[], object]) -> float:
 # -- training step -------------------------------------------------------------------------------
 def step(arguments: argparse.Namespace) -> None:
     """One training step of VxmPairwise's network, by voxelmorph and by our engine."""
-    found: dict[str, list[dict[str, float]]] = {}
+    rows: dict[str, list[dict[str, float]]] = {}
     for _ in range(arguments.repeats):
         for engine in ("voxelmorph", "pmrpipe", "pmrpipe-bf16"):
             command = [arguments.peer_python, __file__, "one-step", engine]
@@ -60,10 +60,10 @@ def step(arguments: argparse.Namespace) -> None:
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             if done.returncode:
                 sys.exit(done.stderr)
-            found.setdefault(engine, []).append(json.loads(done.stdout.splitlines()[-1]))
+            rows.setdefault(engine, []).append(json.loads(done.stdout.splitlines()[-1]))
     medians = {
         engine: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        for engine, runs in found.items()
+        for engine, runs in rows.items()
     }
     peer = medians["voxelmorph"]
     for engine, run in medians.items():
@@ -153,10 +153,10 @@ def correlation(arguments: argparse.Namespace) -> None:
         values.append(float(call()))
         slopes.append(warped.grad.clone())
     apart = float((slopes[0] + slopes[1]).abs().max() / slopes[1].abs().max())
-    found = in_turn(arguments.repeats, ours=ours, theirs=theirs)
+    times = in_turn(arguments.repeats, ours=ours, theirs=theirs)
     print(
-        f"pmrpipe {found['ours']:.2f} s, MONAI {found['theirs']:.2f} s:"
-        f" {found['theirs'] / found['ours']:.1f} times faster; values {values[0]:.6f} and"
+        f"pmrpipe {times['ours']:.2f} s, MONAI {times['theirs']:.2f} s:"
+        f" {times['theirs'] / times['ours']:.1f} times faster; values {values[0]:.6f} and"
         f" {values[1]:.6f}, gradients within {apart:.1e} of the largest"
     )
 
@@ -192,9 +192,9 @@ def inference(arguments: argparse.Namespace) -> None:
         calls[f"pmr_{mm:g}_mm"] = register
     syn = build(spec("syn"))
     calls["syn"] = lambda: syn.register(moving, fixed, brain.grid).apply(moving)
-    found = in_turn(arguments.repeats, **calls)
-    for name, seconds in found.items():
-        print(f"{name}: {seconds:.2f} s, 1/{found['syn'] / seconds:.0f} of SyN's time")
+    times = in_turn(arguments.repeats, **calls)
+    for name, seconds in times.items():
+        print(f"{name}: {seconds:.2f} s, 1/{times['syn'] / seconds:.0f} of SyN's time")
 
 
 # -- warping -------------------------------------------------------------------------------------
@@ -212,16 +212,16 @@ def warping(arguments: argparse.Namespace) -> None:
     # Read: three displacements and one value; write: one value. Neighbours come from the cache.
     moved = 5 * image.numel() * image.element_size()
     source = torch.rand(moved // 8)
-    found = in_turn(
+    times = in_turn(
         arguments.repeats,
         warp=lambda: warp(image, displacement),
         grid_sample=lambda: F.grid_sample(image, unit, align_corners=True),
         floor=lambda: source.clone(),
     )
     print(
-        f"warp {found['warp']:.3f} s, bare grid_sample {found['grid_sample']:.3f} s"
-        f" (ratio {found['warp'] / found['grid_sample']:.2f}); its {moved / 1e6:.0f} MB copied in"
-        f" {found['floor']:.3f} s (ratio {found['warp'] / found['floor']:.1f})"
+        f"warp {times['warp']:.3f} s, bare grid_sample {times['grid_sample']:.3f} s"
+        f" (ratio {times['warp'] / times['grid_sample']:.2f}); its {moved / 1e6:.0f} MB copied in"
+        f" {times['floor']:.3f} s (ratio {times['warp'] / times['floor']:.1f})"
     )
 
 

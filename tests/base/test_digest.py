@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from pmrpipe.base import digest as digests
-from pmrpipe.base import sources
+from pmrpipe.base import parsed, sources
 from pmrpipe.base.errors import InputError
 
 
@@ -19,7 +20,7 @@ def write(folder: Path, texts: dict[str, str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     # Within one process sources are read once.
-    for read in (sources.tree, sources.imported, digests._normalised):
+    for read in (parsed.parsed, parsed._kept, sources._file, sources._imports):
         read.cache_clear()
 
 
@@ -123,3 +124,38 @@ def test_no_module_and_no_python_end_in_one_line(tmp_path: Path) -> None:
     write(tmp_path, {"broken": "def f(:\n"})
     with pytest.raises(InputError, match=r"broken.py: line 1: invalid syntax"):
         digests.digest("broken", folders=[tmp_path])
+
+
+@pytest.mark.parametrize("kept", ["whole", "broken", "other things", "no folder"])
+def test_what_was_parsed_before_changes_no_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    monkeypatch.setattr(parsed, "_USED", {})
+    monkeypatch.setenv("PMRPIPE_CACHE", str(tmp_path / "cache"))
+    write(tmp_path, OWN)
+    first = digests.digest("mine", folders=[tmp_path])
+    file = tmp_path / "cache" / "sources.json"
+    assert len(json.loads(file.read_text())) >= len(OWN)
+    if kept == "broken":
+        file.write_text("{")
+    elif kept == "other things":
+        file.write_text(json.dumps(dict.fromkeys(json.loads(file.read_text()), 5)))
+    elif kept == "no folder":
+        monkeypatch.setenv("PMRPIPE_CACHE", str(file / "cache"))
+    write(tmp_path, OWN)
+    assert digests.digest("mine", folders=[tmp_path]) == first
+
+
+def test_what_was_parsed_before_is_not_parsed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parsed, "_USED", {})
+    monkeypatch.setenv("PMRPIPE_CACHE", str(tmp_path / "cache"))
+    write(tmp_path, OWN)
+    first = digests.digest("mine", folders=[tmp_path])
+    monkeypatch.setattr(parsed, "_said", lambda *of: pytest.fail(f"parsed {of[0]}"))
+    write(tmp_path, {})
+    assert digests.digest("mine", folders=[tmp_path]) == first
+    write(tmp_path, {"helper": "x = 1"})
+    with pytest.raises(pytest.fail.Exception, match="helper"):
+        digests.digest("mine", folders=[tmp_path])

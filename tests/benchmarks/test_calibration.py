@@ -41,20 +41,20 @@ def test_the_true_displacement_leads_to_the_same_anatomy(benchmark, scans):
         benchmark.transform_points(np.linalg.inv(affine), shape.to_subject(anatomy))
         for shape, affine in (fixed, moving)
     )
-    found = here + benchmark.true_displacement(here, moving, fixed)
+    carried = here + benchmark.true_displacement(here, moving, fixed)
     assert np.linalg.norm(there - here, axis=0).mean() > 2
-    assert np.linalg.norm(found - there, axis=0).max() < 0.1
+    assert np.linalg.norm(carried - there, axis=0).max() < 0.1
 
 
 def test_normal_errors_are_covered_as_often_as_promised(benchmark):
     error = np.linalg.norm(np.random.default_rng(0).normal(0, SIGMA, (3, 200_000)), axis=0)
-    found = benchmark.coverage(error, np.full(error.shape, np.sqrt(3) * SIGMA))
+    covered = benchmark.coverage(error, np.full(error.shape, np.sqrt(3) * SIGMA))
     for k, share in benchmark.NOMINAL.items():
-        assert found[f"within_{k}sd"] == pytest.approx(share, abs=3e-3)
-    assert found["factor"] == pytest.approx(1, abs=0.01)
+        assert covered[f"within_{k}sd"] == pytest.approx(share, abs=3e-3)
+    assert covered["factor"] == pytest.approx(1, abs=0.01)
     half = benchmark.coverage(error, np.full(error.shape, np.sqrt(3) * SIGMA / 2))
     assert half["factor"] == pytest.approx(2, abs=0.02)
-    assert half["within_2sd"] == found["within_1sd"]
+    assert half["within_2sd"] == covered["within_1sd"]
 
 
 def test_a_study_whose_error_is_known(benchmark, scans, tmp_path):
@@ -75,9 +75,9 @@ def test_a_study_whose_error_is_known(benchmark, scans, tmp_path):
     write_field(results.field("pmr", *PAIR), field, grid)
     deviation = np.where(brain.data > 0, np.sqrt(3) * SIGMA, 0)
     write_volume(results.uncertainty("pmr", *PAIR), deviation, grid.affine, np.float32)
-    found = benchmark.table(plan, every=1).set_index("method")
-    assert list(found.index) == ["pmr", "nominal"]
-    assert found.loc["pmr", "pairs"] == 1
+    rows = benchmark.table(plan, every=1).set_index("method")
+    assert list(rows.index) == ["pmr", "nominal"]
+    assert rows.loc["pmr", "pairs"] == 1
     for k, share in benchmark.NOMINAL.items():
-        assert found.loc["pmr", f"within_{k}sd"] == pytest.approx(share, abs=0.03)
-    assert found.loc["pmr", "factor"] == pytest.approx(1, abs=0.05)
+        assert rows.loc["pmr", f"within_{k}sd"] == pytest.approx(share, abs=0.03)
+    assert rows.loc["pmr", "factor"] == pytest.approx(1, abs=0.05)

@@ -19,16 +19,16 @@ def measured(*words: str) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_forty_subjects_and_six_methods():
-    found = measured()
-    assert (found["pairs"], found["methods"]) == (1560, 6)
+    sizes = measured()
+    assert (sizes["pairs"], sizes["methods"]) == (1560, 6)
     # A busy machine stretches the clock.
-    assert min(found["seconds"], found["processor_seconds"]) < 60
-    assert found["memory_mb"] < 2000
-    assert found["page_mb"] < 15
+    assert min(sizes["seconds"], sizes["processor_seconds"]) < 60
+    assert sizes["memory_mb"] < 2000
+    assert sizes["page_mb"] < 15
 
 
 @pytest.mark.slow
 def test_the_measurement_runs_on_a_small_study():
-    found = measured("--subjects", "4", "--methods", "2", "--mm", "8")
-    assert found["pairs"] == 12
-    assert 0.1 < found["page_mb"] < 15
+    sizes = measured("--subjects", "4", "--methods", "2", "--mm", "8")
+    assert sizes["pairs"] == 12
+    assert 0.1 < sizes["page_mb"] < 15

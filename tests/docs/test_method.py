@@ -128,8 +128,8 @@ def test_a_network_of_one_s_own_learns_a_shift(folder: Path) -> None:
         optimiser.zero_grad()
         method.objective(Batch(moving, fixed, grid))["total"].backward()
         optimiser.step()
-    found = method.register(moving, fixed, grid).displacement[0, :, 0, 0, 0]
-    assert torch.allclose(found, torch.tensor([0.0, 1.0, 0.0]), atol=0.2)
+    displacement = method.register(moving, fixed, grid).displacement[0, :, 0, 0, 0]
+    assert torch.allclose(displacement, torch.tensor([0.0, 1.0, 0.0]), atol=0.2)
     assert grid_of(fixed).shape == grid.shape
 
 

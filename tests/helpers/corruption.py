@@ -35,7 +35,7 @@ def outcome(path: Path) -> str:
     from pmrpipe.images.volume import read_image
 
     try:
-        found = read_image(path)
+        ours = read_image(path)
     except InputError as error:
         told = str(error)
         return "refused" if str(path) in told and "\n" not in told else f"told badly: {told}"
@@ -43,17 +43,17 @@ def outcome(path: Path) -> str:
         return f"{path.name}: {type(error).__name__}: {error}"
     theirs = nib.load(path)
     same = np.array_equal(
-        found.data, np.asarray(theirs.dataobj, np.float32).reshape(found.data.shape)
-    ) and np.array_equal(found.affine, theirs.affine)
+        ours.data, np.asarray(theirs.dataobj, np.float32).reshape(ours.data.shape)
+    ) and np.array_equal(ours.affine, theirs.affine)
     return "read" if same else f"{path.name}: is not what nibabel reads"
 
 
 def main(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
     warnings.simplefilter("ignore")
-    found = [outcome(path) for path in sorted(folder.iterdir())]
-    said = {"read": found.count("read"), "refused": found.count("refused")}
-    wrong = [line for line in found if line not in said]
+    outcomes = [outcome(path) for path in sorted(folder.iterdir())]
+    said = {"read": outcomes.count("read"), "refused": outcomes.count("refused")}
+    wrong = [line for line in outcomes if line not in said]
     print(json.dumps(said | {"wrong": wrong, "mb": most_memory()}))
 
 

@@ -30,9 +30,9 @@ def taken(folder: Path) -> dict:
 
 def image() -> nib.Nifti1Image:
     data = np.random.default_rng(0).integers(0, 900, (20, 22, 24)).astype(np.int16)
-    found = nib.Nifti1Image(data, np.diag([2.0, 2.5, 3, 1]))
-    found.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"of the scanner"))
-    return found
+    image = nib.Nifti1Image(data, np.diag([2.0, 2.5, 3, 1]))
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"of the scanner"))
+    return image
 
 
 @pytest.mark.parametrize("where", ["compressed", "inside", "plain"])
@@ -47,12 +47,12 @@ def test_corrupted_bytes(tmp_path, where):
             (tmp_path / f"{number}.nii.gz").write_bytes(inside)
         else:
             (tmp_path / f"{number}.nii").write_bytes(corrupted(content, number))
-    found = taken(tmp_path)
-    assert found["wrong"] == []
-    assert found["read"] + found["refused"] == COUNT
-    assert found["refused"] > 20
-    assert where == "compressed" or found["read"] > 20
-    assert found["mb"] < 500
+    counts = taken(tmp_path)
+    assert counts["wrong"] == []
+    assert counts["read"] + counts["refused"] == COUNT
+    assert counts["refused"] > 20
+    assert where == "compressed" or counts["read"] > 20
+    assert counts["mb"] < 500
 
 
 @pytest.mark.real_data
@@ -68,10 +68,10 @@ def test_corrupted_bytes_of_a_real_scan(shared_data, tmp_path, where):
             damaged = gzip.compress(corrupted(inside, number), 1)
         (tmp_path / f"{number}.nii.gz").write_bytes(damaged)
         if number % 20 == 19:
-            found = taken(tmp_path)
-            assert found["wrong"] == []
-            assert found["mb"] < 1000
-            read, refused = read + found["read"], refused + found["refused"]
+            counts = taken(tmp_path)
+            assert counts["wrong"] == []
+            assert counts["mb"] < 1000
+            read, refused = read + counts["read"], refused + counts["refused"]
             for path in tmp_path.iterdir():
                 path.unlink()
     assert read + refused == COUNT
@@ -110,7 +110,7 @@ def test_headers_that_promise_more_than_there_is(tmp_path):
         )
     # What compresses well may be large indeed: still not read before its size is known.
     (tmp_path / "zeros.nii.gz").write_bytes(gzip.compress(content[:352] + bytes(300 << 20)))
-    found = taken(tmp_path)
-    assert found["wrong"] == []
-    assert found["refused"] == len(list(tmp_path.iterdir()))
-    assert found["mb"] < 500
+    counts = taken(tmp_path)
+    assert counts["wrong"] == []
+    assert counts["refused"] == len(list(tmp_path.iterdir()))
+    assert counts["mb"] < 500

@@ -94,12 +94,12 @@ def test_the_rule_is_that_of_itk(tmp_path, seed, sform, scode, qform, qcode):
     sizes = np.linalg.norm((affine if qcode else forms[sform])[:3, :3], axis=0)
     path = headed(tmp_path / "a.nii", forms[sform], scode, forms[qform], qcode, sizes)
     expected = by_simpleitk(path)
-    found = itk_affine(nib.load(path).header)
+    ours = itk_affine(nib.load(path).header)
     other = by_ants(path)
-    assert (found is None) == (expected is None) == (other is None)
+    assert (ours is None) == (expected is None) == (other is None)
     if expected is not None:
         np.testing.assert_allclose(other, expected, atol=1e-4)
-        np.testing.assert_allclose(found, expected, atol=1e-3)
+        np.testing.assert_allclose(ours, expected, atol=1e-3)
 
 
 def test_itk_takes_its_voxel_sizes_from_pixdim(tmp_path):

@@ -83,9 +83,9 @@ def labels_of(volume: Volume) -> Volume:
     return Volume((volume.data * 7).astype(np.int32), volume.affine)
 
 
-def assert_same_labels(found: np.ndarray, expected: np.ndarray) -> None:
+def assert_same_labels(ours: np.ndarray, expected: np.ndarray) -> None:
     """Identical but for ties: at most one voxel in a thousand."""
-    assert np.mean(found != np.rint(expected)) <= 1e-3
+    assert np.mean(ours != np.rint(expected)) <= 1e-3
 
 
 # -- affine ------------------------------------------------------------------------------------
@@ -114,11 +114,11 @@ def test_simpleitk_reads_our_affine(tmp_path):
     sitk = pytest.importorskip("SimpleITK")
     for suffix in (".mat", ".txt"):
         write_affine(tmp_path / f"a{suffix}", affine_matrix())
-        found = np.array(
+        ours = np.array(
             sitk.ReadTransform(str(tmp_path / f"a{suffix}")).TransformPoint((-4, -5, -6))
         )
         expected = (affine_matrix() @ [4, 5, -6, 1])[:3] * [-1, -1, 1]
-        np.testing.assert_allclose(found, expected, atol=1e-9)
+        np.testing.assert_allclose(ours, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -131,10 +131,10 @@ def test_affine_as_ants_applies_it(tmp_path, orientation):
     assert np.abs(ours - theirs).max() < 1e-3
     for interpolation in ("nearest", "genericLabel"):
         labels = labels_of(moving)
-        found = resample(labels, points, interpolation)
-        assert found.dtype == np.int32
+        resampled = resample(labels, points, interpolation)
+        assert resampled.dtype == np.int32
         expected = by_ants(tmp_path, labels, grid, [tmp_path / "a.mat"], interpolation)
-        assert_same_labels(found, expected)
+        assert_same_labels(resampled, expected)
 
 
 @pytest.mark.parametrize("orientation", ["RAS", "PIR"])
@@ -251,8 +251,8 @@ def test_generic_label_is_one_hot_linear():
     data = draw.integers(0, 5, (7, 8, 6)).astype(np.int32)
     points = draw.uniform(0, 5, (500, 1, 1, 3))
     shares = [resample(Volume((data == n).astype(np.float32), np.eye(4)), points) for n in range(5)]
-    found = resample(Volume(data, np.eye(4)), points, "genericLabel")
-    np.testing.assert_array_equal(found, np.argmax(shares, axis=0))
+    labels = resample(Volume(data, np.eye(4)), points, "genericLabel")
+    np.testing.assert_array_equal(labels, np.argmax(shares, axis=0))
 
 
 def test_generic_label_takes_the_heaviest():
@@ -291,12 +291,12 @@ def test_a_field_along_the_axes_is_what_interpolation_point_by_point_gives(signs
     field = np.random.default_rng(0).normal(size=(6, 7, 5, 3)).astype(np.float32)
     coarse = Grid((6, 7, 5), centred(np.diag([2.93, 2.11, 3.77]), (6, 7, 5)))
     fine = Grid((25, 20, 30), centred(np.diag(signs).astype(float), (25, 20, 30)))
-    found = sample_displacement((field, coarse), fine)
+    sampled = sample_displacement((field, coarse), fine)
     turned = Grid(coarse.shape, coarse.affine @ turn_about_nothing())
     expected = sample_displacement((field, turned), fine)
-    assert found.dtype == np.float32
-    assert (found == 0).all(axis=-1).any()
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert sampled.dtype == np.float32
+    assert (sampled == 0).all(axis=-1).any()
+    np.testing.assert_allclose(sampled, expected, atol=1e-4)
 
 
 def turn_about_nothing() -> np.ndarray:

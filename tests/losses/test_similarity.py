@@ -46,9 +46,9 @@ def test_local_correlation_does_not_see_local_contrast():
 
 def test_empty_images_have_no_correlation_and_a_finite_gradient():
     empty = torch.zeros(1, 1, 12, 12, 12, requires_grad=True)
-    found = local_correlation(torch.zeros(1, 1, 12, 12, 12), empty)
-    found.backward()
-    assert found == 0
+    correlation = local_correlation(torch.zeros(1, 1, 12, 12, 12), empty)
+    correlation.backward()
+    assert correlation == 0
     assert torch.isfinite(empty.grad).all()
 
 

@@ -101,8 +101,8 @@ def test_hand_made_fields(factors):
     single = torch.zeros(1, 3, 5, 5, 5)
     single[0, 1, 2, 2, 2] = 3.0
     pairs, count = 6 * 9.0, 300 if factors.mean else 1
-    found = kullback_leibler(single, single, LAMBDA, factors)["smoothness"]
-    assert float(found) == pytest.approx(factors.smoothness * LAMBDA * pairs / count)
+    smoothness = kullback_leibler(single, single, LAMBDA, factors)["smoothness"]
+    assert float(smoothness) == pytest.approx(factors.smoothness * LAMBDA * pairs / count)
 
 
 @pytest.mark.parametrize("factors", [EXACT, IMPLEMENTED])

@@ -29,17 +29,17 @@ def ellipsoid(shift: float, width: float) -> torch.Tensor:
 
 def test_syn_brings_the_moving_image_onto_the_fixed_one():
     moving, fixed = ellipsoid(1.5, 8), ellipsoid(-1.0, 10)
-    found = AntsSyN().register(moving, fixed, oblique_grid())
-    before, after = ((image - fixed).abs().mean() for image in (moving, found.apply(moving)))
+    deformation = AntsSyN().register(moving, fixed, oblique_grid())
+    before, after = ((image - fixed).abs().mean() for image in (moving, deformation.apply(moving)))
     assert after < 0.3 * before
-    assert found.jacobian().min() > 0
+    assert deformation.jacobian().min() > 0
     inside = fixed[0, 0] > 0.3
-    assert found.inverse_consistency(inside) < 0.2
-    back = (found.inverse().apply(fixed) - moving).abs().mean()
+    assert deformation.inverse_consistency(inside) < 0.2
+    back = (deformation.inverse().apply(fixed) - moving).abs().mean()
     assert back < 0.3 * before
 
 
 def test_affine_alone_moves_nothing():
-    found = AffineOnly().register(ellipsoid(1, 8), ellipsoid(0, 9), oblique_grid())
-    assert not found.displacement.any()
-    assert found.inverse_consistency(torch.ones(SHAPE, dtype=torch.bool)) is None
+    deformation = AffineOnly().register(ellipsoid(1, 8), ellipsoid(0, 9), oblique_grid())
+    assert not deformation.displacement.any()
+    assert deformation.inverse_consistency(torch.ones(SHAPE, dtype=torch.bool)) is None

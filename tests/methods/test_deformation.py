@@ -57,18 +57,18 @@ def test_inverse_consistency_is_the_distance_by_which_points_miss_themselves():
     shift = torch.zeros(1, 3, *COARSE.shape)
     shift[:, 1] = 2.0
     inside = torch.ones(COARSE.shape, dtype=torch.bool)
-    found = Deformation(shift, COARSE, ConsistentPair(-0.75 * shift))
-    assert found.inverse_consistency(inside) == pytest.approx(1.0)
-    assert torch.equal(found.inverse().inverse().displacement, shift)
+    deformation = Deformation(shift, COARSE, ConsistentPair(-0.75 * shift))
+    assert deformation.inverse_consistency(inside) == pytest.approx(1.0)
+    assert torch.equal(deformation.inverse().inverse().displacement, shift)
     assert Deformation(shift, COARSE).inverse_consistency(inside) is None
 
 
 def test_a_velocitys_inverse_is_consistent():
     velocity = waves(FINE, 2.0)
-    found = Deformation(integrate(velocity), FINE, StationaryVelocity(velocity))
+    deformation = Deformation(integrate(velocity), FINE, StationaryVelocity(velocity))
     inside = torch.zeros(FINE.shape, dtype=torch.bool)
     inside[3:-3, 3:-3, 3:-3] = True
-    assert 0 < found.inverse_consistency(inside) < 0.05
+    assert 0 < deformation.inverse_consistency(inside) < 0.05
 
 
 def test_millimetres_and_back_on_an_oblique_grid():
@@ -78,8 +78,8 @@ def test_millimetres_and_back_on_an_oblique_grid():
     for axis in range(3):
         step = torch.zeros(1, 3, 5, 4, 3)
         step[:, axis] = 1
-        found = Deformation(step, grid)
-        assert np.allclose(found.millimetres(), turn[:3, axis])
+        deformation = Deformation(step, grid)
+        assert np.allclose(deformation.millimetres(), turn[:3, axis])
     field = np.random.default_rng(0).normal(size=(5, 4, 3, 3)).astype(np.float32)
     again = Deformation.from_millimetres(field, grid, -field)
     assert np.allclose(again.millimetres(), field, atol=1e-6)

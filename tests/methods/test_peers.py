@@ -41,13 +41,13 @@ class Fixed(torch.nn.Module):
 def test_any_size_is_registered_and_comes_back(name):
     method = build(spec(name), network_mm=2.0).eval()
     moving, fixed = images(35, 30, 41)
-    found = method.register(moving, fixed, Grid((35, 30, 41), np.eye(4)))
+    deformation = method.register(moving, fixed, Grid((35, 30, 41), np.eye(4)))
     inner = method.grid(Grid((35, 30, 41), np.eye(4)))
-    assert found.grid == inner
-    assert found.displacement.shape == (1, 3, *inner.shape)
-    assert found.apply(moving).shape == fixed.shape
+    assert deformation.grid == inner
+    assert deformation.displacement.shape == (1, 3, *inner.shape)
+    assert deformation.apply(moving).shape == fixed.shape
     again = method.register(moving, fixed, Grid((35, 30, 41), np.eye(4)))
-    assert torch.equal(found.displacement, again.displacement)
+    assert torch.equal(deformation.displacement, again.displacement)
 
 
 @pytest.mark.parametrize("name", BEGIN_SOMEWHERE)

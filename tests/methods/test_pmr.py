@@ -100,10 +100,10 @@ def test_contributions_of_the_levels_add_up_for_small_velocities(small):
 
 def test_register_works_at_the_networks_voxel_size():
     method = pmr(SMALL, network_mm=2.0)
-    found = method.register(blobs(1), blobs(2), Grid((24, 20, 28), np.eye(4)))
-    assert found.grid.shape == (12, 10, 14)
-    assert found.displacement.shape == (1, 3, 12, 10, 14)
-    assert found.inverse().displacement.shape == (1, 3, 12, 10, 14)
+    deformation = method.register(blobs(1), blobs(2), Grid((24, 20, 28), np.eye(4)))
+    assert deformation.grid.shape == (12, 10, 14)
+    assert deformation.displacement.shape == (1, 3, 12, 10, 14)
+    assert deformation.inverse().displacement.shape == (1, 3, 12, 10, 14)
 
 
 def feature_norms(standardise: bool, steps: int = 60) -> tuple[float, float]:

@@ -56,8 +56,8 @@ def test_minus_the_velocities_give_the_inverse(pair):
 
 
 def test_equal_images_stay_where_they_are(pair):
-    found = method().register(pair[0], pair[0], GRID)
-    assert found.displacement.abs().max() < 1e-5
+    deformation = method().register(pair[0], pair[0], GRID)
+    assert deformation.displacement.abs().max() < 1e-5
 
 
 def test_one_level_alone_is_its_exponential(pair):
@@ -86,12 +86,12 @@ def test_head_is_antisymmetric_and_its_variance_symmetric():
 
 def test_correlation_of_neighbours_by_hand():
     one, other = torch.randn(2, 1, 4, 5, 6, 7, generator=torch.Generator().manual_seed(0))
-    found = neighbour_correlation(one, other, 1)
-    assert found.shape == (1, 27, 5, 6, 7)
+    correlation = neighbour_correlation(one, other, 1)
+    assert correlation.shape == (1, 27, 5, 6, 7)
     # Offset (1, 0, -1) is number 2 * 9 + 1 * 3 + 0.
     expected = (one[0, :, 2, 3, 4] * other[0, :, 3, 3, 3]).mean()
-    assert torch.allclose(found[0, 21, 2, 3, 4], expected)
-    assert found[0, 0, 0, 0, 0] == 0
+    assert torch.allclose(correlation[0, 21, 2, 3, 4], expected)
+    assert correlation[0, 0, 0, 0, 0] == 0
 
 
 def test_pyramid_halves_without_a_shift():

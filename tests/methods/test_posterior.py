@@ -45,10 +45,10 @@ def test_the_deviation_is_that_of_the_draws_in_mm():
     ]
     grid = Grid((4, 5, 6), np.diag([1.0, 2.0, 3.0, 1.0]))
     drawn = iter(draws)
-    found = Posterior(lambda _: next(drawn), grid).deviation(3, seed=0)
+    deviation = Posterior(lambda _: next(drawn), grid).deviation(3, seed=0)
     spacing = torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1, 1)
     expected = (torch.cat(draws) * spacing).var(0).sum(0).sqrt()
-    assert torch.allclose(found, expected, atol=1e-6)
+    assert torch.allclose(deviation, expected, atol=1e-6)
 
 
 def test_equal_draws_have_no_deviation_and_one_has_none():
@@ -63,8 +63,8 @@ def test_a_small_independent_velocity_spreads_by_its_interpolation():
     sigma = 0.01
     method = voxelmorph()
     method.network = Said(sigma, GRID.shape)
-    found = method.posterior(*images(*GRID.shape), GRID).deviation(200, seed=1)
-    inside = found[2:-2, 2:-2, 2:-2].square().mean().sqrt()
+    deviation = method.posterior(*images(*GRID.shape), GRID).deviation(200, seed=1)
+    inside = deviation[2:-2, 2:-2, 2:-2].square().mean().sqrt()
     expected = math.sqrt(3) * sigma * 2 * GRID.spacing[0] * (0.75**2 + 0.25**2) ** 1.5
     assert inside.item() == pytest.approx(expected, rel=0.03)
 
@@ -76,9 +76,9 @@ def test_hardly_any_variance_hardly_any_deviation(name):
         for parameter_name, parameter in method.named_parameters():
             if parameter_name.endswith("log_variance.bias"):
                 parameter.fill_(-30.0)
-    found = method.posterior(*images(*GRID.shape), GRID).deviation(3, seed=1)
-    assert found.shape == GRID.shape
-    assert 0 < found.max() < 1e-4
+    deviation = method.posterior(*images(*GRID.shape), GRID).deviation(3, seed=1)
+    assert deviation.shape == GRID.shape
+    assert 0 < deviation.max() < 1e-4
 
 
 @pytest.mark.parametrize("name", PROBABILISTIC)

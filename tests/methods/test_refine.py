@@ -35,20 +35,20 @@ def pair() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return image, warp(image, integrate(velocity), padding="border"), velocity
 
 
-def similarity(found: Deformation, moving: torch.Tensor, fixed: torch.Tensor) -> float:
-    return float(local_correlation(fixed, found.apply(moving), 5))
+def similarity(deformation: Deformation, moving: torch.Tensor, fixed: torch.Tensor) -> float:
+    return float(local_correlation(fixed, deformation.apply(moving), 5))
 
 
 def test_it_finds_most_of_a_smooth_warp(pair):
     moving, fixed, _ = pair
     start = AffineOnly().register(moving, fixed, GRID)
-    found = Refined(AffineOnly(), QUICK).register(moving, fixed, GRID)
+    deformation = Refined(AffineOnly(), QUICK).register(moving, fixed, GRID)
     assert similarity(start, moving, fixed) < 0.85
-    assert similarity(found, moving, fixed) > 0.98
-    assert found.jacobian().min() > 0
-    assert found.grid == GRID
+    assert similarity(deformation, moving, fixed) > 0.98
+    assert deformation.jacobian().min() > 0
+    assert deformation.grid == GRID
     again = Refined(AffineOnly(), QUICK).register(moving, fixed, GRID)
-    assert torch.equal(found.displacement, again.displacement)
+    assert torch.equal(deformation.displacement, again.displacement)
 
 
 def test_levels_finer_than_the_images_are_left_out(pair):
@@ -74,19 +74,19 @@ def test_how_fine_it_goes_and_in_how_many_steps():
 def test_a_start_is_carried_on_and_can_be_inverted(pair):
     moving, fixed, velocity = pair
     start = Deformation(integrate(0.7 * velocity), GRID, 0.7 * velocity)
-    found = refine(moving, fixed, GRID, start, QUICK)
-    assert similarity(found, moving, fixed) > similarity(start, moving, fixed)
-    missed = compose(found.displacement, found.inverse().displacement)
+    refined = refine(moving, fixed, GRID, start, QUICK)
+    assert similarity(refined, moving, fixed) > similarity(start, moving, fixed)
+    missed = compose(refined.displacement, refined.inverse().displacement)
     assert missed[..., 4:-4, 4:-4, 4:-4].abs().max() < 0.01
 
 
 def test_the_warp_itself_is_found_where_there_is_texture(pair):
     moving, fixed, velocity = pair
     start = AffineOnly().register(moving, fixed, GRID)
-    found = refine(moving, fixed, GRID, start, QUICK)
+    refined = refine(moving, fixed, GRID, start, QUICK)
     inside = (..., slice(5, -5), slice(5, -5), slice(5, -5))
     truth = integrate(velocity)[inside]
-    apart = (found.displacement[inside] - truth).square().sum(1).sqrt().mean()
+    apart = (refined.displacement[inside] - truth).square().sum(1).sqrt().mean()
     assert apart < 0.25 * truth.square().sum(1).sqrt().mean()
 
 
@@ -96,8 +96,8 @@ def test_it_never_ends_worse_and_says_how_far_it_is(pair):
     start = Deformation(integrate(velocity), GRID, velocity)
     wild = Refinement(steps=20, mm=(1.0,), rate=20.0)  # a quarter of them below 2 mm
     told = []
-    found = refine(moving, fixed, GRID, start, wild, lambda *step: told.append(step))
-    assert torch.equal(found.displacement, start.displacement)
+    refined = refine(moving, fixed, GRID, start, wild, lambda *step: told.append(step))
+    assert torch.equal(refined.displacement, start.displacement)
     assert told == [(n, 5) for n in range(1, 6)]
 
 
@@ -105,8 +105,8 @@ def test_no_steps_change_nothing_and_nothing_to_see_is_no_reason_to_move(pair):
     moving, fixed, velocity = pair
     start = Deformation(integrate(0.5 * velocity), GRID)
     for images, steps in (((moving, fixed), 0), ((torch.zeros_like(moving),) * 2, 5)):
-        found = refine(*images, GRID, start, Refinement(steps=steps, mm=(1.0,)))
-        assert torch.equal(found.displacement, start.displacement)
+        refined = refine(*images, GRID, start, Refinement(steps=steps, mm=(1.0,)))
+        assert torch.equal(refined.displacement, start.displacement)
 
 
 def test_a_level_ends_where_nothing_is_gained():
@@ -121,16 +121,16 @@ def test_folds_are_smoothed_away():
     displacement = torch.zeros(1, 3, *GRID.shape)
     displacement[0, 0, 15:18] = torch.tensor([1.0, 0.0, -1.5])[:, None, None]
     assert jacobian_determinant(displacement).min() < 0
-    found = unfolded(displacement, 0.7)
-    assert jacobian_determinant(found).min() > 0
-    assert found.abs().max() > 0.1
-    assert torch.equal(unfolded(found, 0.7), found)
+    displaced = unfolded(displacement, 0.7)
+    assert jacobian_determinant(displaced).min() > 0
+    assert displaced.abs().max() > 0.1
+    assert torch.equal(unfolded(displaced, 0.7), displaced)
 
 
 def test_the_method_is_the_optimisation_of_the_identity(pair):
     moving, fixed, _ = pair
-    found = Greedy(steps=10, mm=[2, 1]).register(moving, fixed, GRID)
+    deformation = Greedy(steps=10, mm=[2, 1]).register(moving, fixed, GRID)
     start = AffineOnly().register(moving, fixed, GRID)
     expected = refine(moving, fixed, GRID, start, Refinement(steps=10, mm=(2.0, 1.0)))
-    assert torch.equal(found.displacement, expected.displacement)
+    assert torch.equal(deformation.displacement, expected.displacement)
     assert isinstance(build(spec("greedy")), Greedy)

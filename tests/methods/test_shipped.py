@@ -34,9 +34,9 @@ def method():
     return load_method("pmr-plus", weights=shipped_weights("pmr-plus"))[1]
 
 
-def missed(found: Deformation, truth: torch.Tensor, image: torch.Tensor) -> float:
+def missed(deformation: Deformation, truth: torch.Tensor, image: torch.Tensor) -> float:
     """Mean distance in mm over the brain, on a grid of 2 mm."""
-    return float(2 * (found.displacement - truth).square().sum(1).sqrt()[image[0] > 0].mean())
+    return float(2 * (deformation.displacement - truth).square().sum(1).sqrt()[image[0] > 0].mean())
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -88,9 +88,9 @@ def test_a_known_warp_is_mostly_found_and_more_so_when_refined(method, brain, wa
 
 def test_both_directions_undo_each_other(method, brain, warped):
     image, grid = brain
-    found = method.register(warped[0], image, grid)
-    assert found.inverse_consistency(image[0, 0] > 0) < 0.3
-    assert float(found.jacobian().min()) > 0
+    deformation = method.register(warped[0], image, grid)
+    assert deformation.inverse_consistency(image[0, 0] > 0) < 0.3
+    assert float(deformation.jacobian().min()) > 0
 
 
 def trained(tmp_path, **changes):

@@ -299,11 +299,11 @@ def test_killed_between_any_two_writes_of_a_preprocessed_scan(tmp_path):
     for number in range(len(made)):
         assert died(lambda: _deliver(tmp_path / "work", results, "sub-01"), number)
         unfinished_removed(results.root)
-        found = [path for path in results.root.rglob("*") if path.is_file()]
-        assert len(found) == number
-        assert all(path.read_text() == path.name for path in found)
+        files = [path for path in results.root.rglob("*") if path.is_file()]
+        assert len(files) == number
+        assert all(path.read_text() == path.name for path in files)
         assert not results.preproc("sub-01").exists()
-        for path in found:
+        for path in files:
             path.unlink()
     assert not died(lambda: _deliver(tmp_path / "work", results, "sub-01"), len(made))
     assert results.preproc("sub-01").exists()

@@ -15,11 +15,14 @@ from pmrpipe.cli import main
 from pmrpipe.native.messages import about
 from pmrpipe.native.prepare import Preparation, preparation
 from pmrpipe.native.request import Scan, make_request
+from pmrpipe.study.options.common import DEFAULT_SPACE
+from pmrpipe.study.space_file import space_path
 
 # Another value of each option of preprocessing; a field that is missing here fails the test below.
 CHANGES = {
     "t1w": "other.nii.gz",
     "mm": 4.0000001,
+    "space": "space.yaml",
     "state": "brain",
     "method": "nonzero",
     "mask": "other.nii.gz",
@@ -37,8 +40,19 @@ def plan(tmp_path) -> Preparation:
         (tmp_path / f"{name}.nii.gz").write_text(name)
     paths = {n: tmp_path / f"{n}.nii.gz" for n in ("scan", "mask", "head", "brain")}
     templates = (paths["head"], paths["brain"])
+    (tmp_path / "space.yaml").write_text("name: Mine\nfiles: {brain: other.nii.gz}\n")
+    shipped = space_path(DEFAULT_SPACE)
     return Preparation(
-        paths["scan"], 4.0, "head", "template", paths["mask"], *templates, "RAS", False, 2019
+        paths["scan"],
+        4.0,
+        shipped,
+        "head",
+        "template",
+        paths["mask"],
+        *templates,
+        "RAS",
+        False,
+        2019,
     )
 
 
@@ -49,11 +63,21 @@ def test_every_option_of_preprocessing_is_tried():
 @pytest.mark.parametrize("name", CHANGES)
 def test_no_cached_file_is_shared_when_an_option_changes(plan, tmp_path, name):
     value = CHANGES[name]
-    other = replace(plan, **{name: tmp_path / value if str(value).endswith(".gz") else value})
+    other = replace(
+        plan, **{name: tmp_path / value if "." in str(value) and name != "mm" else value}
+    )
     assert other.key != plan.key
     kinds = ("mask", "brain", "resampled", "affine", "preproc", "dseg")
     files = [{getattr(p.results(tmp_path), kind)(p.key) for kind in kinds} for p in (plan, other)]
     assert not files[0] & files[1]
+
+
+def test_templates_of_one_name_and_two_contents_lie_apart(plan, tmp_path):
+    own = replace(plan, space=tmp_path / "space.yaml")
+    before = own.results(tmp_path / "cache").root
+    assert own.results(tmp_path / "cache").root == before
+    (tmp_path / "other.nii.gz").write_text("another brain")
+    assert own.results(tmp_path / "cache").root != before
 
 
 def test_templates_of_two_voxel_sizes_lie_apart(plan, tmp_path):

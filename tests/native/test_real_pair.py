@@ -32,7 +32,7 @@ def scores(shared_data, tmp_path_factory):
     for key, labels in native.items():
         t1w = labels.with_name(f"{key}_desc-brain_T1w.nii.gz")
         pmrpipe("preprocess", t1w, root, "--key", key, "--state", "brain", "--labels", labels)
-    found = {}
+    scans = {}
     for method in ("affine", "syn"):
         batch = Results(root).registered(method, "one")
         pair = f"{MOVING}_to_{FIXED}"
@@ -40,8 +40,8 @@ def scores(shared_data, tmp_path_factory):
         pmrpipe("register-pairs", root, batch, *given)
         out = root / "score" / method
         pmrpipe("score-pairs", root, batch, out, "--method", method, "--table", "malf")
-        found[method] = read_tsv(out / "by_pair.tsv").iloc[0]
-    return found
+        scans[method] = read_tsv(out / "by_pair.tsv").iloc[0]
+    return scans
 
 
 def test_affine_and_syn_land_where_peers_report_them(scores):

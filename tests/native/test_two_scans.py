@@ -33,19 +33,19 @@ DSEG = "space-fixed_desc-moving_dseg.nii.gz"
 def heads(tmp_path_factory):
     """T1w, mask and labels of two subjects."""
     root = tmp_path_factory.mktemp("heads")
-    found = []
+    subjects = []
     for index in (6, 7):
         simulate_subject(root, index, mm=4.0)
         name = f"sub-{index:02d}"
         truth = root / "derivatives" / "truth" / name / "anat"
-        found.append(
+        subjects.append(
             {
                 "t1w": next(root.glob(f"{name}/anat/*_T1w.nii.gz")),
                 "mask": next(truth.glob("*mask.nii.gz")),
                 "labels": next(truth.glob("*_dseg.nii.gz")),
             }
         )
-    return found
+    return subjects
 
 
 def arguments(heads, out, *more):
@@ -134,28 +134,28 @@ def test_the_jacobian_is_the_volume_ratio(done, heads):
 def test_from_python_the_same_and_from_the_cache(done, heads):
     said = []
     scans = [Scan(head["t1w"], mask=head["mask"]) for head in heads]
-    found = pmrpipe.register(
+    registration = pmrpipe.register(
         *scans, method="syn", mm=4.0, threads=1, cache=done.parent / "cache", say=said.append
     )
     assert sum("preprocessed before" in line for line in said) == 2
     stored, grid = read_field(done / FORWARD)
-    assert grid == found.fixed_grid
-    np.testing.assert_allclose(found.forward, stored, rtol=0, atol=1 / 2048)
-    assert found.labels is None
+    assert grid == registration.fixed_grid
+    np.testing.assert_allclose(registration.forward, stored, rtol=0, atol=1 / 2048)
+    assert registration.labels is None
     assert callable(pmrpipe.register)
 
 
 def test_without_a_method_it_is_the_shipped_network_refined(done, heads):
     scans = [Scan(head["t1w"], mask=head["mask"]) for head in heads]
     options = {"mm": 4.0, "threads": 1, "cache": done.parent / "cache"}
-    found, network = (pmrpipe.register(*scans, refine=n, **options) for n in (None, 0))
-    assert found.facts["method"] == "pmr-plus"
-    assert found.facts["refine"] == spec("pmr-plus").refine > 0
-    assert found.facts["weights_sha256"] == sha256(shipped_weights("pmr-plus") / WEIGHTS)
-    assert found.facts["refine_mm"] == 1.0
+    refined, network = (pmrpipe.register(*scans, refine=n, **options) for n in (None, 0))
+    assert refined.facts["method"] == "pmr-plus"
+    assert refined.facts["refine"] == spec("pmr-plus").refine > 0
+    assert refined.facts["weights_sha256"] == sha256(shipped_weights("pmr-plus") / WEIGHTS)
+    assert refined.facts["refine_mm"] == 1.0
     assert "refine" not in network.facts
-    assert found.facts["ncc"] > network.facts["ncc"] > network.facts["ncc_affine"]
-    assert found.facts["folding_percent"] == 0
+    assert refined.facts["ncc"] > network.facts["ncc"] > network.facts["ncc_affine"]
+    assert refined.facts["folding_percent"] == 0
 
 
 @pytest.mark.slow
@@ -176,10 +176,10 @@ def test_brains_are_extracted_by_a_head_template(heads, tmp_path):
     words += ["--head-template", heads[1]["t1w"], "--brain-template", heads[1]["mask"]]
     words += ["--method", "affine", "--threads", 1, "--cache", cache]
     assert main(["register", *map(str, words)]) == 0
-    found = sorted(cache.rglob("*_desc-brain_mask.nii.gz"))
+    masks = sorted(cache.rglob("*_desc-brain_mask.nii.gz"))
     truth = {read_image(head["mask"]).shape: read_image(head["mask"]).data > 0 for head in heads}
-    assert len(found) == len(truth) == 2
-    for path in found:
+    assert len(masks) == len(truth) == 2
+    for path in masks:
         mask = read_image(path).data > 0
         known = truth[mask.shape]
         assert 2 * (mask & known).sum() / (mask.sum() + known.sum()) > 0.9
@@ -258,11 +258,11 @@ def test_it_starts_fast_enough_to_ask_for_help():
 def test_the_uncertainty_lies_on_the_fixed_scan(heads, done, tmp_path):
     given = arguments(heads, tmp_path, "--refine", 0, "--uncertainty", 3)
     assert main([*given, "--cache", str(done.parent / "cache")]) == 0
-    found = read_image(tmp_path / "space-fixed_desc-uncertainty_map.nii.gz")
-    assert found.grid == read_image(heads[1]["t1w"]).grid
+    uncertainty = read_image(tmp_path / "space-fixed_desc-uncertainty_map.nii.gz")
+    assert uncertainty.grid == read_image(heads[1]["t1w"]).grid
     brain = read_image(heads[1]["mask"]).data > 0
-    assert np.mean(found.data[brain] > 0) > 0.95
-    assert np.mean(found.data[~brain] > 0) < 0.2  # at its edge voxels are shared
+    assert np.mean(uncertainty.data[brain] > 0) > 0.95
+    assert np.mean(uncertainty.data[~brain] > 0) < 0.2  # at its edge voxels are shared
     facts = read_json(tmp_path / "register.json")
     assert facts["uncertainty_samples"] == 3
     assert facts["uncertainty_factor"] == spec("pmr-plus").uncertainty_factor

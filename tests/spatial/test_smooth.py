@@ -10,14 +10,14 @@ from pmrpipe.spatial.smooth import smoothed
 @pytest.mark.parametrize("deviation", [0.5, 1.0, 2.0])
 def test_it_is_scipys(deviation):
     field = torch.randn(2, 3, 9, 12, 8, generator=torch.Generator().manual_seed(0))
-    found = smoothed(field, deviation)
+    smooth = smoothed(field, deviation)
     for batch in range(2):
         for channel in range(3):
             part = field[batch, channel].double().numpy()
             radius = int(-(-3 * deviation // 1))
             expected = gaussian_filter(part, deviation, mode="nearest", radius=radius)
             assert torch.allclose(
-                found[batch, channel].double(), torch.from_numpy(expected), atol=1e-5
+                smooth[batch, channel].double(), torch.from_numpy(expected), atol=1e-5
             )
 
 

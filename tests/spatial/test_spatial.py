@@ -49,17 +49,17 @@ def test_threads_share_a_volume_and_change_nothing(shape):
     """The last has no pieces of equal size for four threads."""
     threads = torch.get_num_threads()
     image, field = random(1, 3, *shape), 2 * random(1, 3, *shape, seed=1)
-    found, slopes = [], []
+    values, slopes = [], []
     try:
         for count in (1, 2, 4):
             torch.set_num_threads(count)
-            found.append(warp(image, field))
+            values.append(warp(image, field))
             leaves = [image.clone().requires_grad_(), field.clone().requires_grad_()]
             slopes.append(torch.autograd.grad(warp(*leaves).square().sum(), leaves))
     finally:
         torch.set_num_threads(threads)
     for count in (1, 2):
-        assert torch.equal(found[0], found[count])
+        assert torch.equal(values[0], values[count])
         for one, other in zip(slopes[0], slopes[count], strict=True):
             assert torch.allclose(one, other, atol=1e-4)
 
@@ -180,9 +180,9 @@ def test_an_inverse_that_begins_coarsely_is_the_same(monkeypatch):
 def test_a_map_that_is_no_contraction_is_inverted_too():
     """It stretches by 2.6, so that undamped iteration diverges."""
     stretch, shape = np.diag([2.6, 0.7, 1.0]), (21, 22, 20)
-    found = invert(linear_field(stretch - np.eye(3), shape))
+    inverse = invert(linear_field(stretch - np.eye(3), shape))
     expected = linear_field(np.linalg.inv(stretch) - np.eye(3), shape)
-    assert inner(found - expected, 5).abs().max() < 1e-3
+    assert inner(inverse - expected, 5).abs().max() < 1e-3
 
 
 def test_jacobian_of_a_linear_map_is_its_determinant():

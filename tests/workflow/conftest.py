@@ -7,13 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from filelock import FileLock
 
-from pmrpipe.base.files import read_tsv
+from pmrpipe.base.files import read_json, read_tsv, write_json
 
 REPO = Path(__file__).resolve().parents[2]
 PROBE = REPO / "tests" / "helpers" / "probe"
@@ -43,7 +45,7 @@ class Workflow:
             env=environment | variables,
             capture_output=True,
             text=True,
-            timeout=550,
+            timeout=1500,
         )
         text = done.stdout + done.stderr
         assert not check or done.returncode == 0, text[-4000:]
@@ -71,19 +73,44 @@ def workflow(tmp_path: Path) -> Workflow:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """The whole chain on tiny.yaml, run once for all tests and all workers."""
-    from filelock import FileLock
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflow]:
+    """The whole chain on tiny.yaml, run once for all tests and all workers.
 
+    Other workers read its sources and data at any time: a test that changes them takes
+    `own_tiny`.
+    """
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
     with FileLock(folder.with_suffix(".lock")):
-        if folder.exists():
-            return Workflow(folder)
-        clone = copy_workflow(folder.with_name("tiny-unfinished"))
-        (clone.folder / "probe").mkdir()
-        clone.run("--configfile", "config/tiny.yaml", **probed(clone.folder / "probe"))
-        return Workflow(clone.folder.rename(folder))
+        if not folder.exists():
+            _run_tiny(folder)
+    yield Workflow(folder)
+    assert _dates(folder) == read_json(folder / "dates.json"), "a test changed the shared study"
+
+
+def _run_tiny(folder: Path) -> None:
+    clone = copy_workflow(folder.with_name("tiny-unfinished"))
+    (clone.folder / "probe").mkdir()
+    clone.run("--configfile", "config/tiny.yaml", **probed(clone.folder / "probe"))
+    write_json(clone.folder / "dates.json", _dates(clone.folder))
+    clone.folder.rename(folder)
+
+
+def _dates(folder: Path) -> dict[str, int]:
+    """When each source and each file of the dataset was changed last, in nanoseconds."""
+    files = (path for name in ("src", "data") for path in sorted((folder / name).rglob("*.*")))
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in files
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+@pytest.fixture(scope="module")
+def own_tiny(tiny: Workflow, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A copy of the finished study, with the dates of its files, for tests that change them."""
+    folder = tmp_path_factory.mktemp("own") / "tiny"
+    return Workflow(Path(shutil.copytree(tiny.folder, folder)))
 
 
 def probed(folder: Path) -> dict[str, str]:
@@ -93,10 +120,10 @@ def probed(folder: Path) -> dict[str, str]:
 
 def digests(root: Path) -> dict[str, str]:
     """Checksums of every score table but the times."""
-    found = {}
+    checksums = {}
     for path in sorted(root.glob("score/**/*.tsv")):
         if path.name != "timing.tsv":
             table = read_tsv(path).drop(columns="seconds_median", errors="ignore")
             content = table.to_csv(sep="\t").encode()
-            found[str(path.relative_to(root))] = hashlib.sha256(content).hexdigest()
-    return found
+            checksums[str(path.relative_to(root))] = hashlib.sha256(content).hexdigest()
+    return checksums

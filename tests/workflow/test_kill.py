@@ -59,22 +59,22 @@ def check_whole(root: Path) -> None:
 
 def workers(pid: int, verb: str = "") -> list[int]:
     """Running verbs of pmrpipe that `pid` started."""
-    found = []
+    pids = []
     for child in psutil.Process(pid).children(recursive=True):
         try:
             words = child.cmdline()
         except psutil.Error:
             continue
         if words[1:3] == ["-m", "pmrpipe"] and verb in ("", words[3]):
-            found.append(child.pid)
-    return found
+            pids.append(child.pid)
+    return pids
 
 
-def until(found: Callable[[], list[int]], process: subprocess.Popen[bytes], most: float) -> int:
+def until(ask: Callable[[], list[int]], process: subprocess.Popen[bytes], most: float) -> int:
     """The first that is found before `process` ends; 0 if none."""
     end = time.monotonic() + most
     while process.poll() is None and time.monotonic() < end:
-        with_it = found()
+        with_it = ask()
         if with_it:
             return with_it[0]
         time.sleep(0.05)

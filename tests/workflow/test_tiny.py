@@ -72,13 +72,13 @@ def test_ancpbids_finds_the_files_by_their_entities(results: Results) -> None:
     layout = pytest.importorskip("ancpbids").BIDSLayout(str(results.root))
     assert layout.get_subjects() == ["01", "02", "03", "04"]
 
-    def found(**entities: str) -> set[str]:
+    def names(**entities: str) -> set[str]:
         paths = layout.get(subject="03", extension=".nii.gz", return_type="filename", **entities)
         return {str(path) for path in paths}
 
-    assert found(suffix="T1w", desc="preproc") == {str(results.preproc("sub-03"))}
-    assert found(suffix="dseg") == {str(results.dseg("sub-03"))}
-    assert str(results.mask("sub-03")) in found(suffix="mask")
+    assert names(suffix="T1w", desc="preproc") == {str(results.preproc("sub-03"))}
+    assert names(suffix="dseg") == {str(results.dseg("sub-03"))}
+    assert str(results.mask("sub-03")) in names(suffix="mask")
 
 
 def test_provenance_tells_how_it_came_about(tiny: Workflow, results: Results) -> None:
@@ -155,13 +155,13 @@ def test_a_second_run_does_nothing(tiny: Workflow) -> None:
     assert "Nothing to be done" in tiny.run(*TINY)
 
 
-def test_a_new_scan_reruns_only_what_depends_on_it(tiny: Workflow) -> None:
-    scan = tiny.folder / "data/tiny/sub-04/anat/sub-04_T1w.nii.gz"
+def test_a_new_scan_reruns_only_what_depends_on_it(own_tiny: Workflow) -> None:
+    scan = own_tiny.folder / "data/tiny/sub-04/anat/sub-04_T1w.nii.gz"
     stat = scan.stat()
     content = scan.read_bytes()
     scan.write_bytes(content + b"\0")
     try:
-        planned = tiny.planned(*TINY)
+        planned = own_tiny.planned(*TINY)
     finally:
         import os
 
@@ -192,13 +192,13 @@ def test_a_new_scan_reruns_only_what_depends_on_it(tiny: Workflow) -> None:
     ids=["score", "whiten", "syn", "method", "regions", "other-method", "docstring"],
 )  # fmt: skip
 def test_a_change_of_code_reruns_its_stage_and_what_follows(
-    tiny: Workflow, file: str, before: str, after: str, rerun: set[str], untouched: set[str]
+    own_tiny: Workflow, file: str, before: str, after: str, rerun: set[str], untouched: set[str]
 ) -> None:
     if "_CLIP" in before:
-        text = (tiny.folder / file).read_text()
+        text = (own_tiny.folder / file).read_text()
         before = next(line for line in text.splitlines() if line.startswith("_CLIP"))
-    with changed(tiny.folder / file, before, after):
-        planned = tiny.planned(*TINY)
+    with changed(own_tiny.folder / file, before, after):
+        planned = own_tiny.planned(*TINY)
     assert rerun <= planned
     assert not planned & untouched
 

@@ -7,13 +7,12 @@ descriptions of options do not count.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 
-from pmrpipe.base.sources import Sources, tree
+from pmrpipe.base.parsed import keep
+from pmrpipe.base.sources import Sources
 
 
 def digest(
@@ -38,37 +37,13 @@ def digest(
     """
     sources = Sources.of(modules, folders)
     names = sources.closure(modules, without)
-    parts = [f"{name} {_normalised(sources.file(name))}" for name in sorted(names)]
+    parts = [f"{name} {sources.parsed(name).checksum}" for name in sorted(names)]
     parts += sources.installed({*modules, *names})
     parts += [path.read_text(encoding="utf-8") for path in files]
+    keep()
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def closure(*modules: str, without: Iterable[str] = ()) -> frozenset[str]:
     """Names of all pmrpipe modules that `modules` import, themselves included."""
     return Sources().closure(modules, without)
-
-
-@cache
-def _normalised(path: Path) -> str:
-    return ast.dump(_without_words(tree(path)))
-
-
-def _without_words(module: ast.AST) -> ast.AST:
-    """The tree without docstrings, and without `description=` of options."""
-    module = ast.parse(ast.unparse(module))
-    for node in ast.walk(module):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [item for item in body if not _is_docstring(item)]  # type: ignore[attr-defined]
-        if isinstance(node, ast.Call):
-            node.keywords = [word for word in node.keywords if word.arg != "description"]
-    return module
-
-
-def _is_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )

@@ -151,3 +151,10 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: $PMRPIPE_CACHE, or pmrpipe in the user's cache."""
+    named = os.environ.get("PMRPIPE_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(named or Path(home) / "pmrpipe").expanduser()

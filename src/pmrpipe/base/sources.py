@@ -5,9 +5,8 @@ Sources are read, never run: planning imports neither torch nor anybody's module
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
@@ -15,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.base.parsed import Parsed, parsed
 
 _ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = _ROOT.name
@@ -46,15 +46,7 @@ class Sources:
 
     def path(self, module: str) -> Path | None:
         """The file of a module; None when it is not among these sources."""
-        first, *inner = module.split(".")
-        roots = [_ROOT] if first == PACKAGE else [folder / first for folder in self.folders]
-        for root in roots:
-            path = root.joinpath(*inner)
-            # A name with a dot in it is no suffix.
-            for file in (path.parent / f"{path.name}.py", path / "__init__.py"):
-                if file.is_file():
-                    return file
-        return None
+        return _file(self.folders, module)
 
     def closure(self, modules: Iterable[str], without: Iterable[str] = ()) -> frozenset[str]:
         """`modules` and everything that they import from these sources, at any depth.
@@ -69,13 +61,13 @@ class Sources:
             todo |= self.imports(name) - names - passed
         return frozenset(names)
 
-    def imports(self, module: str) -> set[str]:
+    def imports(self, module: str) -> frozenset[str]:
         """What a module imports from these sources, inside functions too; types alone not."""
-        # A submodule runs its package's __init__ first.
-        parts = module.split(".")
-        names = {".".join(parts[: n + 1]) for n in range(len(parts) - 1)}
-        names |= set(imported(self.file(module), module))
-        return {n for n in names if n not in _LEFT_OUT and self.path(n) is not None}
+        return _imports(self, module)
+
+    def parsed(self, module: str) -> Parsed:
+        """What the source of a module says; ValueError when it is not among these."""
+        return parsed(self.file(module), module)
 
     def installed(self, modules: Iterable[str]) -> list[str]:
         """Names and versions of further packages that modules of one's own import, or are."""
@@ -84,7 +76,7 @@ class Sources:
             if self.path(module) is None:
                 tops.add(module.split(".")[0])
             elif module.split(".")[0] != PACKAGE:
-                names = imported(self.file(module), module)
+                names = self.parsed(module).imports
                 tops |= {
                     name.split(".")[0] for name in names if self.path(name.split(".")[0]) is None
                 }
@@ -100,45 +92,25 @@ class Sources:
 
 
 @cache
-def tree(path: Path) -> ast.Module:
-    """The parsed source; InputError when it is no Python."""
-    try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise InputError(path, f"line {error.lineno}: {error.msg}", "correct it") from None
+def _file(folders: tuple[Path, ...], module: str) -> Path | None:
+    first, *inner = module.split(".")
+    roots = [_ROOT] if first == PACKAGE else [folder / first for folder in folders]
+    for root in roots:
+        path = root.joinpath(*inner)
+        # A name with a dot in it is no suffix.
+        for file in (path.parent / f"{path.name}.py", path / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
 
 
 @cache
-def imported(path: Path, module: str) -> frozenset[str]:
-    """Full names that the source imports, whatever they are: modules, or things in modules."""
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    return frozenset(_names(tree(path), package))
-
-
-def _names(node: ast.AST, package: str) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            parts = alias.name.split(".")
-            yield from (".".join(parts[: n + 1]) for n in range(len(parts)))
-    elif isinstance(node, ast.ImportFrom):
-        module = _absolute(node, package)
-        yield module
-        yield from (f"{module}.{alias.name}" for alias in node.names)
-    elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        for branch in node.orelse:
-            yield from _names(branch, package)
-    else:
-        for part in ast.iter_child_nodes(node):
-            yield from _names(part, package)
-
-
-def _absolute(node: ast.ImportFrom, package: str) -> str:
-    """`from . import x` counts upwards from its package."""
-    if not node.level:
-        return node.module or ""
-    parts = package.split(".")
-    base = parts[: len(parts) - node.level + 1]
-    return ".".join([*base, *([node.module] if node.module else [])])
+def _imports(sources: Sources, module: str) -> frozenset[str]:
+    # A submodule runs its package's __init__ first.
+    parts = module.split(".")
+    names = {".".join(parts[: n + 1]) for n in range(len(parts) - 1)}
+    names |= sources.parsed(module).imports
+    return frozenset(n for n in names if n not in _LEFT_OUT and sources.path(n) is not None)
 
 
 def _source_folder(module: str, folders: Iterable[Path]) -> list[Path]:

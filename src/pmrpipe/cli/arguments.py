@@ -27,15 +27,23 @@ def path_argument(parser: ArgumentParser, *names: str, help: str, **more: Any) -
 
 
 def add(
-    parser: ArgumentParser, model: type[BaseModel], names: Collection[str] | None = None
+    parser: ArgumentParser,
+    model: type[BaseModel],
+    names: Collection[str] | None = None,
+    either: Collection[str] = (),
 ) -> None:
-    """Add a flag for every field of `model`, or for those of `names` alone."""
+    """Add a flag for every field of `model`, or for those of `names` alone.
+
+    One of `either` must be said, and no more.
+    """
     from pmrpipe.study.options.flags import flags
 
+    group = parser.add_mutually_exclusive_group(required=True) if either else parser
     for flag in flags(model):
         if names is not None and flag.field not in names:
             continue
-        parser.add_argument(flag.word, **_how(flag))
+        place = group if flag.field in either else parser
+        place.add_argument(flag.word, **_how(flag))
 
 
 def read(namespace: Namespace, model: type[Model]) -> Model:
@@ -94,11 +102,13 @@ def _files(value: Any) -> list[str | Path]:
 
 def _how(flag: Flag) -> dict[str, Any]:
     """Arguments of argparse; what is not given is left to the model."""
-    shown = flag.default not in (None, False, (), {})
-    text = flag.description + (f" (default: {flag.default})" if shown else "")
+    text = flag.description
+    if flag.default not in (None, False, (), {}):
+        several = isinstance(flag.default, tuple)
+        text += f" (default: {' '.join(flag.default) if several else flag.default})"
     how: dict[str, Any] = {"default": SUPPRESS, "help": text.replace("%", "%%")}
     if flag.kind == "switch":
-        return how | {"action": "store_true"}
+        return how | {"action": "store_true", "default": False}
     if flag.choices:
         how["choices"] = flag.choices
     if flag.kind in ("list", "mapping"):

@@ -49,14 +49,20 @@ def run_simulate(given: Namespace) -> None:
 
 
 def add_label_table(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.listing import Listing
+
     path_argument(parser, "out", help="the table to write, TSV")
     path_argument(parser, "maps", nargs="+", help="label maps")
-    parser.add_argument("--orientation", help="orientation code, where the headers have none")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    add(parser, Listing)
 
 
 def run_label_table(given: Namespace) -> None:
+    from pmrpipe.study.options.listing import Listing
+
+    options = read(given, Listing)
     from pmrpipe.stages.cohort.label_table import write_label_table
 
-    count = write_label_table(given.out, given.maps, given.orientation, overwrite=given.overwrite)
+    count = write_label_table(
+        given.out, given.maps, options.orientation, overwrite=options.overwrite
+    )
     say(f"{given.out}: {count} labels; give them names and regions")

@@ -26,10 +26,10 @@ def add_register(parser: ArgumentParser) -> None:
 
 
 def run_register(options: Namespace) -> None:
-    from pmrpipe.native.request import default_cache
+    from pmrpipe.base.files import cache_folder
 
     checked = read(options, TwoScans)
-    cache = None if options.no_cache else checked.cache or default_cache()
+    cache = None if options.no_cache else checked.cache or cache_folder()
     facts = _registered(options, checked.model_copy(update={"cache": cache}))
     say(f"NCC {facts['ncc_affine']:.3f} by the affine, {facts['ncc']:.3f} registered")
     say(f"look at {options.output / 'qc.html'}")

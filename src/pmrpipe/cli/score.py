@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import get_args
 
 from pmrpipe.cli.arguments import add, path_argument, read
 from pmrpipe.cli.messages import follow_pairs, say_first
@@ -29,34 +30,40 @@ def run_score_pairs(given: Namespace) -> None:
 
 
 def add_score(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.scoring import Gathering
+
     path_argument(parser, "results", help="result folder of the cohort")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--method", help="gather this method's batches into its tables")
-    what.add_argument("--summary", nargs="+", metavar="METHOD", help="summarise these methods")
-    parser.add_argument("--batches", nargs="*", default=[], help="names of the batches")
-    path_argument(parser, "--cohort", help="cohort.tsv, whose splits go into the tables' sidecars")
+    add(parser, Gathering, either=("method", "summary"))
 
 
 def run_score(given: Namespace) -> None:
+    from pmrpipe.study.options.scoring import Gathering
+
+    options = read(given, Gathering)
     from pmrpipe.stages.score.gather import gather, write_summary
     from pmrpipe.study.paths import Results
 
     results = Results(given.results)
-    if given.method:
-        doubtful = gather(results, given.method, given.batches, given.cohort)
-        say_first("warning", [f"{given.method} {line}" for line in doubtful])
+    if options.method:
+        doubtful = gather(results, options.method, options.batches, options.cohort)
+        say_first("warning", [f"{options.method} {line}" for line in doubtful])
     else:
-        write_summary(results, given.summary)
+        write_summary(results, options.summary)
 
 
 def add_paper_table(parser: ArgumentParser) -> None:
-    parser.add_argument("name", choices=["table1", "table2", "ablation"])
+    from pmrpipe.study.options.scoring import PaperName, PaperTable
+
+    parser.add_argument("name", choices=get_args(PaperName))
     path_argument(parser, "summary", help="summary.tsv of the study")
-    parser.add_argument("--cohort", required=True, help="name of the study, for our rows")
+    add(parser, PaperTable)
     path_argument(parser, "out", help="the table to write, .tsv; .md and .tex beside it")
 
 
 def run_paper_table(given: Namespace) -> None:
+    from pmrpipe.study.options.scoring import PaperTable
+
+    options = read(given, PaperTable)
     from pmrpipe.stages.score.paper import table_from_files
 
-    table_from_files(given.name, given.summary, given.out, given.cohort)
+    table_from_files(given.name, given.summary, given.out, options.cohort)

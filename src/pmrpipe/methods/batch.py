@@ -20,7 +20,8 @@ class Batch:
     grid : that of the images
     target : what a teacher says of these pairs, on the same grid: its deformation, or tensors by
         name, the first axis of each the batch; None without a teacher
-    where : (B, 1, X, Y, Z), how much each voxel of the fixed image counts; None: all alike
+    where : (B, 1, X, Y, Z), how much each voxel of the fixed image counts: with a teacher 1 in its
+        brain and 0 outside, where a deformation means nothing; None: all alike
     """
 
     moving: Tensor
@@ -31,6 +32,8 @@ class Batch:
 
     def both_ways(self) -> Batch:
         """Every pair, and after them every pair exchanged: a target becomes its inverse too.
+
+        `where` belongs to the fixed images of one way alone, and is left out.
 
         Raises
         ------
@@ -43,5 +46,5 @@ class Batch:
             moving=torch.cat([self.moving, self.fixed]),
             fixed=torch.cat([self.fixed, self.moving]),
             target=None if self.target is None else self.target.both_ways(),
-            where=None if self.where is None else torch.cat([self.where, self.where]),
+            where=None,
         )

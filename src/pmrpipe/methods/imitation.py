@@ -28,7 +28,7 @@ class Imitation(NetworkMethod):
         return Deformation(maps.there.on(grid.shape, fixed.device), grid)
 
     def objective(self, batch: Batch) -> dict[str, Tensor]:
-        """Sum over the components of |u - target|, in voxels, its mean over the images.
+        """Sum over the components of |u - target|, in voxels, its mean over what counts.
 
         Raises
         ------

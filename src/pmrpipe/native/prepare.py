@@ -19,8 +19,11 @@ from pmrpipe.images.volume import Volume, read_image, read_mask
 from pmrpipe.native.messages import about
 from pmrpipe.native.processes import Job, run_jobs
 from pmrpipe.native.request import Request, Say, Scan, Which
+from pmrpipe.study.options.common import DEFAULT_SPACE
 from pmrpipe.study.paths import Results
 from pmrpipe.study.sidecar import sidecar_path
+from pmrpipe.study.space import Space
+from pmrpipe.study.space_file import space_path
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Preparation:
 
     t1w: Path
     mm: float
+    space: Path
     state: Literal["head", "brain"]
     method: str
     mask: Path | None
@@ -67,9 +71,14 @@ class Preparation:
         return f"sub-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
     def results(self, cache: Path) -> Results:
-        """Where its files lie; the template, which depends on voxels alone, beside them."""
+        """Where its files lie; the template, which depends on space and voxels, beside them."""
         code = digest("pmrpipe.stages.preprocess.workflow")
-        return Results(cache / code / f"mm-{self.mm!r}", self.mm)
+        space = Space.load(self.space)
+        grid = f"mm-{self.mm!r}"
+        if space.name != DEFAULT_SPACE:  # which no other space may be called
+            files = [space.digest, *map(sha256, space.own_files)]
+            grid += f"_space-{hashlib.sha256(repr(files).encode()).hexdigest()[:12]}"
+        return Results(cache / code / grid, self.mm, space)
 
     def job(self, cache: Path) -> Job:
         """What the worker is told."""
@@ -90,6 +99,7 @@ def preparation(scan: Scan, request: Request) -> Preparation:
     return Preparation(
         scan.path,
         options.mm,
+        space_path(options.space),
         scan.state,
         method,
         scan.mask,

@@ -118,7 +118,9 @@ def _registered(request: Request, say: Say) -> NativeRegistration:
     say(f"registering by {ready.spec.name}")
     result = register_native(moving, fixed, ready, request, labels)
     options = request.options
-    result.facts.update(ready.facts, mm=options.mm, n4=options.n4, threads=request.threads)
+    result.facts.update(
+        ready.facts, mm=options.mm, space=request.space.name, n4=options.n4, threads=request.threads
+    )
     return result
 
 

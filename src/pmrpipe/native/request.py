@@ -14,6 +14,7 @@ from pmrpipe.base.device import chosen_device
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.threads import all_cores
 from pmrpipe.study.options.two_scans import TwoScans
+from pmrpipe.study.space import Space
 
 Which = Literal["moving", "fixed"]
 Say = Callable[[str], None]
@@ -74,7 +75,13 @@ class Request:
     def inputs(self) -> list[Path]:
         """Every file that is read."""
         labels = [] if self.options.labels is None else [self.options.labels]
-        return [*self.moving.files, *self.fixed.files, *labels, *self.templates]
+        space = self.space.own_files
+        return [*self.moving.files, *self.fixed.files, *labels, *self.templates, *space]
+
+    @property
+    def space(self) -> Space:
+        """The space in which both brains are compared."""
+        return Space.load(self.options.space)
 
     def device(self) -> str:
         """Where networks run: cpu or cuda.
@@ -93,11 +100,13 @@ def make_request(
 
     Raises
     ------
-    InputError : an unknown option, a value outside its range, one template without the other
+    InputError : an unknown option, a value outside its range, one template without the other, a
+        space that is not there
     """
     options = checked_options(given)
     if (options.head_template is None) != (options.brain_template is None):
         raise InputError("head_template", "goes with brain_template", "give both, or none")
+    Space.load(options.space).require_files()
     out = None if output is None else Path(output)
     return Request(_scan(moving, "moving", options), _scan(fixed, "fixed", options), out, options)
 
@@ -120,10 +129,3 @@ def _scan(scan: AnyScan, which: str, options: TwoScans) -> Scan:
     state: Literal["head", "brain"] = "brain" if options.brain_extracted else "head"
     mask, orientation = (getattr(options, f"{which}_{name}") for name in ("mask", "orientation"))
     return Scan(Path(scan), state, mask, orientation)
-
-
-def default_cache() -> Path:
-    """Where preprocessed scans are kept: $PMRPIPE_CACHE, or pmrpipe in the user's cache folder."""
-    named = os.environ.get("PMRPIPE_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(named or Path(home) / "pmrpipe").expanduser()

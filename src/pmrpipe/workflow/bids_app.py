@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,75 +17,64 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_text
 from pmrpipe.methods.load import shipped_weights
 from pmrpipe.methods.spec import spec
+from pmrpipe.study.options.bids_app import BidsApp
+from pmrpipe.study.options.common import DEFAULT_SPACE
+from pmrpipe.study.space import Space
 
 STUDY = Path("code") / "pmrpipe.yaml"
 
 
-@dataclass(frozen=True)
-class BidsCall:
-    """What the command says.
-
-    participants : with or without `sub-`; none: all of the dataset
-    methods : shipped names or YAML files; networks with weights that come with pmrpipe
-    labels : table of a dataset with label maps, which are compared between participants
-    labels_root : dataset that holds the label maps, where it is another one
-    mm : voxel size of the template grid
-    """
-
-    dataset: Path
-    output: Path
-    participants: Sequence[str] = ()
-    methods: Sequence[str] = ("affine", "pmr-plus")
-    labels: str | None = None
-    labels_root: Path | None = None
-    brain_extracted: bool = False
-    mm: float = 1.0
-    device: str = "auto"
-
-
-def write_study(call: BidsCall) -> Path:
+def write_study(dataset: Path, out: Path, options: BidsApp) -> Path:
     """Write the study's configuration into the output folder; its path.
 
     Raises
     ------
     InputError : the dataset is missing; the output is the dataset, or has a name that no study
-        can have; a method needs training
+        can have; a method needs training; no such space
     """
-    if not call.dataset.is_dir():
-        raise InputError(call.dataset, "no such folder", "give the BIDS dataset")
-    output = call.output.expanduser().resolve()
-    if output == call.dataset.resolve():
-        raise InputError(call.output, "is the dataset itself", "name a folder of its own")
+    if not dataset.is_dir():
+        raise InputError(dataset, "no such folder", "give the BIDS dataset")
+    output = out.expanduser().resolve()
+    if output == dataset.resolve():
+        raise InputError(out, "is the dataset itself", "name a folder of its own")
     if not re.fullmatch("[A-Za-z0-9_-]+", output.name):
         remedy = "name the folder by letters, digits, - and _ alone"
-        raise InputError(call.output, "cannot be the name of a study", remedy)
-    content = yaml.safe_dump(_configuration(call, output), sort_keys=False)
+        raise InputError(out, "cannot be the name of a study", remedy)
+    content = yaml.safe_dump(_configuration(dataset, output, options), sort_keys=False)
     write_text(output / STUDY, content)
     return output / STUDY
 
 
-def _configuration(call: BidsCall, output: Path) -> dict[str, Any]:
-    study = {
+def _configuration(dataset: Path, output: Path, options: BidsApp) -> dict[str, Any]:
+    study: dict[str, Any] = {
         "cohort": output.name,
         "reader": "bids",
-        "root": str(call.dataset.resolve()),
+        "root": str(dataset.resolve()),
         "results": str(output.parent),
-        "input_state": "brain" if call.brain_extracted else "head",
-        "grid_mm": call.mm,
-        "device": call.device,
-        "pairs": {"policy": "all" if call.labels else "to-template"},
+        "input_state": "brain" if options.brain_extracted else "head",
+        "grid_mm": options.mm,
+        "device": options.device,
+        "pairs": {"policy": "all" if options.labels else "to-template"},
         # A job bears its pair's name: further participants leave it as it is.
         "pairs_per_job": 1,
-        **_methods(call.methods),
+        **_methods(options.method),
     }
-    if call.participants:
-        study["subjects"] = [name.removeprefix("sub-") for name in call.participants]
-    if call.labels:
-        table = Path(call.labels)
-        study["labels"] = str(table.resolve()) if table.exists() else call.labels
-    if call.labels_root:
-        study["inputs"] = {"labels_root": str(call.labels_root.resolve())}
+    if options.space != DEFAULT_SPACE:
+        study["space"] = _whole(options.space)
+        _ = Space.load(study["space"])
+    if options.participant_label:
+        study["subjects"] = [name.removeprefix("sub-") for name in options.participant_label]
+    if options.labels:
+        study["labels"] = _whole(options.labels)
+    if options.labels_root:
+        study["inputs"] = {"labels_root": str(options.labels_root.resolve())}
     return study
+
+
+def _whole(named: str) -> str:
+    """The whole path of a file, for the study lies elsewhere; a name as it is."""
+    path = Path(named).expanduser()
+    return str(path.resolve()) if path.exists() else named
 
 
 def _methods(names: Sequence[str]) -> dict[str, Any]:

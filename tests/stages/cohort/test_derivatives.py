@@ -20,7 +20,7 @@ def touch(root: Path, *names: str) -> None:
         (root / name).touch()
 
 
-def found(root: Path, **keys: object):
+def indexed(root: Path, **keys: object):
     return index(parse({"root": str(root), **keys})).scans
 
 
@@ -42,7 +42,7 @@ def fmriprep(root: Path) -> None:
 
 def test_fmriprep(tmp_path):
     fmriprep(tmp_path)
-    first, second = found(tmp_path, reader="fmriprep", labels="aseg")
+    first, second = indexed(tmp_path, reader="fmriprep", labels="aseg")
     assert (first.key, second.key) == ("sub-01", "sub-02_ses-a_run-1")
     assert first.image == tmp_path / "sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"
     assert first.mask == tmp_path / "sub-01/anat/sub-01_desc-brain_mask.nii.gz"
@@ -56,18 +56,18 @@ def test_fmriprep(tmp_path):
 def test_fmriprep_with_other_wishes(tmp_path):
     fmriprep(tmp_path)
     inputs = {"labels_desc": "aparcaseg"}
-    first, _ = found(tmp_path, reader="fmriprep", labels="aseg", inputs=inputs)
+    first, _ = indexed(tmp_path, reader="fmriprep", labels="aseg", inputs=inputs)
     assert first.labels.name == "sub-01_desc-aparcaseg_dseg.nii.gz"
-    assert found(tmp_path, reader="fmriprep")[0].labels is None
-    assert {scan.brain for scan in found(tmp_path, reader="fmriprep", brain="deepbet")} == {
+    assert indexed(tmp_path, reader="fmriprep")[0].labels is None
+    assert {scan.brain for scan in indexed(tmp_path, reader="fmriprep", brain="deepbet")} == {
         "deepbet"
     }
     for path in tmp_path.rglob("sub-01_desc-brain_mask.nii.gz"):
         path.unlink()
     with pytest.raises(InputError, match=r"sub-01: .*no mask is found"):
-        found(tmp_path, reader="fmriprep")
+        indexed(tmp_path, reader="fmriprep")
     one = {"sub-01": {"brain": "deepbet"}}
-    kept = found(tmp_path, reader="fmriprep", overrides=one)
+    kept = indexed(tmp_path, reader="fmriprep", overrides=one)
     assert [scan.brain for scan in kept] == ["deepbet", "mask"]
 
 
@@ -80,28 +80,28 @@ def freesurfer(root: Path) -> None:
 
 def test_freesurfer(tmp_path):
     freesurfer(tmp_path)
-    session, bert = found(tmp_path, reader="freesurfer", labels="aseg")
+    session, bert = indexed(tmp_path, reader="freesurfer", labels="aseg")
     assert (bert.key, session.key, session.subject) == ("sub-bert", "sub-01_ses-02", "sub-01")
     assert bert.image == tmp_path / "bert/mri/T1.mgz"
     assert session.image == tmp_path / "sub-01_ses-02/mri/nu.mgz"
     assert bert.mask == tmp_path / "bert/mri/brainmask.mgz"
     assert bert.labels == tmp_path / "bert/mri/aseg.mgz"
     assert {scan.brain for scan in (session, bert)} == {"mask"}
-    only = found(tmp_path, reader="freesurfer", subjects=["bert"])
+    only = indexed(tmp_path, reader="freesurfer", subjects=["bert"])
     assert [(scan.key, scan.labels) for scan in only] == [("sub-bert", None)]
 
 
 def test_freesurfer_with_other_wishes(tmp_path):
     freesurfer(tmp_path)
     other = {"labels": ["aparc+aseg.mgz"]}
-    scans = found(tmp_path, reader="freesurfer", labels="aseg", layout=other)
+    scans = indexed(tmp_path, reader="freesurfer", labels="aseg", layout=other)
     assert {scan.labels.name for scan in scans} == {"aparc+aseg.mgz"}
     (tmp_path / "bert/mri/brainmask.mgz").unlink()
     with pytest.raises(InputError, match=r"bert/mri: lacks brainmask\.mgz"):
-        found(tmp_path, reader="freesurfer")
-    assert len(found(tmp_path, reader="freesurfer", brain="deepbet")) == 2
+        indexed(tmp_path, reader="freesurfer")
+    assert len(indexed(tmp_path, reader="freesurfer", brain="deepbet")) == 2
     named = {"bert": {"mask": "bert/mri/aseg.mgz", "orientation": "LIA"}}
-    _, bert = found(tmp_path, reader="freesurfer", overrides=named)
+    _, bert = indexed(tmp_path, reader="freesurfer", overrides=named)
     assert (bert.mask.name, bert.orientation) == ("aseg.mgz", "LIA")
 
 
@@ -109,10 +109,10 @@ def test_a_pattern_takes_masks_and_overrides_of_files(tmp_path):
     touch(tmp_path, "s1/t1.nii", "s1/m_s1.nii", "s2/t1.nii", "s2/m_s2.nii", "s2/by_hand.nii")
     layout = {"t1w": ["{subject}/t1.nii"], "masks": ["m_{subject}.nii"]}
     overrides = {"s2": {"mask": "s2/by_hand.nii"}}
-    one, two = found(tmp_path, reader="pattern", layout=layout, overrides=overrides)
+    one, two = indexed(tmp_path, reader="pattern", layout=layout, overrides=overrides)
     assert (one.mask.name, one.brain, two.mask.name) == ("m_s1.nii", "mask", "by_hand.nii")
     with pytest.raises(InputError, match=r"absent\.nii: is named in overrides"):
-        found(tmp_path, reader="pattern", layout=layout, overrides={"s1": {"mask": "absent.nii"}})
+        indexed(tmp_path, reader="pattern", layout=layout, overrides={"s1": {"mask": "absent.nii"}})
 
 
 def test_the_shipped_table_of_aseg():
@@ -139,7 +139,7 @@ def test_freesurfer_files_go_through_preprocessing(tmp_path, brain_dataset):
     content = {"T1": brain + 20, "brainmask": brain, "aseg": np.asarray(labels.dataobj, np.int32)}
     for name, data in content.items():
         nib.save(nib.MGHImage(data, image.affine), mri / f"{name}.mgz")
-    (scan,) = found(tmp_path / "subjects", reader="freesurfer", labels="aseg")
+    (scan,) = indexed(tmp_path / "subjects", reader="freesurfer", labels="aseg")
     mask, cut = tmp_path / "out" / "mask.nii.gz", tmp_path / "out" / "brain.nii.gz"
     given = [scan.image, mask, cut, "--method", scan.brain, "--mask", scan.mask]
     assert main(["brain", *map(str, given)]) == 0

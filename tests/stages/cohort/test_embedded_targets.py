@@ -76,8 +76,8 @@ def test_the_learned_brain_extraction_finds_the_brain(tmp_path: Path, mm: float)
     for index in SUBJECTS:
         name = f"sub-{index:02d}"
         simulate_subject(tmp_path, index, mm)
-        found = extract_brain(read_image(tmp_path / name / "anat" / f"{name}_T1w.nii.gz")).data
+        brain = extract_brain(read_image(tmp_path / name / "anat" / f"{name}_T1w.nii.gz")).data
         folder = tmp_path / "derivatives" / "truth" / name / "anat"
         true = read_mask(folder / f"{name}_desc-brain_mask.nii.gz").data
-        dice = 2 * (found & true).sum() / (found.sum() + true.sum())
+        dice = 2 * (brain & true).sum() / (brain.sum() + true.sum())
         assert dice >= 0.95, (name, dice)

@@ -20,9 +20,9 @@ def isotropic(brain: Volume) -> Volume:
 
 
 def test_known_pose_is_found(subject, template):
-    found = normalise(isotropic(subject.brain), template, subject="sub-01")
-    assert distance(found.matrix, subject.matrix, template) < 1.0
-    quality = found.quality
+    affine = normalise(isotropic(subject.brain), template, subject="sub-01")
+    assert distance(affine.matrix, subject.matrix, template) < 1.0
+    quality = affine.quality
     assert quality["start"] == "upright"
     assert quality["attempts"] == 1
     assert quality["mask_dice"] > 0.95
@@ -43,16 +43,16 @@ def test_same_bits_again(subject, template):
 @pytest.mark.parametrize("degrees", [(0, 0, 180), (90, 0, 0), (0, -70, 40), (180, 0, 90)])
 def test_any_direction_is_found(template, degrees):
     subject = make_subject(template, pose(degrees))
-    found = normalise(isotropic(subject.brain), template, subject="sub-01")
-    assert distance(found.matrix, subject.matrix, template) < 1.5
+    affine = normalise(isotropic(subject.brain), template, subject="sub-01")
+    assert distance(affine.matrix, subject.matrix, template) < 1.5
 
 
 def test_far_away(template, subject):
     shift = np.eye(4)
     shift[:3, 3] = [80, -80, 80]
     moved = Volume(subject.brain.data, shift @ subject.brain.affine)
-    found = normalise(isotropic(moved), template, subject="sub-01")
-    assert distance(found.matrix, shift @ subject.matrix, template) < 1.0
+    affine = normalise(isotropic(moved), template, subject="sub-01")
+    assert distance(affine.matrix, shift @ subject.matrix, template) < 1.0
 
 
 def test_what_is_no_brain_fails_by_name(template):
@@ -89,9 +89,9 @@ def test_a_template_grid_of_unequal_spacing(subject):
 def test_retry_after_a_failed_check(monkeypatch, subject, template):
     answers = iter([False, False, True, True])
     monkeypatch.setattr(module, "_reaches", lambda *given: next(answers))
-    found = normalise(isotropic(subject.brain), template, subject="sub-01")
-    assert found.quality["attempts"] == 3
-    assert found.quality["mask_dice"] > 0.95  # the best of the three
+    affine = normalise(isotropic(subject.brain), template, subject="sub-01")
+    assert affine.quality["attempts"] == 3
+    assert affine.quality["mask_dice"] > 0.95  # the best of the three
 
 
 def test_coarse_search_sees_a_turned_head(template):
@@ -99,9 +99,9 @@ def test_coarse_search_sees_a_turned_head(template):
     search = CoarseSearch(turned, template)
     assert not search.upright_fits()
     best = search.ranked(2)
-    found = best[0].matrix[:3, :3]
-    assert angle(found, np.diag([-1.0, -1, 1])) < 25
-    assert angle(found, best[1].matrix[:3, :3]) > 25
+    linear = best[0].matrix[:3, :3]
+    assert angle(linear, np.diag([-1.0, -1, 1])) < 25
+    assert angle(linear, best[1].matrix[:3, :3]) > 25
 
 
 def test_measures():

@@ -29,12 +29,12 @@ def test_a_smooth_field_is_divided_out(template):
     mask = template.data > 0.3
     data, _ = biased(template)
     given = Volume(np.where(mask, data, 0).astype(np.float32), template.affine)
-    found = without_bias(given, Volume(mask, template.affine))
-    assert found.dtype == np.float32
-    assert (found[~mask] == 0).all()
-    assert unevenness(found, template, mask) < 0.7 * unevenness(given.data, template, mask)
+    corrected = without_bias(given, Volume(mask, template.affine))
+    assert corrected.dtype == np.float32
+    assert (corrected[~mask] == 0).all()
+    assert unevenness(corrected, template, mask) < 0.7 * unevenness(given.data, template, mask)
     again = without_bias(given, Volume(mask, template.affine))
-    assert np.array_equal(found, again)
+    assert np.array_equal(corrected, again)
 
 
 def test_the_step_says_whether_it_corrected(subject, tmp_path, monkeypatch):

@@ -30,9 +30,9 @@ def test_nonzero_takes_the_largest_component_filled():
     data = expected * 5.0
     data[20:25, 22:30, 25:30] = 0  # a hole
     data[1:3, 1:3, 1:3] = 7  # a spot elsewhere
-    found = extract_brain(volume(data), "nonzero")
-    assert found.data.dtype == bool
-    np.testing.assert_array_equal(found.data, expected)
+    brain = extract_brain(volume(data), "nonzero")
+    assert brain.data.dtype == bool
+    np.testing.assert_array_equal(brain.data, expected)
 
 
 def test_nonzero_fills_no_bay_that_opens_to_the_border():

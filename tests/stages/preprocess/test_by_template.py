@@ -23,13 +23,13 @@ from pmrpipe.study.config import parse
 def heads(tmp_path_factory) -> list[tuple[Path, Path]]:
     """A head and its true brain mask of two subjects: the first serves as template."""
     root = tmp_path_factory.mktemp("heads")
-    found = []
+    heads = []
     for number in (1, 6):
         simulate_subject(root, number, mm=5.0)
         name = f"sub-{number:02d}"
         truth = root / "derivatives" / "truth" / name / "anat" / f"{name}_desc-brain_mask.nii.gz"
-        found.append((root / name / "anat" / f"{name}_T1w.nii.gz", truth))
-    return found
+        heads.append((root / name / "anat" / f"{name}_T1w.nii.gz", truth))
+    return heads
 
 
 def dice(first: np.ndarray, second: np.ndarray) -> float:
@@ -75,14 +75,14 @@ def test_a_head_that_lies_upside_down(heads):
 def test_the_brain_may_be_probabilities_a_mask_or_cut_out(heads, tmp_path):
     head, mask = read_image(heads[0][0]), read_mask(heads[0][1])
     kinds = {"half": mask.data * 0.5, "mask": mask.data * 1.0, "brain": mask.data * head.data}
-    found = {}
+    masks = {}
     for name, data in kinds.items():
         write_volume(tmp_path / f"{name}.nii.gz", data.astype(np.float32), mask.affine)
         read = read_head_template(heads[0][0], tmp_path / f"{name}.nii.gz")
-        found[name] = read.probability.data
-    np.testing.assert_array_equal(found["half"], mask.data * 0.5)
-    np.testing.assert_array_equal(found["mask"], mask.data)
-    np.testing.assert_array_equal(found["brain"], mask.data & (head.data > 0))
+        masks[name] = read.probability.data
+    np.testing.assert_array_equal(masks["half"], mask.data * 0.5)
+    np.testing.assert_array_equal(masks["mask"], mask.data)
+    np.testing.assert_array_equal(masks["brain"], mask.data & (head.data > 0))
 
 
 def test_what_is_missing_or_wrong_is_told(heads, tmp_path):

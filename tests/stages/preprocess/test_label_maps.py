@@ -11,14 +11,14 @@ from pmrpipe.stages.preprocess.labels import to_template
 
 @pytest.mark.parametrize("interpolation", ["nearest", "genericLabel"])
 def test_labels_come_home(subject, template, interpolation):
-    found = to_template(subject.labels, subject.matrix, template.grid, interpolation)
-    assert found.dtype == np.int32
-    assert set(np.unique(found)) == {0, 1, 2, 3}
+    labels = to_template(subject.labels, subject.matrix, template.grid, interpolation)
+    assert labels.dtype == np.int32
+    assert set(np.unique(labels)) == {0, 1, 2, 3}
     expected = sum((template.data > level).astype(int) for level in (0.1, 0.4, 0.55))
     for label in (1, 2, 3):
-        a, b = found == label, expected == label
+        a, b = labels == label, expected == label
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.7
-    assert ((found > 0) == (expected > 0)).mean() > 0.98
+    assert ((labels > 0) == (expected > 0)).mean() > 0.98
 
 
 def test_labels_outside_the_grid(subject, template):

@@ -30,10 +30,10 @@ def brain_of(path: Path) -> Volume:
 @pytest.mark.parametrize("name", ["malf/sub-1000", "malf/sub-1110", "ds002748/sub-01"])
 def test_affine_of_real_brains(shared_data, name):
     (path,) = (shared_data / name / "anat").glob("*T1w.nii.gz")
-    found = normalise(to_isotropic(brain_of(path), 1.0), template_brain(), subject=name)
-    assert found.quality["attempts"] == 1
-    assert found.quality["mask_dice"] > 0.93
-    assert found.quality["correlation"] > 0.5
+    affine = normalise(to_isotropic(brain_of(path), 1.0), template_brain(), subject=name)
+    assert affine.quality["attempts"] == 1
+    assert affine.quality["mask_dice"] > 0.93
+    assert affine.quality["correlation"] > 0.5
 
 
 def preprocess(results: Path, t1w: Path, labels: Path) -> None:

@@ -36,20 +36,20 @@ def cube(edge=20, size=40, spacing=(1.0, 2.0, 0.5), start=10) -> Volume:
 
 def test_volume_and_border_of_a_cube():
     mask = cube()
-    found = measure(Volume(mask.data * 100.0, mask.affine), mask, QUALITY)
-    assert found["brain_ml"] == pytest.approx(20**3 / 1000)
-    assert found["border_percent"] == 0
+    measures = measure(Volume(mask.data * 100.0, mask.affine), mask, QUALITY)
+    assert measures["brain_ml"] == pytest.approx(20**3 / 1000)
+    assert measures["border_percent"] == 0
     cut = cube(start=20)
-    found = measure(Volume(cut.data * 100.0, cut.affine), cut, QUALITY)
-    assert found["border_percent"] == pytest.approx(100 * (20**3 - 19**3) / 20**3)
+    measures = measure(Volume(cut.data * 100.0, cut.affine), cut, QUALITY)
+    assert measures["border_percent"] == pytest.approx(100 * (20**3 - 19**3) / 20**3)
 
 
 def test_noise_of_a_flat_brain_is_found():
     mask = cube(edge=36, start=2)
     data = 100 + np.random.default_rng(0).normal(0, 2.5, mask.shape)
     assert noise(data, mask.data) == pytest.approx(2.5, rel=0.03)
-    found = measure(Volume(data * mask.data, mask.affine), mask, QUALITY)
-    assert found["snr"] == pytest.approx(100 / 2.5, rel=0.04)
+    measures = measure(Volume(data * mask.data, mask.affine), mask, QUALITY)
+    assert measures["snr"] == pytest.approx(100 / 2.5, rel=0.04)
 
 
 def test_a_ramp_is_no_noise():
@@ -125,9 +125,9 @@ def test_a_cohort_without_outliers_has_none():
 def test_each_doubt_is_said(name, value, said):
     table = cohort()
     table.loc[3, name] = value
-    found = judged(table)
-    assert found["outlier"].drop(3).isna().all()
-    assert found.loc[3, "outlier"] == said if said else pd.isna(found.loc[3, "outlier"])
+    judgement = judged(table)
+    assert judgement["outlier"].drop(3).isna().all()
+    assert judgement.loc[3, "outlier"] == said if said else pd.isna(judgement.loc[3, "outlier"])
 
 
 def test_reasons_are_sentences_of_the_bounds_and_of_the_cohort():
@@ -187,9 +187,9 @@ def test_the_page_is_written_with_its_figures(scan):
     assert main(["qc-template", str(results.root), "--mm", "4"]) == 0
     words = ["qc", str(scan / "t1w.nii.gz"), str(results.root), "--key", "sub-01", "--mm", "4"]
     assert main(words) == 0
-    found = read_json(results.qc_measures("sub-01"))
-    assert found["key"] == "sub-01"
-    assert 1000 < found["brain_ml"] < 2500
+    measures = read_json(results.qc_measures("sub-01"))
+    assert measures["key"] == "sub-01"
+    assert 1000 < measures["brain_ml"] < 2500
     page = results.qc_page("sub-01").read_text(encoding="utf-8")
     figures = [results.qc_figure("sub-01", name) for name in QC_FIGURES]
     for figure in (*figures, results.qc_figure(results.space.key, "template")):

@@ -91,8 +91,8 @@ def test_nearest_keeps_the_values_of_an_image(case):
     arguments = ("--image", case / "moving.nii.gz", "--reference", case / "fixed.nii.gz")
     more = ("--transforms", case / "last.mat", "--interpolation", "nearest")
     assert apply(case, *arguments, *more, "--output", case / "out.nii.gz") == 0
-    found = np.unique(read_image(case / "out.nii.gz").data)
-    assert np.isin(found, [0, *np.unique(read_image(case / "moving.nii.gz").data)]).all()
+    labels = np.unique(read_image(case / "out.nii.gz").data)
+    assert np.isin(labels, [0, *np.unique(read_image(case / "moving.nii.gz").data)]).all()
 
 
 @pytest.mark.parametrize("frame", ["RAS", "LPS"])
@@ -107,10 +107,10 @@ def test_points_go_from_fixed_to_moving(case, frame):
     table.assign(label=["a", "07"]).to_csv(case / "p.csv", index=False)
     arguments = ("--points", case / "p.csv", "--transforms", case / "shift.nii.gz")
     assert apply(case, *arguments, "--frame", frame, "--output", case / "q.tsv") == 0
-    found = pd.read_csv(case / "q.tsv", sep="\t", dtype={"label": str})
-    assert found["label"].tolist() == ["a", "07"]
+    moved = pd.read_csv(case / "q.tsv", sep="\t", dtype={"label": str})
+    assert moved["label"].tolist() == ["a", "07"]
     expected = flip * [[3.5, -1, 3], [-1, 1, 1]]
-    np.testing.assert_allclose(found[["x", "y", "z"]], expected, atol=1e-5)
+    np.testing.assert_allclose(moved[["x", "y", "z"]], expected, atol=1e-5)
 
 
 def test_points_as_ants_moves_them(case, monkeypatch):

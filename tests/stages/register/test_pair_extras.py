@@ -24,11 +24,11 @@ PAIRS = [(m, f) for m in KEYS for f in KEYS if m != f]
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    found = Results(tmp_path_factory.mktemp("study"), MM)
+    paths = Results(tmp_path_factory.mktemp("study"), MM)
     brain = template_brain(MM)
     for n, key in enumerate(KEYS):
-        write_volume(found.preproc(key), np.roll(brain.data, n, axis=1), brain.affine, np.float32)
-    return found
+        write_volume(paths.preproc(key), np.roll(brain.data, n, axis=1), brain.affine, np.float32)
+    return paths
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,8 @@ def test_the_method_s_factor_scales_the_map(results, weights, tmp_path):
     for factor in (1, 4):
         text = yaml.safe_dump({**spec("pmr").model_dump(), "uncertainty_factor": factor})
         (tmp_path / "mine.yaml").write_text(text)
-        found = register(results, tmp_path / "mine.yaml", tmp_path / "list.tsv", *words)
-        assert found == 0
+        code = register(results, tmp_path / "mine.yaml", tmp_path / "list.tsv", *words)
+        assert code == 0
         path = results.uncertainty("pmr", *PAIRS[0])
         about = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
         assert about["CalibrationFactor"] == factor

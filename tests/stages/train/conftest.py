@@ -14,9 +14,9 @@ def pack(tmp_path):
 @pytest.fixture
 def small():
     """`pmr` with a tiny network: four steps, validated every two."""
-    found = spec("pmr")
-    network = found.parameters["network"]["component"]
+    shipped = spec("pmr")
+    network = shipped.parameters["network"]["component"]
     narrow = {"component": network, "channels": [4, 4, 4, 4], "head": 4}
-    parameters = found.parameters | {"network": narrow}
+    parameters = shipped.parameters | {"network": narrow}
     schedule = Schedule(max_steps=4, validate_every=2, augmentation=Augmentation(flip=True))
-    return found.model_copy(update={"parameters": parameters, "schedule": schedule})
+    return shipped.model_copy(update={"parameters": parameters, "schedule": schedule})

@@ -1,6 +1,5 @@
 """The fit: what it writes, that it repeats, resumes, and refuses."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -75,15 +74,15 @@ def test_tensorboard_gets_the_history(small, pack, tmp_path):
     event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
     run(small, pack, tmp_path)
     (path,) = (tmp_path / "tensorboard").glob("events.*")
-    content, found = path.read_bytes(), {}
+    content, scalars = path.read_bytes(), {}
     while content:  # A record: its length, a checksum of 4 bytes, itself, another checksum.
         length = int.from_bytes(content[:8], "little")
         event = event_pb2.Event.FromString(content[12 : 12 + length])
-        found |= {(event.step, v.tag): v.simple_value for v in event.summary.value}
+        scalars |= {(event.step, v.tag): v.simple_value for v in event.summary.value}
         content = content[16 + length :]
     for row in read_tsv(tmp_path / "history.tsv", ("step",)).to_dict("records"):
         for name in ("total", "validation_dice"):
-            assert found[row["step"], name] == pytest.approx(row[name], rel=1e-5)
+            assert scalars[row["step"], name] == pytest.approx(row[name], rel=1e-5)
 
 
 def test_a_longer_run_continues_a_shorter_one_to_the_byte(small, pack, tmp_path):
@@ -189,8 +188,8 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from pmrpipe.methods.spec import MethodSpec
 from tests.stages.train.test_fit import run
-found = MethodSpec.model_validate_json({found!r})
-run(found, Path({pack!r}), Path({out!r}), say=lambda text: print(text, flush=True))
+method = MethodSpec.model_validate_json({method!r})
+run(method, Path({pack!r}), Path({out!r}), say=lambda text: print(text, flush=True))
 """
 
 
@@ -198,7 +197,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(small, pack, tmp_path):
     """SIGKILL once a checkpoint is there; the second run ends as an unbroken one does."""
     script = _KILLED.format(
         tests=str(Path(__file__).resolve().parents[3]),
-        found=longer(small, 20).model_dump_json(),
+        method=longer(small, 20).model_dump_json(),
         pack=str(pack),
         out=str(tmp_path / "killed"),
     )
@@ -272,7 +271,7 @@ def test_a_cluster_s_time_limit_saves_first(small, pack, tmp_path):
     spec = small.model_copy(update={"schedule": small.schedule.model_copy(update=plan)})
     script = _KILLED.format(
         tests=str(Path(__file__).resolve().parents[3]),
-        found=spec.model_dump_json(),
+        method=spec.model_dump_json(),
         pack=str(pack),
         out=str(tmp_path / "cut"),
     ).replace(
@@ -341,28 +340,6 @@ def test_precision_follows_the_processor(monkeypatch):
     assert choose_precision("cpu") is torch.bfloat16
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     assert choose_precision("cuda") is torch.bfloat16
-
-
-@pytest.mark.slow
-def test_two_processes_train_together(small, pack, tmp_path):
-    """DDP over gloo: twice the pairs a step, one set of files, weights of their own."""
-    spec = tmp_path / "spec.yaml"
-    spec.write_text(small.model_dump_json(), encoding="utf-8")
-    words = ["--method", str(spec), "--train", *KEYS[:3], "--validation", KEYS[3]]
-    words += ["--network-mm", "1", "--device", "cpu", "--threads", "1"]
-    source = Path(__file__).resolve().parents[3] / "src"
-    environment = {**os.environ, "PYTHONPATH": str(source), "GLOO_SOCKET_IFNAME": "lo"}
-    for devices in (1, 2):
-        out = tmp_path / str(devices)
-        command = [sys.executable, "-m", "pmrpipe", "train", str(pack), str(out), *words]
-        command += ["--devices", str(devices)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count("step 4: objective") == 1
-        assert read_json(out / "model.json")["devices"] == devices
-        assert read_tsv(out / "history.tsv")["step"].tolist() == [2, 4]
-    one, two = (outputs(tmp_path / str(devices)) for devices in (1, 2))
-    assert one != two
 
 
 def test_an_objective_that_is_no_number_ends_the_training(small, pack, tmp_path):

@@ -151,6 +151,18 @@ def test_patches_flips_and_both_ways_go_together(tmp_path, targets):
     assert torch.equal(batch.moving[:1], batch.fixed[1:])
 
 
+@pytest.mark.parametrize("patch", [None, 8])
+def test_with_a_teacher_the_brain_of_each_fixed_image_counts(tmp_path, targets, patch):
+    cohort = own(tmp_path)
+    schedule = Schedule(symmetric=True, augmentation=Augmentation(flip=True), patch=patch)
+    taught = Sampler([cohort], cohort.arrays.grid, schedule, targets=targets[0])
+    alone = Sampler([cohort], cohort.arrays.grid, schedule)
+    batch = taught.batch(random.Random(1), torch.device("cpu"))
+    assert torch.equal(batch.where, (batch.fixed > 0).float())
+    assert 0 < batch.where.mean() < 1
+    assert alone.batch(random.Random(1), torch.device("cpu")).where is None
+
+
 def test_what_cannot_be_drawn_is_refused(tmp_path, targets):
     cohort = own(tmp_path)
     grid = cohort.arrays.grid

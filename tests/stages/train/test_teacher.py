@@ -67,7 +67,7 @@ def test_it_comes_nearer_to_its_teacher(lesson, tmp_path):
 
 
 def test_it_learns_from_patches_and_resumes_to_the_byte(lesson, tmp_path):
-    change = {"patch": 8, "augmentation": {"flip": True}, "validate_every": 3}
+    change = {"patch": 10, "augmentation": {"flip": True}, "validate_every": 3}
     schedule = Schedule.model_validate(change | {"max_steps": 3})
     short = IMITATE.model_copy(update={"schedule": schedule})
     long = IMITATE.model_copy(update={"schedule": schedule.model_copy(update={"max_steps": 6})})
@@ -95,14 +95,14 @@ def test_a_student_without_its_teacher_s_results_is_refused(lesson, tmp_path):
 
 
 def test_where_weighs_the_voxels_of_the_loss():
-    grid = Grid((8, 8, 8), np.eye(4))
+    grid = Grid((12, 12, 12), np.eye(4))
     image = torch.rand(1, 1, *grid.shape, generator=torch.Generator().manual_seed(0))
     method = build(IMITATE, 1.0)
     target = method.deform(image, image, grid)
     shifted = target.displacement.detach().clone()
-    shifted[:, :, :4] += 1
+    shifted[:, :, :6] += 1
     half = torch.zeros_like(image)
-    half[:, :, :4] = 1
+    half[:, :, :6] = 1
     moved = type(target)(shifted, grid)
     for where, loss in ((None, 1.5), (half, 3.0), (1 - half, 0.0)):
         total = method.objective(Batch(image, image, grid, moved, where))["total"]

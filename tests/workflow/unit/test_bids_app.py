@@ -9,7 +9,8 @@ import pytest
 from pmrpipe.base.errors import InputError
 from pmrpipe.cli import main
 from pmrpipe.study.config import load
-from pmrpipe.workflow.bids_app import BidsCall, write_study
+from pmrpipe.study.options.bids_app import BidsApp
+from pmrpipe.workflow.bids_app import write_study
 from pmrpipe.workflow.plan import Plan
 
 
@@ -21,12 +22,13 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path / "raw"
 
 
-def planned(call: BidsCall) -> Plan:
-    return Plan.of(load(write_study(call)).model_dump(mode="json"))
+def planned(dataset: Path, out: Path, **options: object) -> Plan:
+    study = write_study(dataset, out, BidsApp.model_validate(options))
+    return Plan.of(load(study).model_dump(mode="json"))
 
 
 def test_every_participant_is_registered_to_the_template(dataset: Path, tmp_path: Path) -> None:
-    plan = planned(BidsCall(dataset, tmp_path / "derivatives" / "pmrpipe"))
+    plan = planned(dataset, tmp_path / "derivatives" / "pmrpipe")
     assert plan.methods == ["affine", "pmr-plus", "pmr-plus_refine-20"]
     assert plan.trained == []
     assert [moving for moving, _ in plan.pairs] == ["sub-01", "sub-02", "sub-03"]
@@ -35,17 +37,30 @@ def test_every_participant_is_registered_to_the_template(dataset: Path, tmp_path
 
 def test_a_further_participant_leaves_the_jobs_of_others(dataset: Path, tmp_path: Path) -> None:
     one, two = (
-        planned(BidsCall(dataset, tmp_path / "out", participants=labels)).batches("affine")
+        planned(dataset, tmp_path / "out", participant_label=labels).batches("affine")
         for labels in (["01"], ["sub-01", "02"])
     )
     assert set(one) < set(two)
     assert len(two) == 2
 
 
+def test_a_space_of_ones_own_is_that_of_the_study(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text("name: Mine\nfiles: {brain: brain.nii.gz}\n")
+    (tmp_path / "brain.nii.gz").touch()
+    monkeypatch.chdir(tmp_path)
+    plan = planned(dataset, tmp_path / "out", space="space.yaml")
+    assert plan.study.space == str(path)
+    assert plan.results.space.name == "Mine"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"methods": ["pmr"]}, "pmr: comes without weights"),
+        ({"method": ["pmr"]}, "pmr: comes without weights"),
+        ({"space": "Atlantis"}, "Atlantis: is no space and no file"),
         ({"output": "raw"}, "is the dataset itself"),
         ({"output": "pmrpipe 0.1"}, "cannot be the name of a study"),
         ({"dataset": "absent"}, "no such folder"),
@@ -54,9 +69,10 @@ def test_a_further_participant_leaves_the_jobs_of_others(dataset: Path, tmp_path
 def test_what_cannot_be_done_ends_in_one_line(
     dataset: Path, tmp_path: Path, changes: dict, message: str
 ) -> None:
-    changes = {k: tmp_path / v if isinstance(v, str) else v for k, v in changes.items()}
+    folder = tmp_path / changes.pop("dataset", dataset.name)
+    out = tmp_path / changes.pop("output", "out")
     with pytest.raises(InputError, match=message):
-        write_study(BidsCall(**{"dataset": dataset, "output": tmp_path / "out", **changes}))
+        write_study(folder, out, BidsApp.model_validate(changes))
     assert not (tmp_path / "out").exists()
 
 

@@ -31,16 +31,16 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def test_training_begins_where_the_study_says(folder):
-    found = plan(init={"pmr": "~/old"}, seeds={"pmr": [1]})
-    assert found.init("pmr") == found.init("pmr_seed-1") == folder
-    assert found.init("pmr-cc") is None
-    assert "pmr" in found.trained
+    study = plan(init={"pmr": "~/old"}, seeds={"pmr": [1]})
+    assert study.init("pmr") == study.init("pmr_seed-1") == folder
+    assert study.init("pmr-cc") is None
+    assert "pmr" in study.trained
 
 
 def test_given_weights_are_not_trained(folder):
-    found = plan(weights={"pmr": str(folder)})
-    assert found.weights("pmr") == folder
-    assert found.trained == ["pmr-cc"]
+    study = plan(weights={"pmr": str(folder)})
+    assert study.weights("pmr") == folder
+    assert study.trained == ["pmr-cc"]
 
 
 @pytest.mark.parametrize("key", ["init", "refine", "finetune", "seeds"])
@@ -51,17 +51,17 @@ def test_a_name_that_is_no_network_ends_in_one_line(key):
 
 
 def test_keys_of_a_shipped_method_outlive_its_place_in_the_list():
-    found = plan(weights={"pmr-plus": "shipped"}, refine={"pmr-plus": 5})
-    assert found.methods == ["affine", "syn", "pmr", "pmr-cc"]
+    study = plan(weights={"pmr-plus": "shipped"}, refine={"pmr-plus": 5})
+    assert study.methods == ["affine", "syn", "pmr", "pmr-cc"]
     with pytest.raises(InputError, match="`pmr-pluss` is not among the methods"):
         plan(weights={"pmr-pluss": "shipped"})
 
 
 def test_shipped_weights_keep_their_voxel_size(folder):
     shipped = {"weights": {"pmr-plus": "shipped"}, "refine": {"pmr-plus": 5}}
-    found = plan(methods=["affine", "pmr", "pmr-plus"], network_mm=6, **shipped)
-    assert found.network_mm("pmr") == 6
-    assert found.network_mm("pmr-plus") is found.network_mm("pmr-plus_refine-5") is None
+    study = plan(methods=["affine", "pmr", "pmr-plus"], network_mm=6, **shipped)
+    assert study.network_mm("pmr") == 6
+    assert study.network_mm("pmr-plus") is study.network_mm("pmr-plus_refine-5") is None
     assert plan(weights={"pmr": str(folder)}, network_mm=6).network_mm("pmr") == 6
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -74,6 +75,8 @@ class Sampler:
             batch = Batch(moving, fixed, self.grid)
         if self.schedule.symmetric:
             batch = batch.both_ways()
+        if self.targets:
+            batch = replace(batch, where=(batch.fixed > 0).float())
         return patch(batch, self.schedule.patch, draw) if self.schedule.patch else batch
 
     def _warped(self, image: Tensor) -> Tensor:

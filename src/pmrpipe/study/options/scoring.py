@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 from pydantic import Field
 
-from pmrpipe.study.options.common import LabelInterpolation
+from pmrpipe.study.options.common import LabelInterpolation, Options
 from pmrpipe.study.options.preprocessing import Gridded
 
 
@@ -15,3 +18,24 @@ class Scoring(Gridded):
     interpolation: LabelInterpolation = "nearest"
     table: str | None = Field(None, description="label table; none for a cohort without labels")
     discard_fields: bool = Field(False, description="remove the fields, and PAIRS, once scored")
+
+
+class Gathering(Options):
+    """Whose scores become tables: those of one method, or the summary of several."""
+
+    method: str | None = Field(None, description="gather this method's batches into its tables")
+    summary: tuple[str, ...] = Field((), description="summarise these methods")
+    batches: tuple[str, ...] = Field((), description="names of the batches")
+    cohort: Path | None = Field(
+        None, description="cohort.tsv, whose splits go into the tables' sidecars"
+    )
+
+
+# Tables of the paper.
+PaperName = Literal["table1", "table2", "ablation"]
+
+
+class PaperTable(Options):
+    """How a table of the paper names our rows."""
+
+    cohort: str = Field(description="name of the study, for our rows")

@@ -16,10 +16,10 @@ from pmrpipe.study.options.common import (
     Samples,
     Seed,
 )
-from pmrpipe.study.options.preprocessing import Voxels
+from pmrpipe.study.options.preprocessing import Gridded
 
 
-class TwoScans(Voxels):
+class TwoScans(Gridded):
     """What `pmrpipe register` and `pmrpipe.register` can be told of two scans."""
 
     method: str | None = Field(
