@@ -26,10 +26,11 @@ def add_parcellate(parser: ArgumentParser) -> None:
 
 def run_parcellate(options: Namespace) -> None:
     from pmrpipe.native.parcellate import parcellate
-    from pmrpipe.native.request import Scan, default_cache
+    from pmrpipe.base.files import cache_folder
+    from pmrpipe.native.request import Scan
 
     work, how = read(options, TwoScans), read(options, Parcellation)
-    cache = None if options.no_cache else work.cache or default_cache()
+    cache = None if options.no_cache else work.cache or cache_folder()
     work = work.model_copy(update={"cache": cache})
     scan = Scan(
         options.scan, "brain" if work.brain_extracted else "head", how.mask, how.orientation
