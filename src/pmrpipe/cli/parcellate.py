@@ -25,8 +25,8 @@ def add_parcellate(parser: ArgumentParser) -> None:
 
 
 def run_parcellate(options: Namespace) -> None:
-    from pmrpipe.native.parcellate import parcellate
     from pmrpipe.base.files import cache_folder
+    from pmrpipe.native.parcellate import parcellate
     from pmrpipe.native.request import Scan
 
     work, how = read(options, TwoScans), read(options, Parcellation)
