@@ -32,6 +32,7 @@ if PLAN.contrasts - {T1W}:
 
 include: "rules/train.smk"
 include: "rules/register.smk"
+include: "rules/template.smk"
 include: "rules/score.smk"
 include: "rules/parcellate.smk"
 include: "rules/report.smk"
@@ -43,6 +44,7 @@ localrules:
     qc,
     train,
     register,
+    template,
     score,
     parcellate,
     table1,
@@ -78,6 +80,11 @@ rule train:
 rule register:
     input:
         files.registered(PLAN),
+
+
+rule template:
+    input:
+        template_files,
 
 
 rule score:

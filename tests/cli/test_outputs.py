@@ -15,19 +15,10 @@ from pmrpipe.cli.arguments import outputs
 FOLDERS = {"results", "root", "dataset", "labels_root"}
 READ = {
     *("moving", "fixed", "t1w", "brain", "mask", "template", "xfm", "dseg", "maps", "arrays"),
-    *("pairs", "cohort", "summary", "trained", "reference", "package", "result", "scan"),
+    *("pairs", "cohort", "summary", "trained", "reference", "package", "result"),
 }
 # These ask for a folder, or check with a remedy of their own (tests/native, tests/stages).
-ELSEWHERE = {
-    "register",
-    "shoot",
-    "parcellate",
-    "apply",
-    "label-table",
-    "bids",
-    "train",
-    "score-pairs",
-}
+ELSEWHERE = {"register", "shoot", "apply", "label-table", "bids", "train", "score-pairs"}
 
 
 def paths_of(verb: str) -> list[argparse.Action]:

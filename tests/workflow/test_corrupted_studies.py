@@ -38,7 +38,7 @@ STUDY = {
     "methods": ["affine"],
     "device": "cpu",
 }
-# How alike, by correlation in the brain, a result must be to that of the whole files.
+# How alike a result must be to that of the whole files, and how alike one that is doubted.
 RIGHT = 0.97
 
 

@@ -37,6 +37,7 @@ GROUPS = {
         "label-table": ("cohort", "list the labels of some label maps as a table to edit"),
         "preprocess": ("preprocess", "all five steps of one scan in one process"),
         "train": ("train", "train a learned method"),
+        "template": ("template", "make an unbiased mean brain of preprocessed scans"),
         "ship": ("train", "put trained weights into the package, as its shipped ones"),
         "report": ("report", "write the report page"),
         "check-demo": ("demo", "judge the embedded cohort's table"),

@@ -135,12 +135,3 @@ def test_the_template_labels_lie_in_grey_matter() -> None:
     # Left is negative x: odd numbers lie left.
     left = np.argwhere(labels == 601)[:, 0].mean()
     assert left < labels.shape[0] / 2 < np.argwhere(labels == 602)[:, 0].mean()
-
-
-def test_an_exception_holds_for_simulated_scans_too(tmp_path):
-    from pmrpipe.stages.cohort.index import index
-    from pmrpipe.study.config import parse
-
-    study = {"reader": "embedded", "root": str(tmp_path), "embedded": {"subjects": 4}}
-    scans = index(parse(study | {"overrides": {"02": {"orientation": "LPS"}}})).scans
-    assert [scan.orientation for scan in scans] == [None, "LPS", None, None]

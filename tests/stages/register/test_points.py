@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 import nibabel as nib
@@ -96,7 +95,7 @@ def test_tables_as_people_have_them(folder, case):
         ("1,2,3\n4,5,6\n", "has no header line; its header names x, y, z"),
         ("i,j,k\n1,2,3\n", "has no column x, y, z; its header names x, y, z"),
         ("", "is not a table of points"),
-        ('{"markups": []}', "holds 0 lists of points"),
+        ('{"markups": []}', "export it from 3D Slicer as .fcsv"),
         (FCSV.format(frame="IJK"), "its coordinates are in IJK"),
         (FCSV.format(frame="LPS").replace("30,", "up,"), "line 4 holds a coordinate that is no"),
         ("x;y;z\n1;2;3\n1;2;n/a\n", "line 3 holds a coordinate that is no"),
@@ -143,53 +142,3 @@ def test_the_output_is_no_input(folder, capsys, role, way):
     assert source.read_bytes() == before
     if role != "transform":
         assert main([*words, "--overwrite"]) == 0
-
-
-def markups(**more: object) -> str:
-    points = [
-        {"id": "1", "label": "F-1", "position": [10.5, -20.25, 30.0]},
-        {"id": "2", "label": "tip, left", "position": [-4, 8, 2.5]},
-    ]
-    one = {"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm"}
-    return json.dumps({"markups": [{**one, "controlPoints": points, **more}]})
-
-
-@pytest.mark.parametrize("frame", ["LPS", "RAS"])
-def test_markups_of_slicer_are_read_in_their_frame(folder, frame):
-    (folder / "a.mrk.json").write_text(markups(coordinateSystem=frame))
-    points = read_points(folder / "a.mrk.json")
-    np.testing.assert_allclose(points.coordinates.T, FILE_POINTS)
-    assert points.frame == frame
-    assert points.table["label"].tolist() == ["F-1", "tip, left"]
-    (folder / "a.fcsv").write_text(FCSV.format(frame=frame))
-    assert moved("a.mrk.json", "json.tsv") == moved("a.fcsv", "fcsv.tsv") == 0
-    by_json, by_fcsv = (pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in ("json", "fcsv"))
-    np.testing.assert_allclose(by_json[list(points.columns)], by_fcsv[["x", "y", "z"]])
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('{"a": 1}', "no markups"),
-        ("{", "is not JSON"),
-        (markups(coordinateUnits="cm"), "is in LPS, cm"),
-        (markups(coordinateSystem="IJK"), "is in IJK"),
-        (markups(controlPoints=[]), "holds no point"),
-        (markups(controlPoints=[{"label": "x"}]), "without a position"),
-        (markups(controlPoints=[{"position": [1, 2, None]}]), "no number"),
-        ('{"markups": []}', "holds 0 lists"),
-    ],
-)
-def test_other_json_is_refused_in_one_line(folder, capsys, text, said):
-    (folder / "a.mrk.json").write_text(text)
-    assert moved("a.mrk.json", "b.csv") == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
-    assert not (folder / "b.csv").exists()
-
-
-def test_points_are_not_written_as_json(folder, capsys):
-    (folder / "a.mrk.json").write_text(markups())
-    assert moved("a.mrk.json", "b.mrk.json") == 2
-    assert "write .csv, .tsv or .fcsv" in capsys.readouterr().err
-    assert not (folder / "b.mrk.json").exists()

@@ -184,17 +184,16 @@ def _add_scan(study: Study, name: ScanName, key: str, listing: Listing, complete
 def _scan(study: Study, t1w: Path, key: str, complete: bool) -> Scan:
     options, inputs = overrides_of(study, key), study.inputs
     labels = mask = None
-    seen: dict[str, dict[str, bool]] = {}
     if study.labels is not None:
         labels = named_file(study, options.get("labels")) or _beside(
-            study, t1w, key, inputs.labels_root or ".", _ending(inputs.labels_desc, "dseg"), seen
+            study, t1w, key, inputs.labels_root or ".", _ending(inputs.labels_desc, "dseg")
         )
         if complete and labels is None:
             ending = _ending(inputs.labels_desc, "dseg")
             raise InputError(t1w, f"has no {ending} beside it", "or set labels: null")
     if "mask" in options or inputs.masks_root is not None:
         mask = named_file(study, options.get("mask")) or _beside(
-            study, t1w, key, inputs.masks_root or ".", _ending(inputs.masks_desc, "mask"), seen
+            study, t1w, key, inputs.masks_root or ".", _ending(inputs.masks_desc, "mask")
         )
     state, method = brain_method(study, key)[0], chosen_method(study, key, mask)
     orientation = options.get("orientation", study.orientation)
@@ -205,18 +204,10 @@ def _ending(desc: str | None, suffix: str) -> str:
     return f"desc-{desc}_{suffix}" if desc else suffix
 
 
-def _beside(
-    study: Study,
-    t1w: Path,
-    key: str,
-    place: str,
-    ending: str,
-    seen: dict[str, dict[str, bool]],
-) -> Path | None:
+def _beside(study: Study, t1w: Path, key: str, place: str, ending: str) -> Path | None:
     """The label map or mask of a scan in another dataset of the same folders.
 
     Its name has the scan's other entities (acq-, rec- ...), as pipelines keep them, or not.
-    `seen` keeps what folders hold: labels and masks often lie in one.
 
     Raises
     ------
@@ -224,9 +215,7 @@ def _beside(
     """
     root = str(study.input_root)
     folder = os.path.join(root, place, str(t1w.parent)[len(root) + 1 :])
-    if folder not in seen:
-        seen[folder] = _files(folder)
-    there = seen[folder]
+    there = _files(folder)
     own = _OWN_ENDING.sub("", t1w.name)
     stems = dict.fromkeys((f"{scan_and_contrast(key)[0]}_{ending}", f"{own}_{ending}"))
     files = [s + e for s in stems for e in EXTENSIONS if s + e in there]

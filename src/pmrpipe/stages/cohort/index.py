@@ -9,7 +9,7 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.stages.cohort.bids import index_bids, index_fmriprep
 from pmrpipe.stages.cohort.listing import Listing, covers, require_named, skipped_sentences
 from pmrpipe.stages.cohort.pattern import index_freesurfer, index_pattern
-from pmrpipe.stages.cohort.scans import Cohort, Scan, brain_method, overrides_of
+from pmrpipe.stages.cohort.scans import Cohort, Scan, brain_method
 from pmrpipe.stages.cohort.splits import assign, require_known
 from pmrpipe.study.config import Study
 from pmrpipe.study.paths import pair_name
@@ -65,8 +65,7 @@ def _embedded(study: Study) -> Listing:
             state, method = brain_method(study, key)
             labels = embedded_truth(root, key, "dseg.nii.gz") if study.labels else None
             t1w = root / key / "anat" / f"{key}_T1w.nii.gz"
-            code = overrides_of(study, key).get("orientation", study.orientation)
-            listing.scans.append(Scan(key, t1w, labels, None, state, method, code))
+            listing.scans.append(Scan(key, t1w, labels, None, state, method, study.orientation))
     return listing
 
 

@@ -1,8 +1,7 @@
 """Tables of points as people have them: read, and written again with other coordinates.
 
-Read are .csv and .tsv with commas, semicolons or tabs, and 3D Slicer's .fcsv and .mrk.json.
-Columns are x, y, z under names such as X, x_mm or "x (mm)"; r, a, s and l, p, s (Slicer's tables)
-say their frame too.
+Read are .csv and .tsv with commas, semicolons or tabs, and 3D Slicer's .fcsv. Columns are x, y, z
+under names such as X, x_mm or "x (mm)"; r, a, s and l, p, s (Slicer's tables) say their frame too.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import numpy as np
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_text
-from pmrpipe.stages.register.markups import table_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,11 +82,9 @@ def write_points(path: str | os.PathLike[str], points: Points) -> None:
 
     Raises
     ------
-    InputError : .fcsv for points that were not read from one; .json
+    InputError : .fcsv for points that were not read from one
     """
     suffix = Path(path).suffix.lower()
-    if suffix == ".json":
-        raise InputError(path, "is no table of points", "write .csv, .tsv or .fcsv")
     if suffix == ".fcsv":
         if not points.comments:
             problem = "is Slicer's format, and the points were not read from such a file"
@@ -109,7 +105,8 @@ def _lines(path: Path) -> tuple[list[str], list[str], int]:
     except (OSError, ValueError) as error:
         raise InputError(path, f"is not a table of points ({error})", _EXPECTED) from None
     if text.lstrip().startswith("{"):
-        return [], table_of(path, text), 1
+        problem = "is JSON, not a table of points"
+        raise InputError(path, problem, "export it from 3D Slicer as .fcsv, or as a table")
     lines = text.splitlines()
     comments = [line for line in lines if line.startswith("#")]
     table = [line for line in lines if line.strip() and not line.startswith("#")]

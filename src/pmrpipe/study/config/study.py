@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from pmrpipe.base.seed import SEED
 from pmrpipe.study.config.cohort import FurtherCohort, Inputs, Layout, Override, Pairs, Split
 from pmrpipe.study.config.names import counted, with_prefix
 from pmrpipe.study.config.processing import HeadTemplate, Parcellate, Threads
+from pmrpipe.study.config.template import TemplateSection
 from pmrpipe.study.options.common import (
     Device,
     Devices,
@@ -40,11 +40,6 @@ from pmrpipe.study.options.simulation import Simulation
 from pmrpipe.study.options.training import Limits, Training
 from pmrpipe.study.paths import Results
 from pmrpipe.study.space import Space
-
-
-@lru_cache(maxsize=16)
-def _path(name: str) -> Path:
-    return Path(name)
 
 
 class Study(Options):
@@ -152,6 +147,9 @@ class Study(Options):
     parcellate: Parcellate = Field(
         default_factory=Parcellate, description="labels of scans from those registered to them"
     )
+    template: TemplateSection = Field(
+        default_factory=TemplateSection, description="the mean brain that target `template` makes"
+    )
     threads: Threads = Field(default_factory=Threads, description="threads of each kind of job")
     seed: Seed = Field(SEED, description="seed of splits, pairs, affine and training")
 
@@ -168,10 +166,7 @@ class Study(Options):
     @property
     def input_root(self) -> Path:
         """The input folder, with `~` and variables expanded."""
-        # Asked for once a scan: of thousands of them the parsing of the same path would be felt.
-        if "$" in self.root or self.root.startswith("~"):
-            return Path(os.path.expandvars(self.root)).expanduser()
-        return _path(self.root)
+        return Path(os.path.expandvars(self.root)).expanduser()
 
     @property
     def paths(self) -> Results:

@@ -1,0 +1,1 @@
+"""Stage template: an unbiased mean brain of a study's scans, a space for later studies."""
