@@ -22,7 +22,7 @@ from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.finetune import Finetuning, finetune
 from pmrpipe.methods.lddmm import LDDMM
 from pmrpipe.methods.load import build
-from pmrpipe.methods.protocols import Probabilistic
+from pmrpipe.methods.protocols import LearnsMomenta, Probabilistic
 from pmrpipe.methods.refine import Refinement, refine
 from pmrpipe.methods.spec import names, spec
 from pmrpipe.methods.utilzreg import UtilzReg
@@ -53,7 +53,10 @@ def shown(name: str) -> Batch:
     """What a step of its training shows the method."""
     moving, fixed = images()
     taught = spec(name).teacher is not None
-    target = Deformation(torch.zeros(1, 3, *GRID.shape, device="meta"), GRID) if taught else None
+    field = torch.zeros(1, 3, *GRID.shape, device="meta")
+    target = Deformation(field, GRID) if taught else None
+    if isinstance(on_meta(name), LearnsMomenta):
+        target = {"momentum": field}
     batch = Batch(moving, fixed, GRID, target)
     return batch.both_ways() if spec(name).schedule.symmetric else batch
 

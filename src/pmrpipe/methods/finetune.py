@@ -20,7 +20,7 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.network_method import NetworkMethod
-from pmrpipe.methods.protocols import Method
+from pmrpipe.methods.protocols import LearnsMomenta, Method
 from pmrpipe.methods.spec import MethodSpec
 from pmrpipe.methods.stops import read
 
@@ -80,7 +80,7 @@ def finetuned(
     if not isinstance(method, NetworkMethod):
         problem = "is no network: it has no weights to tune"
         raise InputError(spec.name, problem, "finetune is for learned methods")
-    if spec.teacher is not None:
+    if spec.teacher is not None or isinstance(method, LearnsMomenta):
         problem = "learns from a teacher, which says nothing of a new pair"
         raise InputError(spec.name, problem, "take refine")
     return Finetuned(method, plan, tell, done)

@@ -12,6 +12,7 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.spatial.geodesic import Path, Shooting, shoot
 from pmrpipe.spatial.kernels import Kernel, KernelOnGrid
+from pmrpipe.spatial.resize import resize_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,20 @@ def follow(
     parts = (momentum, path.momentum, path.forward)
     geodesic = Geodesic(*parts, kernel, shooting, grid, tuple(energies))
     return Deformation(path.inverse, grid, geodesic)
+
+
+def momentum_on(momentum: Tensor, kernel: Kernel, grid: Grid, to: Grid) -> Tensor:
+    """The momentum (B, 3, X, Y, Z) of the same geodesic on another grid of the same field of view.
+
+    What is interpolated is the white variable K^1/2 m: momenta themselves are too sharp.
+    """
+    if grid == to:
+        return momentum
+    here, there = (
+        KernelOnGrid(kernel, g.shape, g.spacing, momentum.device, momentum.dtype)
+        for g in (grid, to)
+    )
+    return there.unroot(resize_image(here.root(momentum), to.shape))
 
 
 def followed(momentum: Tensor, kernel: Kernel, shooting: Shooting, grid: Grid) -> Path:

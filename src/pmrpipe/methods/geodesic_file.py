@@ -61,13 +61,24 @@ class Momentum:
         return shot(self.tensor(), self.kernel, self.shooting, self.grid, factor)
 
 
+def kernel_meta(kernel: Kernel) -> dict[str, Any]:
+    """A kernel as the metadata of a file say it."""
+    name = next(n for n, kind in _KERNELS.items() if isinstance(kernel, kind))
+    return {"kind": name, **asdict(kernel)}
+
+
+def meta_kernel(meta: Mapping[str, Any]) -> Kernel:
+    """The kernel that the metadata of a file say."""
+    said = dict(meta)
+    return _KERNELS[said.pop("kind")](**said)
+
+
 def write_momentum(path: str | os.PathLike[str], momentum: Momentum) -> None:
     """Write one, atomically."""
     from safetensors.numpy import save_file
 
-    name = next(n for n, kind in _KERNELS.items() if isinstance(momentum.kernel, kind))
     meta = {
-        "kernel": {"kind": name, **asdict(momentum.kernel)},
+        "kernel": kernel_meta(momentum.kernel),
         "shooting": asdict(momentum.shooting),
         "grid": grid_meta(momentum.grid),
         "about": dict(momentum.about),
@@ -96,10 +107,9 @@ def read_momentum(path: str | os.PathLike[str]) -> Momentum:
             meta = json.loads((handle.metadata() or {})["pmrpipe"])
             values = handle.get_tensor(_ARRAY)
         grid = meta_grid(meta["grid"])
-        said = dict(meta["kernel"])
         if values.shape != (3, *grid.shape) or not np.isfinite(values.sum()):
             raise ValueError("its values do not fit its grid, or are not finite")
-        kernel = _KERNELS[said.pop("kind")](**said)
+        kernel = meta_kernel(meta["kernel"])
         return Momentum(values, kernel, Shooting(**meta["shooting"]), grid, meta["about"])
     except FileNotFoundError:
         raise InputError(path, "no such file", _REMEDY) from None

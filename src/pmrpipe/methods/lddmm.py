@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import ceil, prod
 
-import torch
 from torch import Tensor
 
 from pmrpipe.base.malloc import keep_freed_memory
@@ -79,8 +78,13 @@ class LDDMM:
 
         The result lies on the grid of the velocities; its parametrisation is a `Geodesic`.
         """
+        return self.register_from(moving.new_zeros(1, 3, 2, 2, 2), moving, fixed, grid)
+
+    def register_from(
+        self, white: Tensor, moving: Tensor, fixed: Tensor, grid: Grid
+    ) -> Deformation:
+        """The same from a white variable K^1/2 m_0 on, which may lie on any grid."""
         keep_freed_memory()
-        white = moving.new_zeros(1, 3, 2, 2, 2)
         energies: list[dict[str, float]] = []
         for mm, iterations in self._levels_of(grid):
             fine, level = _on(grid, mm), _on(grid, max(mm, self.velocity_mm))
@@ -157,9 +161,7 @@ def _on(grid: Grid, mm: float) -> Grid:
 
 
 def _interpolated(field: Tensor, shape: Sequence[int]) -> Tensor:
-    """Trilinear, on another grid of the same field of view; lengths are mm already."""
+    """On another grid of the same field of view; lengths are mm already."""
     if tuple(field.shape[2:]) == tuple(shape):
         return field
-    return torch.nn.functional.interpolate(
-        field, tuple(shape), mode="trilinear", align_corners=False
-    )
+    return resize_image(field, shape)

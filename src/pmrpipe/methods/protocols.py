@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pmrpipe.images.volume import Grid
     from pmrpipe.methods.deformation import Deformation
     from pmrpipe.methods.posterior import Posterior
+    from pmrpipe.spatial.kernels import Kernel
 
 
 @runtime_checkable
@@ -24,6 +25,21 @@ class Probabilistic(Method, Protocol):
     """Can say how sure it is of a pair; images as for `register`."""
 
     def posterior(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Posterior: ...
+
+
+@runtime_checkable
+class LearnsMomenta(Method, Protocol):
+    """Learns the initial momenta of a teacher whose kernel is its own."""
+
+    @property
+    def kernel(self) -> Kernel: ...
+
+
+@runtime_checkable
+class RefinesItself(Method, Protocol):
+    """Has an instance optimisation of its own, from its answer on."""
+
+    def refined(self, steps: int, finest: float) -> Method: ...
 
 
 @runtime_checkable

@@ -152,6 +152,10 @@ class MethodSpec(BaseModel):
     )
     input: Input = Field(default_factory=Input)
     schedule: Schedule = Field(default_factory=Schedule)
+    shares: str | None = Field(
+        None,
+        description="the method whose weights it uses, of the same networks: it is never trained",
+    )
     teacher: Teacher | None = Field(None, description="whose results it learns from")
     _folder: Path | None = PrivateAttr(None)
 
@@ -162,6 +166,8 @@ class MethodSpec(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_taught(self) -> MethodSpec:
+        if self.shares is not None and (self.kind != "learned" or self.teacher is not None):
+            raise ValueError("`shares` is for learned methods alone, and takes no `teacher`")
         if self.teacher is None:
             return self
         if self.kind != "learned":
@@ -172,6 +178,11 @@ class MethodSpec(BaseModel):
                 "targets are of the images as they are"
             )
         return self
+
+    @property
+    def owner(self) -> str:
+        """Name of the method whose weights it uses, most often its own."""
+        return self.shares or self.name
 
     @property
     def learned(self) -> bool:

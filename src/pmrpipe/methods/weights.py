@@ -78,8 +78,8 @@ def load_weights(method: NetworkMethod, spec: MethodSpec, folder: Path) -> dict[
 
 
 def _check(model: dict[str, Any], method: NetworkMethod, spec: MethodSpec, folder: Path) -> None:
-    if model.get("method") != spec.name:
-        problem = f"holds weights of `{model.get('method')}`, not of `{spec.name}`"
+    if model.get("method") != spec.owner:
+        problem = f"holds weights of `{model.get('method')}`, not of `{spec.owner}`"
         raise InputError(folder, problem, "name the right folder")
     if model.get("network_mm") != method.network_mm:
         problem = f"was trained at {model.get('network_mm')} mm, not {method.network_mm} mm"

@@ -129,10 +129,13 @@ def _finetuned(
 
 
 def _refined(method: Method, spec: MethodSpec, steps: int, finest: float, say: Say) -> Method:
+    from pmrpipe.methods.protocols import RefinesItself
     from pmrpipe.methods.refine import Refined, Refinement
 
     if not spec.learned:
         raise InputError(spec.name, "is no network", "--refine is for learned methods")
+    if isinstance(method, RefinesItself):
+        return method.refined(steps, finest)
 
     def tell(step: int, most: int) -> None:
         if step % max(1, most // 4) == 0:

@@ -26,7 +26,7 @@ from pmrpipe.study.labels import labels_of
 from pmrpipe.study.paths import SEED_MARK, Results
 from pmrpipe.workflow.digests import columns_digest, method_digest
 from pmrpipe.workflow.further import further_arrays, require_trainable
-from pmrpipe.workflow.rows import Run, rows
+from pmrpipe.workflow.rows import Run, require_owners, rows
 from pmrpipe.workflow.teaching import Teaching
 from pmrpipe.workflow.verbs import WORK
 
@@ -57,8 +57,10 @@ class Plan:
                 if name not in self.specs or not self.specs[name].learned:
                     problem = f"`{name}` is no learned method of this study"
                     raise InputError(key, problem, "see the key `methods`")
+        require_owners(self.study, self._runs)
+        owners = {run.weights for run in self._runs.values()}
         for name in set(self.study.weights) - absent - set(self.teaching.teachers):
-            if name not in self.methods:
+            if name not in owners | set(self.methods):
                 problem = f"`{name}` is not among the methods {', '.join(self.methods)}"
                 raise InputError("weights", problem, "correct the name")
         if self.trained and len({scan.subject for scan in self.cohort.of("train")}) < 2:

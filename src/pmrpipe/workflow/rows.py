@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pmrpipe.base.errors import InputError
 from pmrpipe.methods.spec import MethodSpec, spec
 from pmrpipe.study.config import Study
 from pmrpipe.study.paths import SEED_MARK
@@ -52,14 +54,30 @@ def rows(study: Study) -> dict[str, Run]:
     """The rows by name, each method with those that use its weights after it."""
     runs = {}
     for given in study.methods:
-        name = spec(given).name
-        runs[name] = Run(given, study.seed, name)
+        method = spec(given)
+        name, owner = method.name, method.owner
+        runs[name] = Run(given, study.seed, owner)
         for seed in study.seeds.get(name, ()):
             runs[f"{name}{SEED_MARK}{seed}"] = Run(given, seed, f"{name}{SEED_MARK}{seed}")
         if name in study.refine:
             steps = study.refine[name]
-            runs[f"{name}_refine-{steps}"] = Run(given, study.seed, name, refine=steps)
+            runs[f"{name}_refine-{steps}"] = Run(given, study.seed, owner, refine=steps)
         if name in study.finetune:
             steps = study.finetune[name]
-            runs[f"{name}_finetune-{steps}"] = Run(given, study.seed, name, finetune=steps)
+            runs[f"{name}_finetune-{steps}"] = Run(given, study.seed, owner, finetune=steps)
     return runs
+
+
+def require_owners(study: Study, runs: Mapping[str, Run]) -> None:
+    """InputError for a method that uses another's weights, where there will be none."""
+    for name, run in runs.items():
+        method = spec(run.given)
+        if method.shares is None:
+            continue
+        if SEED_MARK in name:
+            problem = f"`{method.name}` uses the weights of `{method.owner}`"
+            raise InputError("seeds", problem, "name the seeds of that one")
+        if method.owner not in runs and method.owner not in study.weights:
+            problem = f"uses the weights of `{method.owner}`, which this study does not have"
+            remedy = f"add it to `methods`, or name weights: {{{method.owner}: FOLDER}}"
+            raise InputError(method.name, problem, remedy)

@@ -12,14 +12,16 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.deformation import ConsistentPair, Deformation
+from pmrpipe.methods.geodesic_file import kernel_meta
 from pmrpipe.methods.spec import Augmentation, Schedule
+from pmrpipe.spatial.kernels import Fluid, KernelOnGrid
 from pmrpipe.spatial.smooth import smoothed
 from pmrpipe.stages.train.augment import mirrored, patch
 from pmrpipe.stages.train.cohorts import TrainingCohort
 from pmrpipe.stages.train.images import Held
 from pmrpipe.stages.train.sampler import Sampler
 from pmrpipe.study.pack import Arrays, open_arrays
-from pmrpipe.study.target_pack import open_targets, pack_targets
+from pmrpipe.study.target_pack import Momenta, open_targets, pack_targets
 from tests.helpers.packs import KEYS, write_pack
 
 GRID = Grid((14, 12, 10), np.diag([2.0, 2, 2, 1]))
@@ -181,3 +183,63 @@ def test_what_does_not_fit_is_read_again():
             held.get("a", torch.device("cpu"), lambda value=value: torch.full((1,), value))
     assert float(full.kept["a"]) == 0
     assert small.kept == {}
+
+
+KERNEL = Fluid(1.5, 0.0, 0.03, 2)
+
+
+def momentum_targets(tmp_path, kernel=KERNEL):
+    """Targets of a teacher that shoots, on a grid twice as coarse as that of the images."""
+    grid = open_arrays(write_pack(tmp_path / "arrays.safetensors")).grid
+    coarse = grid.rescaled(2.0)
+    pairs = [(KEYS[0], KEYS[1]), (KEYS[1], KEYS[2])]
+    rng = np.random.default_rng(1)
+    values = {p: 1e-4 * rng.normal(size=(3, *coarse.shape)).astype(np.float32) for p in pairs}
+    momenta = Momenta(
+        {p: lambda v=v: v for p, v in values.items()},
+        {p: float(np.abs(v).max()) for p, v in values.items()},
+        coarse,
+        kernel_meta(kernel),
+    )
+    fields = {p: lambda: np.zeros((*grid.shape, 3), np.float32) for p in pairs}
+    out = tmp_path / "momenta.safetensors"
+    pack_targets(fields, grid, out, "lddmm", momenta)
+    return open_targets(out), values
+
+
+def test_momenta_are_read_as_they_were_packed_however_small(tmp_path):
+    packed, values = momentum_targets(tmp_path)
+    for pair, momentum in values.items():
+        back, grid = packed.momentum(pair)
+        assert grid == packed.grid.rescaled(2.0)
+        assert np.abs(back - momentum).max() < 1e-3 * np.abs(momentum).max()
+
+
+def test_a_network_that_learns_momenta_gets_them_on_its_own_grid(tmp_path):
+    packed, values = momentum_targets(tmp_path)
+    cohort = own(tmp_path)
+    grid = cohort.arrays.grid
+    sampler = Sampler([cohort], grid, Schedule(), targets=packed, kernel=KERNEL)
+    batch = sampler.batch(random.Random(0), torch.device("cpu"))
+    momentum = batch.target["momentum"]
+    assert momentum.shape == (1, 3, *grid.shape)
+    here = KernelOnGrid(KERNEL, grid.shape, grid.spacing)
+    spent = float(here.energy(momentum))
+    coarse = packed.grid.rescaled(2.0)
+    there = KernelOnGrid(KERNEL, coarse.shape, coarse.spacing)
+    known = [float(there.energy(torch.from_numpy(v)[None])) for v in values.values()]
+    # White noise loses some of its energy between voxels; the path is of the same size.
+    assert any(0.3 < spent / energy < 1.2 for energy in known)
+    flipped = mirrored(batch).target["momentum"]
+    assert torch.equal(flipped[:, 0].flip(1), -momentum[:, 0])
+    assert torch.equal(flipped[:, 1].flip(1), momentum[:, 1])
+
+
+def test_momenta_of_another_kernel_or_none_are_refused(tmp_path, targets):
+    cohort = own(tmp_path)
+    grid = cohort.arrays.grid
+    with pytest.raises(InputError, match="holds no momenta: `greedy` does not shoot"):
+        Sampler([cohort], grid, Schedule(), targets=targets[0], kernel=KERNEL)
+    packed, _ = momentum_targets(tmp_path, Fluid())
+    with pytest.raises(InputError, match="whose kernel is not the network's"):
+        Sampler([cohort], grid, Schedule(), targets=packed, kernel=KERNEL)

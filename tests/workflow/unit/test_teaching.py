@@ -11,6 +11,7 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.methods.spec import spec
 from pmrpipe.study.pack import Origin, pack
 from pmrpipe.study.tensors import Entry, write_tensors
+from pmrpipe.workflow.commands import targets
 from pmrpipe.workflow.plan import Plan
 
 BLANK = Entry("bias", (1,), lambda: np.zeros(1))
@@ -160,3 +161,24 @@ def test_a_student_stays_in_its_own_study(tmp_path):
     cohorts = {"b": {"arrays": packed(tmp_path / "b")}}
     with pytest.raises(InputError, match="`imitate` has a teacher, which knows pairs of this"):
         plan(methods=["affine", student(tmp_path)], cohorts=cohorts)
+
+
+def test_methods_that_share_weights_are_not_trained_and_need_their_owner():
+    both = many(methods=["affine", "quicksilver-lpc", "quicksilver-lpc2"])
+    assert both.trained == ["quicksilver-lpc"]
+    assert both.weights("quicksilver-lpc2") == both.weights("quicksilver-lpc")
+    assert both.teaching.of("quicksilver-lpc") == ("lddmm", 100)
+    assert both.teaching.of("quicksilver-lpc2") is None
+    with pytest.raises(InputError, match="uses the weights of `quicksilver-lpc`"):
+        many(methods=["affine", "quicksilver-lpc2"])
+    with pytest.raises(InputError, match="seeds: `quicksilver-lpp` uses the weights of"):
+        many(methods=["quicksilver", "quicksilver-lpp"], seeds={"quicksilver-lpp": [3]})
+
+
+def test_a_change_of_the_teacher_retrains_its_students_alone():
+    """Their targets are files of the teacher; nothing of another method's training names them."""
+    study = many(methods=["pmr", "quicksilver", "quicksilver-lpc", "quicksilver-lpc2"])
+    wanted = {m: targets(study, m) for m in study.learned}
+    assert wanted["pmr"] is None
+    assert wanted["quicksilver"] == wanted["quicksilver-lpc"]
+    assert "lddmm_pairs-100" in str(wanted["quicksilver"])

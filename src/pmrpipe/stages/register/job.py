@@ -81,6 +81,7 @@ def _loaded(
     import torch
 
     from pmrpipe.methods.load import load_method
+    from pmrpipe.methods.protocols import RefinesItself
 
     torch.set_num_threads(options.threads)
     spec, method = load_method(
@@ -93,6 +94,8 @@ def _loaded(
     if options.refine and options.finetune:
         problem = "both optimise each pair: the field, and the weights"
         raise InputError("--finetune", problem, "ask for one of them")
+    if options.refine and isinstance(method, RefinesItself):
+        return spec, method.refined(options.refine, options.refine_mm)
     if options.refine:
         from pmrpipe.methods.refine import Refined, Refinement
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -30,18 +30,25 @@ def mirrored(batch: Batch) -> Batch:
         batch,
         moving=batch.moving.flip(2),
         fixed=batch.fixed.flip(2),
-        target=_mirrored(target) if isinstance(target, Deformation) else target,
+        target=_mirrored(target) if isinstance(target, Deformation) else _mirrored_momentum(target),
         where=None if batch.where is None else batch.where.flip(2),
     )
 
 
 def _mirrored(deformation: Deformation) -> Deformation:
+    return _both(deformation, _turned, deformation.grid)
+
+
+def _mirrored_momentum(target: Mapping[str, Tensor] | None) -> Mapping[str, Tensor] | None:
+    """A momentum turns as a displacement does; other tensors stay."""
+    if target is None or "momentum" not in target:
+        return target
+    return {**target, "momentum": _turned(target["momentum"])}
+
+
+def _turned(field: Tensor) -> Tensor:
     """u'(x, y, z) = (-u1, u2, u3)(n - 1 - x, y, z)."""
-
-    def turned(field: Tensor) -> Tensor:
-        return field.flip(2) * field.new_tensor([-1, 1, 1]).view(1, 3, 1, 1, 1)
-
-    return _both(deformation, turned, deformation.grid)
+    return field.flip(2) * field.new_tensor([-1, 1, 1]).view(1, 3, 1, 1, 1)
 
 
 def randomly_warped(image: Tensor, spacing: tuple[float, float, float], mm: float) -> Tensor:

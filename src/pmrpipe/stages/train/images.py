@@ -9,8 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.geodesic import momentum_on
+from pmrpipe.methods.geodesic_file import meta_kernel
+from pmrpipe.spatial.kernels import Kernel
 from pmrpipe.study.pack import Arrays
 from pmrpipe.study.target_pack import Targets
 
@@ -68,14 +72,40 @@ class Images:
 
 
 class Taught:
-    """What a teacher says of pairs, on the network's grid."""
+    """What a teacher says of pairs, on the network's grid.
 
-    def __init__(self, targets: Targets, grid: Grid, held: Held) -> None:
-        self.targets, self.grid, self.held = targets, grid, held
+    Parameters
+    ----------
+    kernel : of a network that learns initial momenta; None: it learns deformations
 
-    def get(self, pair: tuple[str, str], device: torch.device) -> Deformation:
-        """The teacher's deformation of a pair, (1, 3, *grid.shape) in voxels."""
-        return self.held.get(pair, device, lambda: self._read(pair))
+    Raises
+    ------
+    InputError : momenta are wanted, and the targets hold none or those of another kernel
+    """
+
+    def __init__(
+        self, targets: Targets, grid: Grid, held: Held, kernel: Kernel | None = None
+    ) -> None:
+        self.targets, self.grid, self.held, self.kernel = targets, grid, held, kernel
+        if kernel is None:
+            return
+        if targets.momenta is None:
+            problem = f"holds no momenta: `{targets.teacher}` does not shoot"
+            raise InputError(targets.path, problem, "name a teacher such as lddmm")
+        if meta_kernel(targets.momenta["kernel"]) != kernel:
+            problem = f"is of `{targets.teacher}`, whose kernel is not the network's"
+            raise InputError(targets.path, problem, "give both YAML files the same kernel")
+
+    def get(self, pair: tuple[str, str], device: torch.device) -> Deformation | dict[str, Tensor]:
+        """The teacher's deformation of a pair, (1, 3, *grid.shape) in voxels, or its momentum."""
+        if self.kernel is None:
+            return self.held.get(pair, device, lambda: self._read(pair))
+        return {"momentum": self.held.get(pair, device, lambda: self._momentum(pair))}
+
+    def _momentum(self, pair: tuple[str, str]) -> Tensor:
+        assert self.kernel is not None
+        values, grid = self.targets.momentum(pair)
+        return momentum_on(torch.from_numpy(values)[None], self.kernel, grid, self.grid)
 
     def _read(self, pair: tuple[str, str]) -> Deformation:
         whole = Deformation.from_millimetres(self.targets.field(pair), self.targets.grid)

@@ -14,6 +14,7 @@ from torch import Tensor
 from pmrpipe.base.errors import WorkError
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.network_method import NetworkMethod
+from pmrpipe.methods.protocols import LearnsMomenta
 from pmrpipe.methods.spec import Schedule
 from pmrpipe.methods.stops import read, steps_between
 from pmrpipe.stages.train.cohorts import TrainingCohort
@@ -44,8 +45,9 @@ class Fit(pl.LightningModule):
         self.arrays, self.grid = own.arrays, method.grid(own.arrays.grid)
         self.validation_pairs = validation_pairs(own.train, validation)
         paired = sorted({key for pair in self.validation_pairs for key in pair} - {*own.train})
+        kernel = method.kernel if isinstance(method, LearnsMomenta) else None
         self.sampler = Sampler(
-            cohorts, self.grid, schedule, paired, targets, budget, method.intensities
+            cohorts, self.grid, schedule, paired, targets, budget, method.intensities, kernel
         )
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}

@@ -13,6 +13,7 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.spec import Schedule
+from pmrpipe.spatial.kernels import Kernel
 from pmrpipe.stages.train.augment import mirrored, patch, randomly_moved, randomly_warped
 from pmrpipe.stages.train.cohorts import TrainingCohort, draw_cohort
 from pmrpipe.stages.train.images import Held, Images, Taught
@@ -30,6 +31,7 @@ class Sampler:
     targets : a teacher's: its pairs alone are drawn
     budget : bytes that may be held in memory
     intensities : what a method makes of an image's intensities before it sees it
+    kernel : of a network that learns the teacher's momenta
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Sampler:
         targets: Targets | None = None,
         budget: int | None = None,
         intensities: Callable[[Tensor], Tensor] | None = None,
+        kernel: Kernel | None = None,
     ) -> None:
         self.cohorts, self.grid, self.schedule = list(cohorts), grid, schedule
         self.targets = targets
@@ -57,7 +60,7 @@ class Sampler:
         self.images = Images(
             {c.name: c.arrays for c in self.cohorts}, grid.shape, self.held, intensities
         )
-        self._taught = Taught(targets, grid, self.held) if targets else None
+        self._taught = Taught(targets, grid, self.held, kernel) if targets else None
 
     @property
     def own(self) -> TrainingCohort:

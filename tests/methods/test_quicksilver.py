@@ -1,0 +1,199 @@
+"""Quicksilver: what it predicts is shot, corrected and refined; it learns a teacher's momenta."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.images.volume import Grid
+from pmrpipe.losses.matching import SquaredDifference
+from pmrpipe.methods.batch import Batch
+from pmrpipe.methods.geodesic import Geodesic, follow, momentum_on
+from pmrpipe.methods.load import build
+from pmrpipe.methods.protocols import LearnsMomenta, Probabilistic, RefinesItself
+from pmrpipe.methods.quicksilver import ProbabilisticQuicksilver, Quicksilver
+from pmrpipe.methods.spec import spec
+from pmrpipe.networks.quicksilver import QuicksilverNetwork
+from pmrpipe.spatial.geodesic import Shooting
+from pmrpipe.spatial.kernels import Fluid, KernelOnGrid
+from pmrpipe.spatial.smooth import smoothed
+
+GRID = Grid((17, 16, 15), np.diag([8.0, 8.0, 8.0, 1.0]))
+KERNEL = Fluid(1.5, 0.0, 0.03, 2)
+NAMES = ["", "-lpp", "-lpc", "-lpc2", "-lpc3", "-prob", "-published"]
+
+
+class Fixed(torch.nn.Module):
+    """Says the same of every patch: (x, y, z) at every voxel."""
+
+    def __init__(self, *value: float) -> None:
+        super().__init__()
+        self.value = torch.nn.Parameter(torch.tensor(value).view(1, 3, 1, 1, 1))
+
+    def forward(self, moving, fixed):
+        return self.value.expand(moving.shape[0], 3, *moving.shape[2:])
+
+
+def blobs(seed=0):
+    noise = torch.rand(1, 1, *GRID.shape, generator=torch.Generator().manual_seed(seed))
+    inside = torch.zeros_like(noise)
+    inside[..., 3:-3, 3:-3, 3:-3] = 1
+    image = smoothed(noise * inside, 1.6)
+    return image / image.max()
+
+
+def method(network, **more):
+    kind = more.pop("kind", Quicksilver)
+    return kind(network, kernel=KERNEL, shooting=Shooting(3), **more)
+
+
+def momentum(seed=1, most=8.0):
+    """Random and smooth, whose velocity is `most` mm at its largest."""
+    noise = torch.randn(1, 3, *GRID.shape, generator=torch.Generator().manual_seed(seed))
+    inside = torch.zeros(1, 1, *GRID.shape)
+    inside[..., 5:-5, 5:-5, 5:-5] = 1
+    field = smoothed(noise * inside, 1.5)
+    grid = KernelOnGrid(KERNEL, GRID.shape, GRID.spacing)
+    return field * most / grid.smooth(field).norm(dim=1).max()
+
+
+def test_the_prediction_is_shot_in_units_of_the_scale():
+    answer = method(Fixed(1.0, 0.0, -2.0), scale=1e-3).register(blobs(), blobs(1), GRID)
+    assert isinstance(answer.parametrisation, Geodesic)
+    said = torch.tensor([1e-3, 0.0, -2e-3]).view(1, 3, 1, 1, 1).expand(1, 3, *GRID.shape)
+    torch.testing.assert_close(answer.parametrisation.momentum, said)
+    shot = follow(said.contiguous(), KERNEL, Shooting(3), GRID)
+    torch.testing.assert_close(answer.displacement, shot.displacement)
+
+
+def test_a_correction_that_says_nothing_leaves_the_prediction():
+    images = blobs(), blobs(1)
+    alone = method(Fixed(1.0, 0.0, 0.0), scale=1e-3).register(*images, GRID)
+    corrected = method(
+        Fixed(1.0, 0.0, 0.0), correction=Fixed(0.0, 0.0, 0.0), corrections=3, scale=1e-3
+    ).register(*images, GRID)
+    assert torch.equal(alone.displacement, corrected.displacement)
+
+
+def test_corrections_add_up_and_without_a_network_of_their_own_the_prediction_s_is_taken():
+    images = blobs(), blobs(1)
+    twice = method(Fixed(1.0, 0.0, 0.0), correction=Fixed(0.5, 0.0, 0.0), corrections=2)
+    assert torch.equal(
+        twice.momentum(*images, GRID), torch.tensor([2.0, 0, 0]).view(1, 3, 1, 1, 1).expand(
+            1, 3, *GRID.shape
+        )
+    )  # fmt: skip
+    lpp = method(Fixed(1.0, 0.0, 0.0), corrections=1)
+    assert float(lpp.momentum(*images, GRID).detach().mean()) == pytest.approx(2 / 3)
+
+
+def test_the_correction_sees_the_target_pulled_back_along_the_path():
+    """With the true momentum the pulled-back target is the moving image again."""
+    moving, true = blobs(), momentum()
+    fixed = follow(true, KERNEL, Shooting(3), GRID).apply(moving)
+    pulled, wrong = (
+        method(Fixed(0.0, 0.0, 0.0))._pulled_back(fixed, m, GRID) for m in (true, -true)
+    )
+    before, after, off = ((image - moving).square().mean() for image in (fixed, pulled, wrong))
+    assert float(after) < 0.3 * float(before)
+    assert float(off) > float(before)
+
+
+def test_the_objective_is_the_distance_to_the_teacher_s_momentum():
+    network = method(Fixed(0.0, 0.0, 0.0), scale=0.1, patches=7)
+    target = torch.tensor([0.2, -0.1, 0.0]).view(1, 3, 1, 1, 1).expand(1, 3, *GRID.shape)
+    batch = Batch(blobs(), blobs(1), GRID, {"momentum": target})
+    assert float(network.objective(batch)["total"].detach()) == pytest.approx(3.0)
+    corrected = method(Fixed(0.5, 0.0, 0.0), correction=Fixed(0.0, 0.0, 0.0), scale=0.1)
+    terms = corrected.objective(batch)
+    assert float(terms["prediction"].detach()) == pytest.approx(2.5)
+    assert float(terms["correction"].detach()) == pytest.approx(2.5)
+    with pytest.raises(ValueError, match="without the momentum"):
+        network.objective(Batch(blobs(), blobs(1), GRID))
+
+
+def test_steps_of_training_bring_it_nearer_to_the_momentum():
+    torch.manual_seed(0)
+    network = method(QuicksilverNetwork(2), scale=0.1, patches=2)
+    target = torch.full((1, 3, *GRID.shape), 0.1)
+    batch = Batch(blobs(), blobs(1), GRID, {"momentum": target})
+    optimiser = torch.optim.Adam(network.parameters(), 2e-2)
+    totals = []
+    for _ in range(12):
+        total = network.objective(batch)["total"]
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        totals.append(float(total.detach()))
+    assert totals[-1] < 0.8 * totals[0]
+
+
+def test_draws_follow_the_generator_and_differ():
+    torch.manual_seed(0)
+    network = method(
+        QuicksilverNetwork(2, dropout=0.3), kind=ProbabilisticQuicksilver, scale=0.05
+    ).eval()
+    posterior = network.posterior(blobs(), blobs(1), GRID)
+    generator = torch.Generator().manual_seed(3)
+    first, second = posterior.draw(generator), posterior.draw(generator)
+    assert not torch.allclose(first, second, atol=1e-6)
+    assert torch.equal(posterior.draw(torch.Generator().manual_seed(3)), first)
+    assert float(posterior.deviation(3, seed=1).max()) > 0
+    plain = network.register(blobs(), blobs(1), GRID).displacement
+    assert torch.equal(plain, network.register(blobs(), blobs(1), GRID).displacement)
+
+
+def test_refined_it_begins_at_the_prediction_and_lowers_the_energy():
+    moving, true = blobs(), momentum()
+    fixed = follow(true, KERNEL, Shooting(3), GRID).apply(moving)
+    network = method(Fixed(0.0, 0.0, 0.0), matching=SquaredDifference(0.02))
+    network.momentum = lambda *_: 0.5 * true
+    answer = network.refined(4, 8.0).register(moving, fixed, GRID)
+    rows = answer.parametrisation.energies
+    grid = KernelOnGrid(KERNEL, GRID.shape, GRID.spacing)
+    spent = 0.5 * float(grid.energy(0.5 * true))
+    assert rows[0]["regularity"] == pytest.approx(spent, rel=1e-3)
+    assert rows[-1]["total"] < rows[0]["total"]
+    assert len(rows) <= 5
+
+
+def test_a_momentum_on_a_coarser_grid_moves_alike():
+    true = momentum()
+    fine = Grid((34, 32, 30), np.diag([4.0, 4.0, 4.0, 1.0]))
+    there = momentum_on(true, KERNEL, GRID, fine)
+    ends = [follow(m, KERNEL, Shooting(3), g) for m, g in ((true, GRID), (there, fine))]
+    gap = ends[0].displacement * 8 - ends[1].resampled(GRID).displacement * 8
+    most = float((ends[0].displacement * 8).norm(dim=1).max())
+    assert float(gap.norm(dim=1).max()) < 0.15 * most
+    assert torch.equal(momentum_on(true, KERNEL, GRID, GRID), true)
+
+
+def test_images_smaller_than_a_patch_are_refused_in_one_line():
+    small = Grid((14, 20, 20), np.diag([8.0, 8.0, 8.0, 1.0]))
+    image = torch.rand(1, 1, *small.shape)
+    with pytest.raises(InputError, match="14x20x20 voxels on the network's grid"):
+        method(Fixed(0.0, 0.0, 0.0)).register(image, image, small)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_ones_build_and_have_their_teacher_s_kernel(name):
+    chosen = spec(f"quicksilver{name}")
+    with torch.device("meta"):
+        built = build(chosen)
+    assert isinstance(built, LearnsMomenta)
+    assert isinstance(built, RefinesItself)
+    assert isinstance(built, Probabilistic) == chosen.posterior == (name == "-prob")
+    assert built.kernel == build(spec("lddmm")).kernel
+
+
+def test_those_that_share_weights_have_the_networks_of_their_owner():
+    for name in NAMES:
+        chosen = spec(f"quicksilver{name}")
+        if chosen.shares is None:
+            assert chosen.teacher is not None
+            continue
+        with torch.device("meta"):
+            own, owner = (build(spec(n)).state_dict() for n in (chosen.name, chosen.shares))
+        assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in owner.items()}
