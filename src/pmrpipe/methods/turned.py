@@ -22,7 +22,7 @@ class Turned(Registration):
     ----------
     step : what is trained
     spread : deviation of a rotation's three angles in radian, before they wind around: with the
-        published 13 all rotations are about equally likely
+        published 13 all axes and all angles are about equally likely
     noise : deviation of the entries of the generator of a further affine
     """
 
