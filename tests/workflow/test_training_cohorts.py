@@ -27,7 +27,7 @@ FIRST = {
     "split": {"train": ["01", "02"], "validation": ["03"], "test": ["04", "05"]},
     "cohorts": {"first": {"weight": 3}, "second": {"study": "second.yaml", "weight": 1}},
 }
-SECOND = {"split": {"train": ["01", "03", "05"], "validation": ["02"], "test": ["04"]}}
+SECOND = {"split": {"train": ["01", "03", "05"], "test": ["02", "04"]}}
 LICENCES = {"first": "CC0", "second": "PDDL"}
 
 
