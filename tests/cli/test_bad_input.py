@@ -120,3 +120,13 @@ def test_the_listing_names_every_verb_in_one_group() -> None:
     assert sum(map(len, GROUPS.values())) == len(VERBS)
     text = _parser([])[0].format_help()
     assert all(f"\n  {verb} " in text for verb in VERBS)
+
+
+def test_weights_that_are_not_there_cannot_be_tuned(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+    words = ["register-pairs", tmp_path, tmp_path / "out.tsv", "--pairs", "sub-01_to_sub-02"]
+    words += ["--method", "affine", "--finetune", 5]
+    assert "has no weights to tune" in refused(capsys, Path("affine"), *words)
+    line = refused(capsys, Path("--finetune"), *words, "--refine", 5)
+    assert "both optimise each pair" in line
+    assert not list(tmp_path.iterdir())

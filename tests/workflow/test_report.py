@@ -38,13 +38,16 @@ def test_maps_and_level_fields_are_planned_where_a_method_has_them(
 
 
 def test_a_job_is_told_of_samples_only_where_its_method_has_a_posterior(workflow: Workflow) -> None:
-    text = workflow.run("--dry-run", "--printshellcmds", *TINY, "uncertainty=4", "refine={pmr: 3}")
+    text = workflow.run("--dry-run", "--printshellcmds", *TINY, "uncertainty=4", "refine={pmr: 3}",
+                        "finetune={pmr: 2}")  # fmt: skip
     calls = [line for line in text.splitlines() if " register-pairs " in line]
     told = {re.search(r"register/([^/]+)/batches", call)[1]: call for call in calls}
     listed = {name for name, call in told.items() if "--uncertainty 4" in call}
     assert listed == {"pmr", "pmr-cc"}
     assert "--refine 3 --refine-mm 1.0" in text
-    assert set(told) == {"affine", "syn", "pmr", "pmr-cc", "pmr_refine-3"}
+    assert "--finetune 2 --finetune-rate 2e-05" in told["pmr_finetune-2"]
+    others = {"pmr_refine-3", "pmr_finetune-2"}
+    assert set(told) == {"affine", "syn", "pmr", "pmr-cc", *others}
 
 
 def test_one_sample_ends_in_one_line(workflow: Workflow) -> None:
