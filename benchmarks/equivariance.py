@@ -83,10 +83,11 @@ class Pair:
         """A∘W and B∘U."""
         w, u, again = condition.w, condition.u, condition.again
         images = [moved(moved(x, m), again) for x, m in ((self.moving, w), (self.fixed, u))]
-        dsegs = self.dsegs and (
-            moved(self.dsegs[0], w, nearest=True), moved(self.dsegs[1], u, nearest=True)
-        )  # fmt: skip
-        return replace(self, moving=images[0], fixed=images[1], dsegs=dsegs)
+        dsegs = self.dsegs
+        if dsegs is not None:
+            whole = [one if again is None else one @ again for one in (w, u)]
+            dsegs = tuple(moved(d, m, nearest=True) for d, m in zip(dsegs, whole, strict=True))
+        return replace(self, moving=images[0], fixed=images[1], dsegs=dsegs)  # type: ignore[arg-type]
 
 
 def moved(image: Tensor, matrix: Tensor | None, nearest: bool = False) -> Tensor:

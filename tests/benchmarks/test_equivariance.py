@@ -115,8 +115,10 @@ def test_dice_follows_the_moved_labels(benchmark, pair) -> None:
     dice = {
         (c.motion, c.group, c.amount): benchmark.measured(AffineOnly(), same, c, none)["dice"]
         for c in benchmark.conditions(same, 7)
-        if c.motion == "translation"
+        if c.motion != "rotation"
     }
+    # Turned there and back, labels are where they were.
+    assert all(dice["resampling", "[U,U]", degrees] == 1 for degrees in (15.0, 45.0))
     assert all(dice["translation", "[U,U]", mm] == 1 for mm in benchmark.SHIFTS_MM)
     alone = [dice["translation", "[W,U]", mm] for mm in benchmark.SHIFTS_MM[1:]]
     assert alone == sorted(alone, reverse=True)
