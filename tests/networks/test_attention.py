@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pmrpipe.base.errors import InputError
 from pmrpipe.methods.operators import Then
 from pmrpipe.methods.steps import Displacement, Step
 from pmrpipe.networks.attention import CoordinateAttention, Features, attended
@@ -160,6 +161,11 @@ def test_bfloat16_around_it_leaves_coordinates_exact():
     with torch.autocast("cpu", torch.bfloat16):
         said = attention(scene(0), scene(0))
     assert said.dtype == torch.float32
+
+
+def test_an_image_smaller_than_two_cells_is_refused_in_one_line():
+    with pytest.raises(InputError, match="is 1x5x5 cells of the attention"):
+        CoordinateAttention(Near(), padding=3)(*torch.rand(2, 1, 1, 1, 5, 5))
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])

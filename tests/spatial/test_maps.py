@@ -157,3 +157,41 @@ def test_gradients_reach_every_field_of_a_composition():
     Composed(Sampled(outer), Sampled(inner, "odd")).at(points()).square().mean().backward()
     assert outer.grad.abs().max() > 0
     assert inner.grad.abs().max() > 0
+
+
+def test_a_part_of_the_batch_is_the_map_of_it():
+    """Of every kind of map but a function of points, which cannot be split."""
+    draw = torch.Generator().manual_seed(0)
+    velocity = torch.randn(3, 3, 4, 5, 6, generator=draw)
+    flow = Flow.of(velocity, ScalingAndSquaring(4))
+    matrices = torch.eye(4) + 0.1 * torch.randn(3, 4, 4, generator=draw)
+    whole = composed(Resized(flow, (4, 5, 6), (8, 10, 12)), Affine(matrices), Sampled(velocity))
+    points = 4 * torch.rand(3, 3, 20, generator=draw)
+    part = slice(1, 3)
+    assert torch.equal(whole.take(part).at(points[part]), whole.at(points)[part])
+    assert [p.velocity.shape[0] for p in whole.take(part).parts() if isinstance(p, Flow)] == [2]
+    one = Affine(torch.eye(4))
+    assert torch.equal(one.take(part).at(points), points)
+    with pytest.raises(TypeError, match="cannot be split"):
+        Pointwise(lambda p: p).take(part)
+
+
+@torch.no_grad()
+def test_along_their_own_ways_points_follow_the_flow_and_come_back():
+    """A rotation about the centre by a velocity that is linear, so that trilinear is exact."""
+    grid = identity_grid((16, 16, 16), torch.device("cpu"), torch.float64)
+    x, y, _ = (grid - 7.5).unbind(1)
+    velocity = 0.5 * torch.stack([-y, x, torch.zeros_like(x)], 1)
+    there, back = (Flow(v, velocity=v, along=16) for v in (velocity, -velocity))
+    points = 7.5 + 3 * (torch.rand(1, 3, 50, dtype=torch.float64) - 0.5)
+    turn = torch.linalg.matrix_exp(torch.tensor([[0, -0.5, 0], [0.5, 0, 0], [0, 0, 0.0]]))
+    expected = 7.5 + turn.double() @ (points - 7.5)
+    assert torch.allclose(there.at(points), expected, atol=2e-3)
+    assert torch.allclose(back.at(there.at(points)), points, atol=1e-3)
+    with torch.enable_grad():  # Then the field is interpolated, here v itself: no rotation.
+        assert torch.allclose(there.at(points), points + turn_rate(points), atol=1e-6)
+
+
+def turn_rate(points: torch.Tensor) -> torch.Tensor:
+    x, y, _ = (points - 7.5).unbind(1)
+    return 0.5 * torch.stack([-y, x, torch.zeros_like(x)], 1)

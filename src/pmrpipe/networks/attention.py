@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pmrpipe.base.errors import InputError
 from pmrpipe.networks.blocks import Convolution, prepared
 from pmrpipe.networks.tall_unet import normalisation
 from pmrpipe.spatial.precision import exact
@@ -79,7 +80,7 @@ class CoordinateAttention(nn.Module):
 
     Raises
     ------
-    ValueError : an axis of the images has a single voxel
+    InputError : the images have a side of a single voxel (when it is used)
     """
 
     def __init__(
@@ -103,6 +104,10 @@ class CoordinateAttention(nn.Module):
 
     def _said(self, images: Tensor) -> Tensor:
         """Features of the padded images, all of one length, float32."""
+        if min(images.shape[2:]) < 2:
+            problem = f"is {'x'.join(map(str, images.shape[2:]))} cells of the attention"
+            remedy = "it needs two along each axis: lower network_mm, or take larger images"
+            raise InputError("image", problem, remedy)
         images = F.pad(prepared(images, self.window, 1), [self.padding] * 6)
         features = self.features(images).float()
         norm = features.square().sum(1, keepdim=True).add(1e-12).sqrt()
