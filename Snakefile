@@ -35,6 +35,7 @@ include: "rules/register.smk"
 include: "rules/template.smk"
 include: "rules/score.smk"
 include: "rules/parcellate.smk"
+include: "rules/maps.smk"
 include: "rules/report.smk"
 
 
@@ -47,6 +48,7 @@ localrules:
     template,
     score,
     parcellate,
+    maps,
     table1,
     table2,
     ablation,
@@ -94,7 +96,12 @@ rule score:
 
 rule parcellate:
     input:
-        parcellations(),
+        asked(parcellation.wanted),
+
+
+rule maps:
+    input:
+        asked(mapping.wanted),
 
 
 # The paper's tables: docs/metrics.md.

@@ -1,6 +1,6 @@
 # Look-ups in the plan for inputs, options and resources of the rules, and nothing else: what a job
 # reads stands in pmrpipe.workflow.files, what a verb is told in pmrpipe.workflow.commands.
-from pmrpipe.workflow import commands, files, parcellation
+from pmrpipe.workflow import commands, files, mapping, parcellation
 
 
 def key_of(wildcards):
@@ -80,12 +80,12 @@ def paper_table(name):
     return wanted
 
 
-def parcellations():
-    """The files of target `parcellate`, once the study is known to make them."""
+def asked(files_of):
+    """The files of a target, once the study is known to make them."""
 
     def wanted(wildcards):
         try:
-            return parcellation.wanted(PLAN)
+            return files_of(PLAN)
         except PmrpipeError as error:
             raise WorkflowError(str(error)) from None
 

@@ -63,6 +63,8 @@ GROUPS = {
         ),
         "score-pairs": ("score", "score registered pairs"),
         "score": ("score", "gather a method's scores, or summarise all methods"),
+        "map": ("maps", "local volume of one scan in the template's space"),
+        "maps-table": ("maps", "the table of these maps, with covariates, and the mask"),
         "fuse": ("parcellate", "label one scan by the atlases registered to it"),
         "volumes": ("parcellate", "gather the volumes of all labelled scans"),
         "paper-table": ("score", "write a table of the paper: TSV, Markdown and LaTeX"),

@@ -6,76 +6,28 @@ wildcard texts such as "{folder}" and "{key}" they return Snakemake patterns.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pmrpipe.base.errors import InputError
+from pmrpipe.study.keys import CONTRASTS as CONTRASTS
+from pmrpipe.study.keys import FOLDER_PATTERN as FOLDER_PATTERN
+from pmrpipe.study.keys import KEY_PATTERN as KEY_PATTERN
+from pmrpipe.study.keys import OTHER_CONTRASTS as OTHER_CONTRASTS
+from pmrpipe.study.keys import QC_FIGURES as QC_FIGURES
+from pmrpipe.study.keys import SCAN_PATTERN as SCAN_PATTERN
+from pmrpipe.study.keys import SEED_MARK as SEED_MARK
+from pmrpipe.study.keys import T1W as T1W
+from pmrpipe.study.keys import WILDCARD
+from pmrpipe.study.keys import contrast_of as contrast_of
+from pmrpipe.study.keys import folder_of as folder_of
+from pmrpipe.study.keys import named_pair as named_pair
+from pmrpipe.study.keys import pair_name as pair_name
+from pmrpipe.study.keys import resolution as resolution
+from pmrpipe.study.keys import scan_and_contrast as scan_and_contrast
+from pmrpipe.study.keys import scan_key as scan_key
+from pmrpipe.study.keys import subject_of as subject_of
 from pmrpipe.study.space import DEFAULT_SPACE, Space
-
-# Between the name of a method and a further seed that it is trained with.
-SEED_MARK = "_seed-"
-# Figures of a scan's quality page.
-QC_FIGURES = ("mask", "before", "after", "intensities")
-# BIDS suffixes. A key without one is of a T1w; the others end with theirs.
-CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR", "inplaneT2")
-T1W, OTHER_CONTRASTS = CONTRASTS[0], CONTRASTS[1:]
-# A scan's place in its dataset, and its key: sub-X[_ses-Y][_run-N], and [_T2w] behind it.
-SCAN_PATTERN = r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?(_run-[A-Za-z0-9]+)?"
-KEY_PATTERN = rf"{SCAN_PATTERN}(_({'|'.join(OTHER_CONTRASTS)}))?"
-FOLDER_PATTERN = r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?"
-# Stands for any other contrast in Snakemake's patterns: "{key}_{contrast}".
-_WILDCARD = "{contrast}"
-
-
-def subject_of(key: str) -> str:
-    """The subject of a scan: sub-X of sub-X_ses-Y_run-N."""
-    return str(key).split("_")[0]
-
-
-def scan_key(scan: str, contrast: str = T1W) -> str:
-    """Key of a scan: sub-X[_ses-Y][_run-N] of a T1w, with _CONTRAST behind it of any other."""
-    return scan if contrast == T1W else f"{scan}_{contrast}"
-
-
-def scan_and_contrast(key: str) -> tuple[str, str]:
-    """sub-X[_ses-Y][_run-N] and contrast of a key, the inverse of `scan_key`."""
-    scan, _, last = key.rpartition("_")
-    return (scan, last) if last in OTHER_CONTRASTS or last == _WILDCARD else (key, T1W)
-
-
-def contrast_of(key: str) -> str:
-    """Contrast of a scan: T1w unless its key ends with another."""
-    return scan_and_contrast(key)[1]
-
-
-def folder_of(key: str) -> str:
-    """Folder of a scan: `sub-X_ses-Y_run-N` lies in `sub-X/ses-Y`; a template in `tpl-NAME`."""
-    if key.startswith("tpl-"):
-        return key
-    match = re.match(r"(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?", key)
-    if not match:
-        raise ValueError(f"{key} is not of the form sub-X[_ses-Y][_run-N][_CONTRAST]")
-    return "/".join(part for part in match.groups() if part)
-
-
-def resolution(mm: float) -> str:
-    """Value of the BIDS entity `res-` for a grid of `mm`: 1, 4, 0p8 ..."""
-    return f"{mm:g}".replace(".", "p")
-
-
-def pair_name(moving: str, fixed: str) -> str:
-    """Name of an ordered pair and of its folder."""
-    return f"{moving}_to_{fixed}"
-
-
-def named_pair(name: str) -> tuple[str, str]:
-    """Moving and fixed of MOVING_to_FIXED; InputError when it is none."""
-    moving, separator, fixed = name.partition("_to_")
-    if not separator:
-        raise InputError(name, "is no pair", "write MOVING_to_FIXED")
-    return moving, fixed
 
 
 class _Gridded(Protocol):
@@ -112,7 +64,7 @@ class Results:
     def _anat(self, key: str, ending: str, folder: str | None = None) -> Path:
         """`ending` with the scan's contrast in place of "{contrast}"."""
         scan, contrast = scan_and_contrast(key)
-        ending = ending.replace(_WILDCARD, contrast)
+        ending = ending.replace(WILDCARD, contrast)
         return self.root / (folder or folder_of(key)) / "anat" / f"{scan}_{ending}"
 
     @property
@@ -264,6 +216,15 @@ class Results:
     @property
     def volumes(self) -> Path:
         return self.root / "parcellate" / "volumes.tsv"
+
+    # -- maps ---------------------------------------------------------------------------------
+    @property
+    def maps(self) -> Path:
+        return self.root / "maps"
+
+    def log_jacobian(self, key: str) -> Path:
+        """Smoothed logarithm of the Jacobian in the template's space."""
+        return self.maps / f"{key}_{self._space}_desc-logjacobian_map.nii.gz"
 
     # -- score and report ---------------------------------------------------------------------
     def scored(self, method: str, batch: str) -> Path:

@@ -30,6 +30,8 @@ WORK: dict[str, tuple[str, ...]] = {
     "template": ("pmrpipe.stages.template.job",),
     "register": ("pmrpipe.native.registration",),
     "parcellate": ("pmrpipe.native.parcellate",),
+    "map": ("pmrpipe.stages.maps.job",),
+    "maps-table": ("pmrpipe.stages.maps.table",),
     "fuse": ("pmrpipe.stages.parcellate.job",),
     "volumes": ("pmrpipe.stages.parcellate.job",),
     "register-pairs": ("pmrpipe.stages.register.job",),

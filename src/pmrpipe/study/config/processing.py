@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pmrpipe.study.options.common import Options, default
 from pmrpipe.study.options.fusing import Fusing, FusionKind
+from pmrpipe.study.options.mapping import MapMaking
 
 
 class HeadTemplate(Options):
@@ -40,4 +41,12 @@ class Parcellate(Options):
         default(Fusing, "fusion"),
         description="joint: weights that know which atlases err alike; local: by resemblance; "
         "majority: all alike; ants: antspyx's joint label fusion, minutes a scan",
+    )
+
+
+class Maps(MapMaking):
+    """Maps of local volume for statistics (target `maps`, `pairs: {policy: to-template}`)."""
+
+    method: str | None = Field(
+        None, description="row whose registrations count; null: the last of `methods`"
     )

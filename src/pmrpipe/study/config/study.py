@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from pmrpipe.base.seed import SEED
 from pmrpipe.study.config.cohort import FurtherCohort, Inputs, Layout, Override, Pairs, Split
 from pmrpipe.study.config.names import counted, with_prefix
-from pmrpipe.study.config.processing import HeadTemplate, Parcellate, Threads
+from pmrpipe.study.config.processing import HeadTemplate, Maps, Parcellate, Threads
 from pmrpipe.study.config.template import TemplateSection
 from pmrpipe.study.options.common import (
     Device,
@@ -149,6 +149,9 @@ class Study(Options):
     )
     template: TemplateSection = Field(
         default_factory=TemplateSection, description="the mean brain that target `template` makes"
+    )
+    maps: Maps = Field(
+        default_factory=Maps, description="maps of local volume in the template's space"
     )
     threads: Threads = Field(default_factory=Threads, description="threads of each kind of job")
     seed: Seed = Field(SEED, description="seed of splits, pairs, affine and training")

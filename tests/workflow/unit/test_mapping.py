@@ -1,0 +1,50 @@
+"""Which scans target `maps` shows, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.study.config import parse
+from pmrpipe.workflow import mapping
+from pmrpipe.workflow.plan import Plan
+
+TINY = yaml.safe_load(
+    (Path(__file__).resolve().parents[3] / "config" / "tiny.yaml").read_text(encoding="utf-8")
+)
+TO_TEMPLATE = {"pairs": {"policy": "to-template"}}
+
+
+def plan(**keys: object) -> Plan:
+    return Plan(parse(TINY | {"methods": ["affine", "syn"]} | keys))
+
+
+def test_every_scan_that_is_registered_to_the_template_gets_a_map() -> None:
+    study = plan(**TO_TEMPLATE, maps={"smooth_mm": 6})
+    assert mapping.scans(study) == ["sub-03", "sub-04"]
+    paths = study.results
+    assert mapping.reading(study, "sub-03") == {
+        "pairs": [paths.registered("syn", f"sub-03_to_{paths.space.key}")],
+        "xfm": paths.affine("sub-03"),
+    }
+    assert mapping.mapping(study, "sub-03").smooth_mm == 6
+    assert mapping.gathered(study) == {
+        "maps": [paths.log_jacobian(key) for key in ("sub-03", "sub-04")]
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({}, "pairs: no scan is registered to the template"),
+        (TO_TEMPLATE | {"maps": {"method": "pmr"}}, "`pmr` is not among the methods affine, syn"),
+        (TO_TEMPLATE | {"maps": {"method": "affine"}}, "`affine` changes no local volume"),
+    ],
+)
+def test_a_study_that_has_nothing_to_show_is_one_line(keys: dict, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        mapping.wanted(plan(**keys))
+    assert message in str(error.value)
