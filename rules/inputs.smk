@@ -15,7 +15,14 @@ def by_key(ask):
 
 def by_method(ask):
     """What `ask` says of the plan and the wildcards' method."""
-    return lambda wildcards: ask(PLAN, wildcards.method)
+
+    def said_of(wildcards):
+        try:
+            return ask(PLAN, wildcards.method)
+        except PmrpipeError as error:
+            raise WorkflowError(str(error)) from None
+
+    return said_of
 
 
 def by_batch(ask):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pmrpipe.base.errors import InputError
 from pmrpipe.workflow.commands import description, extraction_files, targets
 from pmrpipe.workflow.plan import Plan
 
@@ -114,5 +115,7 @@ def scoring(plan: Plan, method: str, batch: str) -> dict[str, Any]:
 
 def scored_parts(plan: Plan, method: str) -> list[Path]:
     """The tables of every job of a method."""
+    if not plan.pairs:
+        raise InputError("split.test", "no scan is tested", "name some, or ask for target train")
     folders = [plan.results.scored(method, batch) for batch in plan.batches(method)]
     return [folder / name for folder in folders for name in _TABLES]

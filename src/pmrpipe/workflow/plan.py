@@ -73,7 +73,7 @@ class Plan:
             init = self.init(method)
             if init is not None:
                 require_usable(init)
-        _ = self.pairs  # without one nothing would be compared
+        _ = self.pairs  # without one nothing would be compared, unless the study says so
 
     def _check_cohorts(self) -> None:
         space = self.results.space
@@ -198,6 +198,9 @@ class Plan:
     # -- pairs --------------------------------------------------------------------------------
     @cached_property
     def pairs(self) -> list[Pair]:
+        """Registered pairs; none where `split.test` is an empty list: such a study only trains."""
+        if self.study.split.test == []:
+            return []
         atlases = [scan for scan in self.cohort.of("train") if scan.labels is not None]
         return select(
             self.cohort.of("test"),

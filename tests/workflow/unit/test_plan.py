@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_json, write_text
 from pmrpipe.cli import main
+from pmrpipe.workflow import files
 from pmrpipe.workflow.plan import Plan
 
 CONFIG = Path(__file__).resolve().parents[3] / "config" / "tiny.yaml"
@@ -91,7 +92,14 @@ def test_label_tables_are_read_before_the_first_job(tmp_path):
 
 def test_without_a_tested_scan_nothing_begins():
     with pytest.raises(InputError, match=r"split\.test: no scan is tested"):
-        plan(split={"train": ["01", "02"], "test": []})
+        plan(split={"train": ["01", "02", "03", "04"]})
+
+
+def test_a_study_that_says_that_nobody_is_tested_can_train_and_nothing_else():
+    study = plan(split={"train": ["01", "02"], "test": []})
+    assert study.pairs == []
+    with pytest.raises(InputError, match=r"split\.test: no scan is tested"):
+        files.scored_parts(study, "affine")
 
 
 @pytest.mark.parametrize("way", ["same", "relative", "link", "other dataset", "broken"])
