@@ -39,6 +39,10 @@ if STUDY.reader == "embedded":
             t1w=STUDY.input_root / "sub-{number}" / "anat" / "sub-{number}_T1w.nii.gz",
             labels=TRUTH / "sub-{number}" / "anat" / "sub-{number}_dseg.nii.gz",
             mask=TRUTH / "sub-{number}" / "anat" / "sub-{number}_desc-brain_mask.nii.gz",
+            others=[
+                STUDY.input_root / "sub-{number}" / "anat" / f"sub-{{number}}_{contrast}.nii.gz"
+                for contrast in STUDY.embedded.contrasts
+            ],
         log:
             LOGS / "simulate" / "sub-{number}.log",
         benchmark:

@@ -5,6 +5,9 @@ OTHER = "{key}_{contrast}"
 if STUDY.preprocessing == "whole":
 
     use rule preprocess_scan as preprocess_scan_contrast with:
+        input:
+            unpack(by_key(files.whole_scan)),
+            template=P.template,
         output:
             mask=P.mask(OTHER, "{folder}"),
             brain=P.brain(OTHER, "{folder}"),
@@ -18,6 +21,31 @@ if STUDY.preprocessing == "whole":
             TIMINGS / "preprocess" / "{folder}" / f"{OTHER}.tsv"
 
 else:
+
+    rule coregister:
+        # Rigid transform from the T1w of a session to a scan of another contrast.
+        input:
+            unpack(by_key(files.coregistration)),
+        output:
+            mat=P.rigid(OTHER, "{folder}"),
+            sidecar=P.rigid(OTHER, "{folder}").with_suffix(".json"),
+        log:
+            LOGS / "coregister" / "{folder}" / f"{OTHER}.log",
+        benchmark:
+            TIMINGS / "coregister" / "{folder}" / f"{OTHER}.tsv"
+        conda:
+            "../envs/pmrpipe.yaml"
+        threads: STUDY.threads.affine
+        resources:
+            mem_mb=memory(2000),
+            runtime=runtime(20),
+        params:
+            key=key_of,
+            options=said(by_key(commands.coregister)),
+            source=PLAN.digest("coregister"),
+        shell:
+            "python -m pmrpipe coregister {input.scan:q} {input.brain:q} {input.mask:q} {output.mat:q}"
+            " {output.sidecar:q} --subject {params.key} {params.options} 2> {log:q}"
 
     use rule brain as brain_contrast with:
         output:
@@ -39,9 +67,6 @@ else:
             TIMINGS / "resample" / "{folder}" / f"{OTHER}.tsv"
 
     use rule affine as affine_contrast with:
-        input:
-            brain=P.resampled(OTHER, "{folder}"),
-            template=P.template,
         output:
             mat=P.affine(OTHER, "{folder}"),
             sidecar=P.affine(OTHER, "{folder}").with_suffix(".json"),
@@ -51,11 +76,6 @@ else:
             TIMINGS / "affine" / "{folder}" / f"{OTHER}.tsv"
 
     use rule whiten as whiten_contrast with:
-        input:
-            brain=P.brain(OTHER, "{folder}"),
-            mask=P.mask(OTHER, "{folder}"),
-            xfm=P.affine(OTHER, "{folder}"),
-            template=P.template,
         output:
             P.preproc(OTHER, "{folder}"),
         log:
@@ -66,9 +86,7 @@ else:
 
 use rule labels as labels_contrast with:
     input:
-        unpack(by_key(files.raw_labels)),
-        xfm=P.affine(OTHER, "{folder}"),
-        template=P.template,
+        unpack(by_key(files.labels)),
     output:
         P.dseg(OTHER, "{folder}"),
     log:

@@ -110,8 +110,7 @@ else:
     rule affine:
         # Affine normalisation to the template, with its quality.
         input:
-            brain=P.resampled("{key}", "{folder}"),
-            template=P.template,
+            unpack(by_key(files.normalisation)),
         output:
             mat=P.affine("{key}", "{folder}"),
             sidecar=P.affine("{key}", "{folder}").with_suffix(".json"),
@@ -127,7 +126,7 @@ else:
             runtime=runtime(20),
         params:
             key=key_of,
-            options=commands.line(commands.affine(PLAN)),
+            options=said(by_key(commands.affine)),
             source=PLAN.digest("affine"),
         shell:
             "python -m pmrpipe affine {input.brain:q} {input.template:q} {output.mat:q}"
@@ -136,10 +135,7 @@ else:
     rule whiten:
         # T1w from native to the template grid in one resampling, z-scored into [0, 1].
         input:
-            brain=P.brain("{key}", "{folder}"),
-            mask=P.mask("{key}", "{folder}"),
-            xfm=P.affine("{key}", "{folder}"),
-            template=P.template,
+            unpack(by_key(files.whitening)),
         output:
             P.preproc("{key}", "{folder}"),
         log:
@@ -153,10 +149,11 @@ else:
             mem_mb=memory(2000),
             runtime=runtime(10),
         params:
+            options=said(by_key(commands.whiten)),
             source=PLAN.digest("whiten"),
         shell:
             "python -m pmrpipe whiten {input.brain:q} {input.mask:q} {input.xfm:q} {input.template:q}"
-            " {output:q} 2> {log:q}"
+            " {output:q} {params.options} 2> {log:q}"
 
 
 rule labels:

@@ -27,8 +27,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
             path = clone.folder / "dataset" / f"{stem}_{contrast}.nii.gz"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    (study,) = (block.text for block in blocks(PAGE) if block.title == "study.yaml")
-    (clone.folder / "study.yaml").write_text(study, encoding="utf-8")
+    for block in blocks(PAGE):
+        if block.title.endswith(".yaml"):
+            (clone.folder / block.title).write_text(block.text, encoding="utf-8")
     return clone
 
 
@@ -54,7 +55,9 @@ def test_the_files_of_the_page_are_those_that_are_planned(clone: Workflow) -> No
     for t1w, t2w in table[:-1]:
         assert f"sub-01_ses-2_{t2w}" in second
         assert f"sub-01_ses-2_{t1w}" in first
-    assert not second & first - {name for name in first if name.startswith("tpl-")}
+    alone = made(plan(clone, "--config", "inputs={contrast: T2w, through_t1w: false}"))
+    assert not alone & first - {name for name in first if name.startswith("tpl-")}
+    assert "sub-01_ses-2_from-T2w_to-T1w_mode-image_xfm.mat" in second
     assert Results("r").dseg("sub-01_T2w").name == f"sub-01_{table[-1][1]}"
 
 
@@ -66,8 +69,17 @@ def test_a_whole_study_of_t2w_scans_is_planned(clone: Workflow, preprocessing: s
     for stem in FILES:
         key = f"{Path(stem).name}_T2w"
         assert {f"{key}.html", f"{Path(stem).name}_desc-mask_T2w.svg"} <= files
-    assert "_T1w.nii.gz" not in re.sub(r"\S*tpl-\S*", "", text)
+    assert "sub-01_ses-1_desc-brain_T1w.nii.gz" in files
     assert re.search(r"input: dataset/sub-02/ses-1/anat/sub-02_ses-1_T2w.nii.gz", text)
+
+
+@pytest.mark.parametrize("preprocessing", ["stepwise", "whole"])
+def test_pairs_across_contrasts_are_planned(clone: Workflow, preprocessing: str) -> None:
+    words = ("--configfile", "across.yaml", "--config", f"preprocessing={preprocessing}")
+    pairs = re.search(r"--pairs ((?:\S+_to_\S+ ?)+)", clone.run("--dry-run", "-p", *words, cores=1))
+    assert pairs is not None
+    assert "sub-01_ses-1_T2w_to_sub-02_ses-2" in pairs[1]
+    assert not re.search(r"T2w_to_\S+_T2w", pairs[1])
 
 
 def test_the_keys_of_the_page_are_those_of_the_cohort(clone: Workflow) -> None:

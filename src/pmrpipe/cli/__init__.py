@@ -23,7 +23,7 @@ GROUPS = {
     "two scans and transforms": {
         "register": (
             "register",
-            "register two T1w scans as they come, on the fixed scan's own grid",
+            "register two scans as they come, on the fixed scan's own grid",
         ),
         "parcellate": ("parcellate", "label a scan as it comes by a folder of labelled atlases"),
         "apply": ("apply", "resample an image, or move points, through transforms"),
@@ -46,6 +46,7 @@ GROUPS = {
         "simulate": ("cohort", "write the simulated cohort (reader `embedded`)"),
         "space": ("preprocess", "write the template brain on the common grid"),
         "brain": ("preprocess", "extract the brain of one T1w scan"),
+        "coregister": ("preprocess", "bring a scan of another contrast to its session's T1w"),
         "resample": ("preprocess", "resample a brain to isotropic voxels"),
         "affine": ("preprocess", "normalise a brain to the template by an affine"),
         "whiten": ("preprocess", "resample to the template grid once and whiten"),

@@ -44,8 +44,10 @@ def run_simulate(given: Namespace) -> None:
         embedded.write_dataset(root, count, mm, seed)
     elif given.only is not None:
         embedded.simulate_subject(root, given.only, mm, seed)
+        for contrast in options.contrasts:
+            embedded.simulate_contrast(root, given.only, contrast, mm, seed)
     else:
-        embedded.simulate(root, count, mm, seed, progress=say)
+        embedded.simulate(root, count, mm, seed, say, options.contrasts)
 
 
 def add_label_table(parser: ArgumentParser) -> None:

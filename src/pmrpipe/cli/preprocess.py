@@ -77,18 +77,46 @@ def run_affine(given: Namespace) -> None:
     affine.run(*files, options, subject=given.subject)
 
 
+def add_coregister(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.preprocessing import Coregistration
+
+    path_argument(parser, "scan", help="scan as it comes, of any contrast")
+    path_argument(parser, "t1w_brain", help="brain of its session's T1w, on the T1w's own grid")
+    path_argument(parser, "t1w_mask", help="mask of that brain")
+    path_argument(parser, "out_mat", help="ITK rigid transform")
+    path_argument(parser, "out_json", help="its sidecar")
+    parser.add_argument("--subject", required=True, help="key of the scan, sub-X[...]_CONTRAST")
+    add(parser, Coregistration)
+
+
+def run_coregister(given: Namespace) -> None:
+    from pmrpipe.study.options.preprocessing import Coregistration
+
+    options = read(given, Coregistration)
+    from pmrpipe.stages.preprocess import coregister
+
+    files = given.scan, given.t1w_brain, given.t1w_mask, given.out_mat, given.out_json
+    coregister.run(*files, options, subject=given.subject)
+
+
 def add_whiten(parser: ArgumentParser) -> None:
+    from pmrpipe.study.options.preprocessing import Whitening
+
     path_argument(parser, "brain", help="brain on the native grid")
     path_argument(parser, "mask", help="brain mask on the native grid")
     path_argument(parser, "xfm", help="ITK affine")
     path_argument(parser, "template", help="template brain: the grid")
     path_argument(parser, "out", help="whitened brain on the template grid")
+    add(parser, Whitening)
 
 
 def run_whiten(given: Namespace) -> None:
+    from pmrpipe.study.options.preprocessing import Whitening
+
+    options = read(given, Whitening)
     from pmrpipe.stages.preprocess import whiten
 
-    whiten.run(given.brain, given.mask, given.xfm, given.template, given.out)
+    whiten.run(given.brain, given.mask, given.xfm, given.template, given.out, options)
 
 
 def add_labels(parser: ArgumentParser) -> None:

@@ -13,8 +13,8 @@ from pmrpipe.study.options.two_scans import TwoScans
 
 
 def add_register(parser: ArgumentParser) -> None:
-    path_argument(parser, "moving", help="T1w scan that is moved")
-    path_argument(parser, "fixed", help="T1w scan that it is brought to")
+    path_argument(parser, "moving", help="scan that is moved")
+    path_argument(parser, "fixed", help="scan that it is brought to")
     path_argument(parser, "--output", required=True, help="folder for the results")
     add(parser, TwoScans)
     parser.add_argument(
@@ -31,7 +31,10 @@ def run_register(options: Namespace) -> None:
     checked = read(options, TwoScans)
     cache = None if options.no_cache else checked.cache or cache_folder()
     facts = _registered(options, checked.model_copy(update={"cache": cache}))
-    say(f"NCC {facts['ncc_affine']:.3f} by the affine, {facts['ncc']:.3f} registered")
+    name, word = "ncc", "NCC"
+    if "correlation_ratio" in facts:
+        name, word = "correlation_ratio", "correlation ratio"
+    say(f"{word} {facts[f'{name}_affine']:.3f} by the affine, {facts[name]:.3f} registered")
     say(f"look at {options.output / 'qc.html'}")
 
 

@@ -132,6 +132,13 @@ def resample(
     return out.reshape(points.shape[:-1])
 
 
+def within(grid: Grid, points: np.ndarray) -> np.ndarray:
+    """Whether each point (..., 3), RAS mm, lies in a voxel of the grid: bool (...)."""
+    index = _mapped(np.linalg.inv(grid.affine), np.moveaxis(points, -1, 0))
+    inside = [(i > -0.5) & (i < n - 0.5) for i, n in zip(index, grid.shape, strict=True)]
+    return inside[0] & inside[1] & inside[2]
+
+
 def _slabs(shape: tuple[int, ...]) -> Iterator[slice]:
     """Slices of the first axis that together cover it."""
     thickness = max(1, _SLAB_VOXELS // max(1, shape[1] * shape[2]))

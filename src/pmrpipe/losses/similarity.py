@@ -125,6 +125,24 @@ def local_correlation(
     return _LocalCorrelation.apply(fixed, warped, window, floor)
 
 
+def counted_local_correlation(
+    fixed: Tensor, warped: Tensor, counted: Tensor, window: int = 9, floor: float = 1e-5
+) -> Tensor:
+    """`local_correlation` of the voxels that count: the others are in no window and in no mean.
+
+    Parameters
+    ----------
+    counted : (B, 1, X, Y, Z) in [0, 1], how much each voxel counts
+    """
+    stacked = torch.cat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], 1)
+    number = box_sum(counted, window).clamp(min=1e-3)
+    f, w, ff, ww, fw = box_sum(stacked * counted, window).chunk(5, dim=1)
+    cross = fw - f * w / number
+    variances = (ff - f * f / number).clamp(min=0) * (ww - w * w / number).clamp(min=0)
+    correlation = cross.square() / (variances + floor)
+    return (correlation * counted).sum() / counted.sum().clamp(min=1)
+
+
 class _LocalCorrelation(torch.autograd.Function):
     """The gradient in closed form: three box sums for one image, five for both."""
 

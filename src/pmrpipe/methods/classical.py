@@ -10,6 +10,7 @@ from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import Grid, Volume
 from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.lesions import Lesions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +22,12 @@ class AffineOnly:
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         """Identity on `grid`; `moving` and `fixed` are (1, 1, X, Y, Z)."""
         return Deformation(fixed.new_zeros(1, 3, *grid.shape), grid)
+
+    def register_around(
+        self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions
+    ) -> Deformation:
+        """The same: nothing is compared."""
+        return self.register(moving, fixed, grid)
 
 
 class AntsSyN:
@@ -44,6 +51,12 @@ class AntsSyN:
 
         Bit-identical on a second run only with ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1.
         """
+        return self.register_around(moving, fixed, grid, Lesions())
+
+    def register_around(
+        self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions
+    ) -> Deformation:
+        """The same with ANTs' masks: its metric counts no voxel of a lesion."""
         import ants
 
         from pmrpipe.images.itk import to_ants
@@ -56,6 +69,11 @@ class AntsSyN:
             to_ants(Volume(image[0, 0].cpu().numpy(), grid.affine), ants)
             for image in (fixed, moving)
         )
+        masks = {
+            name: to_ants(Volume((1 - share[0, 0]).cpu().numpy().round(), grid.affine), ants)
+            for name, share in (("mask", lesions.fixed), ("moving_mask", lesions.moving))
+            if share is not None
+        }
         with tempfile.TemporaryDirectory(prefix="pmrpipe-syn-") as folder:
             written = ants.registration(
                 target,
@@ -63,6 +81,7 @@ class AntsSyN:
                 type_of_transform="SyNOnly",
                 initial_transform="Identity",
                 outprefix=str(Path(folder) / "syn"),
+                **masks,
                 **self.options,
             )
             # The affine beside each warp stays at the identity.

@@ -19,8 +19,10 @@ from torch import Tensor
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import Grid
-from pmrpipe.losses.similarity import local_correlation
+from pmrpipe.losses.similarity import counted_local_correlation, local_correlation
+from pmrpipe.methods.contrast import likened
 from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.lesions import Lesions
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.stops import Ascent, read
 from pmrpipe.spatial.integrate import compose
@@ -56,6 +58,7 @@ class Refinement:
     window : edge of the local correlation's cube, voxels
     fluid, elastic : deviation, voxels, of the Gaussian that smooths each update, and of the one
         that smooths the whole displacement after it: the prior
+    across : the images are of two contrasts, and made alike anew on each level
     """
 
     steps: int = 40
@@ -64,6 +67,7 @@ class Refinement:
     window: int = 5
     fluid: float = 1.0
     elastic: float = 0.7
+    across: bool = False
 
     def down_to(self, finest: float) -> Refinement:
         """The same without levels finer than `finest` mm; the coarsest one stays."""
@@ -85,6 +89,13 @@ class Refined:
         start = self.method.register(moving, fixed, grid)
         return refine(moving, fixed, grid, start, self.plan, self.tell)
 
+    def register_around(
+        self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions
+    ) -> Deformation:
+        """The same, lesions left out; what comes before sees them filled."""
+        start = self.method.register(*lesions.filled(moving, fixed), grid)
+        return refine(moving, fixed, grid, start, self.plan, self.tell, lesions)
+
 
 @torch.no_grad()
 def refine(
@@ -94,6 +105,7 @@ def refine(
     start: Deformation,
     plan: Refinement,
     tell: Tell | None = None,
+    lesions: Lesions | None = None,
 ) -> Deformation:
     """Optimise the displacement of `start` level by level; the same bits every time.
 
@@ -111,7 +123,9 @@ def refine(
     most, before = sum(map(plan.steps_at, levels)), 0
     for mm in levels:
         inner = grid.rescaled(mm)
-        source, target = (resize_image(image, inner.shape) for image in (moving, fixed))
+        left_out = None if lesions is None else lesions.resized(inner.shape)
+        alike = _alike(moving, fixed, displacement, lesions) if plan.across else (moving, fixed)
+        source, target = (resize_image(image, inner.shape) for image in alike)
         first = resize_displacement(displacement, inner.shape)
 
         def told(step: int, before: int = before) -> None:
@@ -119,20 +133,38 @@ def refine(
                 tell(before + step, most)
 
         level = replace(plan, steps=plan.steps_at(mm))
-        displacement = unfolded(_level(source, target, first, level, told), plan.elastic)
+        displacement = unfolded(_level(source, target, first, level, told, left_out), plan.elastic)
         before += level.steps
     return Deformation(displacement, inner)
 
 
+def _alike(
+    moving: Tensor, fixed: Tensor, displacement: Tensor, lesions: Lesions | None
+) -> tuple[Tensor, Tensor]:
+    """Both images in one contrast, as the warp so far shows what one is of the other.
+
+    On the images' own voxels: on coarse ones tissues are mixed.
+    """
+    whole = resize_displacement(displacement, fixed.shape[2:])
+    seen = None if lesions is None else lesions.counted(whole) > 0.5
+    return likened(warp(moving, whole), fixed, seen)(moving, fixed)
+
+
 def _level(
-    moving: Tensor, fixed: Tensor, first: Tensor, plan: Refinement, tell: Callable[[int], None]
+    moving: Tensor,
+    fixed: Tensor,
+    first: Tensor,
+    plan: Refinement,
+    tell: Callable[[int], None],
+    lesions: Lesions | None = None,
 ) -> Tensor:
     """The displacement of the highest local correlation on the way."""
     displacement, ascent = first, Ascent(first, _PATIENCE, _PROGRESS)
     slow, square = torch.zeros_like(first), first.new_zeros((), dtype=torch.float64)
     for step in range(1, plan.steps + 2):
         warped = warp(moving, displacement)
-        similarity, slope = _ascent(fixed, warped, plan.window)
+        counted = None if lesions is None else lesions.counted(displacement)
+        similarity, slope = _ascent(fixed, warped, plan.window, counted)
         ascent.add(displacement, similarity)
         if step > plan.steps or ascent.stuck:
             break
@@ -149,11 +181,19 @@ def _level(
     return ascent.best
 
 
-def _ascent(fixed: Tensor, warped: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """Local correlation and its derivative by the warped image, (B, 1, X, Y, Z)."""
+def _ascent(
+    fixed: Tensor, warped: Tensor, window: int, counted: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Local correlation and its derivative by the warped image, (B, 1, X, Y, Z).
+
+    `counted` says how much each voxel counts; None: all alike.
+    """
     with torch.enable_grad():
         leaf = warped.detach().requires_grad_()
-        similarity = local_correlation(fixed, leaf, window)
+        if counted is None:
+            similarity = local_correlation(fixed, leaf, window)
+        else:
+            similarity = counted_local_correlation(fixed, leaf, counted, window)
         (slope,) = torch.autograd.grad(similarity, leaf)
     return similarity.detach(), slope
 
@@ -181,3 +221,10 @@ class Greedy:
         """Register (1, 1, X, Y, Z) images; the result lies on the finest level's grid."""
         start = Deformation(fixed.new_zeros(1, 3, *grid.shape), grid)
         return refine(moving, fixed, grid, start, self.plan)
+
+    def register_around(
+        self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions
+    ) -> Deformation:
+        """The same, lesions left out of the similarity."""
+        start = Deformation(fixed.new_zeros(1, 3, *grid.shape), grid)
+        return refine(moving, fixed, grid, start, self.plan, lesions=lesions)

@@ -11,6 +11,8 @@ _NOISE = 0.002
 # Below what two aligned T1w brains reach: a pair of adults of one scanner had 0.55 by its affine
 # alone and 0.92 registered. Images of another contrast, or a wrong affine, come out lower.
 LEAST_NCC = 0.4
+# The same for two contrasts: the correlation ratio.
+LEAST_RATIO = 0.35
 # Networks with a smooth prior fold in less than a tenth of this part of the brain.
 MOST_FOLDING_PERCENT = 1.0
 # Robust z beyond which a value is an outlier of its cohort (Iglewicz and Hoaglin 1993), and the
@@ -25,21 +27,24 @@ def doubts(facts: Mapping[str, float], alike: bool = True) -> list[str]:
 
     Parameters
     ----------
-    facts : ncc_affine and ncc, both inside the fixed brain on the template grid, and
-        folding_percent of the deformable part there
+    facts : ncc_affine and ncc, both inside the fixed brain on the template grid, of two contrasts
+        correlation_ratio_affine and correlation_ratio too; and folding_percent of the deformable
+        part there
     alike : whether both images have one contrast, so that NCC says something
     """
-    before, after, folded = (facts[name] for name in ("ncc_affine", "ncc", "folding_percent"))
+    name, word, least = "ncc", "NCC", LEAST_NCC
+    comparable = alike or "correlation_ratio" in facts
+    if "correlation_ratio" in facts:
+        name, word, least = "correlation_ratio", "correlation ratio", LEAST_RATIO
+    before, after, folded = facts[f"{name}_affine"], facts[name], facts["folding_percent"]
     said = []
-    if alike and not after >= before - _NOISE:
+    if comparable and not after >= before - _NOISE:
         said.append(
-            f"the registration is worse than its affine: NCC {after:.3f} in the fixed brain, "
+            f"the registration is worse than its affine: {word} {after:.3f} in the fixed brain, "
             f"{before:.3f} by the affine alone"
         )
-    if alike and not after >= LEAST_NCC:
-        said.append(
-            f"the brains are hardly alike: NCC {after:.3f}, {LEAST_NCC:g} is usual at least"
-        )
+    if comparable and not after >= least:
+        said.append(f"the brains are hardly alike: {word} {after:.3f}, {least:g} is usual at least")
     if not folded <= MOST_FOLDING_PERCENT:
         said.append(
             f"the map folds in {folded:.2g} % of the fixed brain, "

@@ -18,6 +18,8 @@ _TOP = (
     ("method", "Method", "{}"),
     ("ncc_affine", "Similarity (NCC), affine", "{:.3f}"),
     ("ncc", "Similarity (NCC), registered", "{:.3f}"),
+    ("correlation_ratio_affine", "Correlation ratio, affine", "{:.3f}"),
+    ("correlation_ratio", "Correlation ratio, registered", "{:.3f}"),
     ("folding_percent", "Folded voxels", "{:.3g} %"),
     ("sdlogj", "SDlogJ", "{:.3f}"),
     ("strain", "Strain", "{:.3f}"),
@@ -38,7 +40,9 @@ def write_pair_page(out: Path, result: NativeRegistration, files: Mapping[str, s
     content = html.render(
         Path(__file__).parent / "page.html",
         title=f"{facts['moving']} to {facts['fixed']}",
-        facts=[(caption, form.format(facts[name])) for name, caption, form in _TOP],
+        facts=[
+            (caption, form.format(facts[name])) for name, caption, form in _TOP if name in facts
+        ],
         warnings=_warnings(result),
         files=files,
         energies=_energies(result),

@@ -14,13 +14,14 @@ import numpy as np
 from pmrpipe.base.digest import digest
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json, sha256
+from pmrpipe.images.lesion import lesion_share
 from pmrpipe.images.transforms import read_affine
-from pmrpipe.images.volume import Volume, read_image, read_mask
+from pmrpipe.images.volume import Grid, Volume, read_image, read_mask
 from pmrpipe.native.messages import about
 from pmrpipe.native.processes import Job, run_jobs
 from pmrpipe.native.request import Request, Say, Scan, Which
 from pmrpipe.study.options.common import DEFAULT_SPACE
-from pmrpipe.study.paths import Results
+from pmrpipe.study.paths import T1W, Results, contrast_of, scan_key
 from pmrpipe.study.sidecar import sidecar_path
 from pmrpipe.study.space import Space
 from pmrpipe.study.space_file import space_path
@@ -31,6 +32,8 @@ class PreparedScan:
     """A scan as it came, its brain on the template grid, and how the two are related.
 
     affine : (4, 4), RAS mm, points of the template to points of the scan
+    contrast : BIDS suffix
+    lesion : share of each voxel of the template grid, (X, Y, Z), or None
     doubtful : what its quality measures say against it, as in qc.tsv
     doubts : the same in sentences
     """
@@ -41,6 +44,8 @@ class PreparedScan:
     affine: np.ndarray
     doubtful: str | None = None
     doubts: tuple[str, ...] = ()
+    contrast: str = T1W
+    lesion: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +67,16 @@ class Preparation:
     orientation: str | None
     n4: bool
     seed: int
+    contrast: str = T1W
+    lesion: Path | None = None
 
     @property
     def key(self) -> str:
         """Name by content: files by their bytes, whatever they are called."""
         said = {k: _content(v) for k, v in asdict(self).items()}
         text = json.dumps(said, sort_keys=True)
-        return f"sub-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+        name = f"sub-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+        return scan_key(name, self.contrast)
 
     def results(self, cache: Path) -> Results:
         """Where its files lie; the template, which depends on space and voxels, beside them."""
@@ -82,7 +90,9 @@ class Preparation:
 
     def job(self, cache: Path) -> Job:
         """What the worker is told."""
-        options = {k: _plain(v) for k, v in asdict(self).items() if k not in ("t1w", "mm")}
+        options = {
+            k: _plain(v) for k, v in asdict(self).items() if k not in ("t1w", "mm", "contrast")
+        }
         root = str(self.results(cache).root)
         return Job(str(self.t1w), root, self.mm, self.key, {**options, "threads": 1})
 
@@ -108,6 +118,8 @@ def preparation(scan: Scan, request: Request) -> Preparation:
         scan.orientation,
         options.n4,
         options.seed,
+        scan.weighting,
+        scan.lesion,
     )
 
 
@@ -158,23 +170,31 @@ def _prepared(
 ) -> PreparedScan:
     results, key = plan.results(cache), plan.key
     white = read_image(results.preproc(key))
-    doubtful, doubts = _judge(results, key, white.data)
+    matrix = read_affine(results.affine(key))
+    doubtful, doubts = _judge(results, key, white, (image.grid, matrix))
     for doubt in doubts:
         say(f"warning: {scan.path} ({which}): {doubt}")
-    matrix = read_affine(results.affine(key))
-    return PreparedScan(scan.path.name, image, white, matrix, doubtful, tuple(doubts))
+    lesion = None
+    if scan.lesion is not None:
+        lesion = lesion_share(read_mask(scan.lesion, scan.orientation), white.grid, matrix)
+    known = doubtful, tuple(doubts), scan.weighting, lesion
+    return PreparedScan(scan.path.name, image, white, matrix, *known)
 
 
-def _judge(results: Results, key: str, white: np.ndarray) -> tuple[str | None, list[str]]:
+def _judge(
+    results: Results, key: str, white: Volume, place: tuple[Grid, np.ndarray]
+) -> tuple[str | None, list[str]]:
     """What the measures of a study's qc.tsv say against a scan: in names, and in sentences."""
     import pandas as pd
 
-    from pmrpipe.stages.qc.measures import doubts, judged, measure
+    from pmrpipe.stages.qc.measures import doubts, judged, measure, measure_cover
 
     quality = read_json(sidecar_path(results.affine(key)))["Quality"]
     brain, mask = read_image(results.brain(key)), read_mask(results.mask(key))
     template = read_image(results.preproc(results.space.key))
-    measures = measure(brain, mask, quality, white, template)
+    alike = template if contrast_of(key) == T1W else None
+    measures = measure(brain, mask, quality, white.data, alike)
+    measures |= measure_cover(*place, template)
     return judged(pd.DataFrame([measures]))["outlier"].iloc[0], doubts(measures)
 
 

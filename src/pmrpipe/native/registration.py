@@ -1,4 +1,4 @@
-"""Two T1w scans as they come: preprocessed, registered, brought back to their own grids.
+"""Two scans as they come: preprocessed, registered, brought back to their own grids.
 
 `pmrpipe register` and `pmrpipe.register(moving, fixed)` are `register`.
 
@@ -27,23 +27,21 @@ from pmrpipe.images.resampling import (
     Field,
     composite_field,
     resample,
-    sample_displacement,
     sample_points,
 )
-from pmrpipe.images.volume import Grid, Volume, read_grid, read_labels, require_same_grid
-from pmrpipe.metrics.deformation import deformation_statistics
-from pmrpipe.metrics.judgement import doubts
-from pmrpipe.metrics.similarity import ncc
+from pmrpipe.images.volume import Volume, read_grid, read_labels, require_same_grid
+from pmrpipe.native.facts import facts_of
 from pmrpipe.native.method import Deviation, ReadyMethod, ready_method
 from pmrpipe.native.output import require_replaceable, write_result
 from pmrpipe.native.prepare import PreparedScan, prepare
 from pmrpipe.native.request import AnyScan, Request, Say, Scan, make_request
-from pmrpipe.native.result import KeptGeodesic, NativeRegistration, OnTemplate, generated_by
+from pmrpipe.native.result import KeptGeodesic, NativeRegistration, OnTemplate
 from pmrpipe.study.options.two_scans import TwoScans
 from pmrpipe.study.pack import grid_meta
 
 if TYPE_CHECKING:
     from pmrpipe.methods.deformation import Deformation
+    from pmrpipe.methods.protocols import Method
 
 
 def _silent(text: str) -> None:
@@ -58,7 +56,7 @@ def register(
     say: Say = _silent,
     **options: Any,
 ) -> NativeRegistration:
-    """Register two T1w scans as they come, and write the result to `output` if it is given.
+    """Register two scans as they come, and write the result to `output` if it is given.
 
     The caller's environment and torch's number of threads are afterwards what they were.
 
@@ -147,15 +145,17 @@ def register_native(
     """
     import torch
 
+    from pmrpipe.methods.lesions import Lesions, register_around
+
     grid = fixed.preproc.grid
     device = request.device()
-    source, target = (
-        torch.from_numpy(scan.preproc.data)[None, None].to(device) for scan in (moving, fixed)
-    )
+    source, target = (_tensor(scan.preproc.data, device) for scan in (moving, fixed))
     began = time.perf_counter()
     remedy = "give --refine-mm 2, another --method, or --device cpu"
     with torch.no_grad(), memory_told("registration", remedy):
-        deformation = ready.method.register(source, target, grid)
+        method, name = _method_for(ready, moving, fixed), ready.spec.name
+        lesions = Lesions(*(_tensor(scan.lesion, device) for scan in (moving, fixed)))
+        deformation = register_around(method, name, source, target, grid, lesions)
         inverse = deformation.inverse()
     seconds = round(time.perf_counter() - began, 3)
     there, again = ((map_.millimetres(), map_.grid) for map_ in (deformation, inverse))
@@ -168,10 +168,24 @@ def register_native(
         labels=labels,
         interpolation=request.options.interpolation,
         uncertainty=_uncertainty(ready.deviation, (source, target), moving, fixed),
-        facts=_facts(moving, fixed, on_template, seconds),
+        facts=facts_of(moving, fixed, on_template, seconds),
         geodesic=_geodesic(deformation, moving, fixed, ready.spec.name),
         on_template=on_template,
     )
+
+
+def _tensor(data: np.ndarray | None, device: str) -> Any:
+    """(X, Y, Z) as (1, 1, X, Y, Z) on a device."""
+    import torch
+
+    return None if data is None else torch.from_numpy(data)[None, None].to(device)
+
+
+def _method_for(ready: ReadyMethod, moving: PreparedScan, fixed: PreparedScan) -> Method:
+    """The method as it is, or made for two contrasts."""
+    from pmrpipe.methods.across import across
+
+    return ready.method if moving.contrast == fixed.contrast else across(ready.method)
 
 
 def _on_scans(
@@ -206,6 +220,7 @@ def _on_scans(
         facts,
         geodesic,
         on_template,
+        moving.contrast,
     )
 
 
@@ -237,36 +252,3 @@ def _uncertainty(
     scale = abs(np.linalg.det(moving.affine[:3, :3])) ** (1 / 3)
     points = sample_points(fixed.scan.grid, np.linalg.inv(fixed.affine))
     return scale * resample(Volume(inside, fixed.preproc.affine), points, "linear")
-
-
-def _facts(
-    moving: PreparedScan, fixed: PreparedScan, on_template: OnTemplate, seconds: float
-) -> dict[str, Any]:
-    quality = _quality(on_template)
-    return {
-        "moving": moving.name,
-        "fixed": fixed.name,
-        "GeneratedBy": generated_by(),
-        "doubtful": {"moving": moving.doubtful, "fixed": fixed.doubtful},
-        "warnings": {
-            "moving": list(moving.doubts),
-            "fixed": list(fixed.doubts),
-            "registration": doubts(quality),
-        },
-        "seconds": seconds,
-        **quality,
-    }
-
-
-def _quality(on_template: OnTemplate) -> dict[str, float]:
-    """Similarity and regularity on the template grid, in the fixed brain: after the affines."""
-    mask = on_template.fixed > 0
-    grid: Grid = on_template.grid
-    statistics = deformation_statistics(sample_displacement(on_template.field, grid), grid, mask)
-    return {
-        "ncc_affine": round(ncc(on_template.fixed, on_template.moving, mask), 4),
-        "ncc": round(ncc(on_template.fixed, on_template.warped, mask), 4),
-        "folding_percent": round(statistics.folding_percent, 4),
-        "sdlogj": round(statistics.sdlogj, 4),
-        "strain": round(statistics.strain, 4),
-    }

@@ -14,6 +14,7 @@ from pmrpipe.base.device import chosen_device
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.threads import all_cores
 from pmrpipe.study.options.two_scans import TwoScans
+from pmrpipe.study.paths import OTHER_CONTRASTS, T1W
 from pmrpipe.study.space import Space
 
 Which = Literal["moving", "fixed"]
@@ -22,22 +23,33 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Scan:
-    """A T1w scan and what is known of it.
+    """A scan and what is known of it.
 
     state : "head", or "brain" when the brain has been extracted
     mask : an existing brain mask on its grid
     orientation : directions of its voxel axes, where the header states none
+    contrast : T1w, T2w, PDw, FLAIR or inplaneT2; None: the BIDS suffix of the file's name, else T1w
+    lesion : lesion mask on its grid
     """
 
     path: Path
     state: Literal["head", "brain"] = "head"
     mask: Path | None = None
     orientation: str | None = None
+    contrast: str | None = None
+    lesion: Path | None = None
+
+    @property
+    def weighting(self) -> str:
+        """The contrast that is said, or that the name says."""
+        suffix = self.path.name.split(".")[0].rpartition("_")[2]
+        return self.contrast or (suffix if suffix in OTHER_CONTRASTS else T1W)
 
     @property
     def files(self) -> list[Path]:
         """Every file that the scan and its mask consist of: Analyze images have two."""
-        paths = [self.path] if self.mask is None else [self.path, self.mask]
+        others = (self.mask, self.lesion)
+        paths = [self.path, *(path for path in others if path is not None)]
         for path in list(paths):
             other = {".hdr": ".img", ".img": ".hdr"}.get(path.suffix)
             if other and path.with_suffix(other).exists():
@@ -127,5 +139,5 @@ def _scan(scan: AnyScan, which: str, options: TwoScans) -> Scan:
     if isinstance(scan, Scan):
         return scan
     state: Literal["head", "brain"] = "brain" if options.brain_extracted else "head"
-    mask, orientation = (getattr(options, f"{which}_{name}") for name in ("mask", "orientation"))
-    return Scan(Path(scan), state, mask, orientation)
+    names = ("mask", "orientation", "contrast", "lesion")
+    return Scan(Path(scan), state, *(getattr(options, f"{which}_{name}") for name in names))

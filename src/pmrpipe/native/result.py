@@ -13,6 +13,7 @@ from pmrpipe.base.version import VERSION
 from pmrpipe.images.resampling import Field
 from pmrpipe.images.transforms import write_field
 from pmrpipe.images.volume import Grid, Volume, write_volume
+from pmrpipe.study.paths import CONTRASTS, T1W
 from pmrpipe.study.sidecar import sidecar_path
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 FORWARD = "from-moving_to-fixed_mode-image_xfm.nii.gz"
 INVERSE = "from-fixed_to-moving_mode-image_xfm.nii.gz"
-WARPED = "space-fixed_desc-moving_T1w.nii.gz"
+WARPED = "space-fixed_desc-moving_T1w.nii.gz"  # and of other contrasts: `warped_name`
 WARPED_DSEG = "space-fixed_desc-moving_dseg.nii.gz"
 JACOBIAN = "space-fixed_desc-jacobian_map.nii.gz"
 UNCERTAINTY = "space-fixed_desc-uncertainty_map.nii.gz"
@@ -28,12 +29,19 @@ MOMENTUM = "desc-initial_momentum.safetensors"
 ENERGIES = "desc-energy.tsv"
 FACTS = "register.json"
 PAGE = "qc.html"
+
+
+def warped_name(contrast: str) -> str:
+    """Name of the moving scan on the fixed scan's grid."""
+    return WARPED.replace(f"_{T1W}.", f"_{contrast}.")
+
+
 # Every file that can be written but the page and the sidecars of the fields, in the page's order.
 CAPTIONS = {
     FORWARD: "resamples images of the moving scan onto the fixed scan; all parts in one ITK "
     "displacement field",
     INVERSE: "the other direction",
-    WARPED: "the moving scan on the fixed scan's grid",
+    **{warped_name(c): "the moving scan on the fixed scan's grid" for c in CONTRASTS},
     WARPED_DSEG: "the moving scan's labels there",
     JACOBIAN: "Jacobian determinant from fixed to moving, affine included: above 1 where the "
     "moving brain is larger",
@@ -90,6 +98,7 @@ class NativeRegistration:
     uncertainty : (X, Y, Z) standard deviation of the forward map, mm, or None
     geodesic : its initial momentum and energies, of methods that shoot, or None
     facts : method, seconds, similarity, regularity and warnings
+    contrast : of the moving scan
     """
 
     fixed_grid: Grid
@@ -103,6 +112,7 @@ class NativeRegistration:
     facts: dict[str, Any]
     geodesic: KeptGeodesic | None
     on_template: OnTemplate = field(repr=False)
+    contrast: str = T1W
 
     def write(self, folder: Path) -> list[Path]:
         """Write everything to `folder`, each file whole or not at all, register.json last."""
@@ -110,7 +120,7 @@ class NativeRegistration:
         self._write_field(folder, INVERSE, self.inverse, self.moving_grid, "moving", "fixed")
         written = [FORWARD, INVERSE]
         for name, data, dtype in (
-            (WARPED, self.warped.data, None),
+            (warped_name(self.contrast), self.warped.data, None),
             (JACOBIAN, self.jacobian, np.float32),
             (WARPED_DSEG, None if self.labels is None else self.labels.data, None),
             (UNCERTAINTY, self.uncertainty, np.float32),

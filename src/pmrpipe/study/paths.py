@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from pmrpipe.study.keys import CONTRASTS as CONTRASTS
 from pmrpipe.study.keys import FOLDER_PATTERN as FOLDER_PATTERN
@@ -27,15 +26,7 @@ from pmrpipe.study.keys import resolution as resolution
 from pmrpipe.study.keys import scan_and_contrast as scan_and_contrast
 from pmrpipe.study.keys import scan_key as scan_key
 from pmrpipe.study.keys import subject_of as subject_of
-from pmrpipe.study.space import DEFAULT_SPACE, Space
-
-
-class _Gridded(Protocol):
-    @property
-    def mm(self) -> float: ...
-
-    @property
-    def space(self) -> str: ...
+from pmrpipe.study.space import DEFAULT_SPACE, SaysGrid, Space
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ class Results:
         object.__setattr__(self, "root", Path(self.root))
 
     @classmethod
-    def of(cls, root: Path, options: _Gridded) -> Results:
+    def of(cls, root: Path, options: SaysGrid) -> Results:
         """Of a job that says voxel size and space."""
         return cls(root, options.mm, Space.load(options.space))
 
@@ -93,13 +84,16 @@ class Results:
         ending = "from-{contrast}_to-" + f"{self.space.name}_mode-image_xfm.mat"
         return self._anat(key, ending, folder)
 
+    def rigid(self, key: str, folder: str | None = None) -> Path:
+        """ITK rigid transform from points of the session's T1w to points of another scan."""
+        return self._anat(key, "from-{contrast}_to-T1w_mode-image_xfm.mat", folder)
+
     def preproc(self, key: str, folder: str | None = None) -> Path:
         """Whitened brain on the template grid, in [0, 1], background 0."""
         return self._anat(key, self._space + "_desc-preproc_{contrast}.nii.gz", folder)
 
     def dseg(self, key: str, folder: str | None = None) -> Path:
-        """Labels on the template grid, resampled once from native; `desc-` names another contrast
-        than T1w."""
+        """Labels on the template grid; `desc-` names another contrast than T1w."""
         own = "" if contrast_of(key) == T1W else "_desc-{contrast}"
         return self._anat(key, f"{self._space}{own}_dseg.nii.gz", folder)
 

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +26,17 @@ _MARGIN_MM, _MULTIPLE = 6.0, 16
 # Of a brain in [0, 1]: what lies above is brain, where no mask says better.
 _INSIDE = 0.05
 _LITRES = (0.2, 3.0)
+_WHOLE_HEAD = "for a whole head write a YAML that names its mask; `pmrpipe brain` makes one"
+
+
+class SaysGrid(Protocol):
+    """Options that say a voxel size and a space."""
+
+    @property
+    def mm(self) -> float: ...
+
+    @property
+    def space(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -171,7 +182,7 @@ def _require_brain(data: np.ndarray, image: Volume, path: Path) -> None:
     litres = float((data > _INSIDE).sum() * np.prod(image.spacing) * 1e-6)
     if not _LITRES[0] <= litres <= _LITRES[1]:
         problem = f"holds {litres:.2f} litres above 0, which is no brain"
-        raise InputError(path, problem, "for a whole head write a YAML that names its mask")
+        raise InputError(path, problem, _WHOLE_HEAD)
 
 
 def _on_grid(source: Volume, grid: Grid, mm: float) -> Volume:

@@ -6,6 +6,7 @@ Functions of a plan and of a job's wildcards; `line` makes words of a shell line
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -15,6 +16,7 @@ from pmrpipe.study.options.common import default
 from pmrpipe.study.options.flags import words
 from pmrpipe.study.options.preprocessing import (
     CheckedLabelling,
+    Coregistration,
     Extraction,
     Gridded,
     Normalisation,
@@ -22,6 +24,7 @@ from pmrpipe.study.options.preprocessing import (
     Preprocessing,
     Quality,
     Voxels,
+    Whitening,
 )
 from pmrpipe.study.options.registration import LevelFields, Registration, TargetPacking, Teaching
 from pmrpipe.study.options.scoring import Scoring
@@ -39,6 +42,8 @@ def extraction_files(plan: Plan, scan: Scan) -> dict[str, Path]:
     """An existing mask, or the head template and its brain, where they are used."""
     if scan.brain == "mask" and scan.mask is not None:
         return {"mask": scan.mask}
+    if scan.brain == "session" and scan.through is not None:
+        return {"mask": plan.results.mask(scan.through), "rigid": plan.results.rigid(scan.key)}
     template = plan.study.head_template
     if scan.brain == "template" and template.head and template.brain:
         return {
@@ -59,6 +64,7 @@ def _extraction(plan: Plan, scan: Scan, threads: int) -> Extraction:
         "method": scan.brain,
         "n4": plan.study.bias_correction == "n4",
         "orientation": scan.orientation,
+        "lesion": scan.lesion,
         "threads": threads,
     }
     return Extraction.model_validate(said | extraction_files(plan, scan))
@@ -74,15 +80,40 @@ def voxels(plan: Plan) -> Voxels:
     return Voxels(mm=plan.study.grid_mm)
 
 
-def affine(plan: Plan) -> Normalisation:
-    """How brains are brought to the template."""
-    return Normalisation(seed=plan.study.seed, threads=plan.study.threads.affine)
+def affine(plan: Plan, key: str | None = None) -> Normalisation:
+    """How brains are brought to the template; a scan of another contrast through its T1w."""
+    through = None if key is None else plan.scans[key].through
+    files: dict[str, Path | None] = {}
+    if key is not None:
+        files = {"lesion": plan.scans[key].lesion}
+    if key is not None and through is not None:
+        files |= {"rigid": plan.results.rigid(key), "t1w_affine": plan.results.affine(through)}
+    return Normalisation(seed=plan.study.seed, threads=plan.study.threads.affine, **files)
+
+
+def whiten(plan: Plan, key: str) -> Whitening:
+    """How a brain's intensities are made comparable."""
+    return Whitening(lesion=plan.scans[key].lesion)
+
+
+def coregister(plan: Plan, key: str) -> Coregistration:
+    """How a scan of another contrast is brought to the T1w of its session."""
+    return Coregistration(
+        orientation=plan.scans[key].orientation,
+        seed=plan.study.seed,
+        threads=plan.study.threads.affine,
+    )
 
 
 def preprocess(plan: Plan, key: str) -> Preprocessing:
     """All four steps of a scan in one job; labels are a job of their own."""
-    extraction = _extraction(plan, plan.scans[key], plan.study.threads.affine)
-    said = dict(extraction) | dict(affine(plan)) | dict(grid(plan))
+    scan = plan.scans[key]
+    extraction = _extraction(plan, scan, plan.study.threads.affine)
+    said = dict(affine(plan)) | dict(extraction) | dict(grid(plan))
+    if scan.through is not None:
+        # The job finds the rigid transform itself, and takes the T1w's files from the results.
+        mask = extraction.mask if scan.brain == "mask" else None
+        said |= {"through": scan.through, "mask": mask, "rigid": None}
     return Preprocessing(**said)
 
 
@@ -91,7 +122,7 @@ def labels(plan: Plan, key: str) -> CheckedLabelling:
     return CheckedLabelling(
         interpolation=plan.study.labels_interpolation,
         table=plan.study.labels,
-        orientation=plan.scans[key].orientation,
+        orientation=plan.label_scan(key).orientation,
     )
 
 
@@ -193,9 +224,17 @@ def register_pairs(plan: Plan, method: str, batch: str) -> Registration:
         uncertainty=study.uncertainty if uncertain else 0,
         uncertainty_table=plan.results.uncertain(method, batch) if uncertain else None,
         labels={key: scan.labels for key, scan in scans.items() if scan.labels},
+        label_scans=_label_scans(plan, scans),
+        lesions={key: scan.lesion for key, scan in scans.items() if scan.lesion},
         orientations={key: scan.orientation for key, scan in scans.items() if scan.orientation},
         pairs=tuple(pair_name(*pair) for pair in plan.batches(method)[batch]),
     )
+
+
+def _label_scans(plan: Plan, keys: Iterable[str]) -> dict[str, str]:
+    """Scans whose labels lie on the grid of another one, and that one."""
+    owners = {key: plan.label_scan(key).key for key in keys if plan.labelled(key)}
+    return {key: owner for key, owner in owners.items() if owner != key}
 
 
 def register_levels(plan: Plan, method: str) -> LevelFields:

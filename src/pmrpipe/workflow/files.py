@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.study.paths import T1W, contrast_of
 from pmrpipe.workflow.commands import description, extraction_files, targets
 from pmrpipe.workflow.plan import Plan
 
@@ -17,13 +18,61 @@ _WEIGHTS = "weights.safetensors"
 def raw_scan(plan: Plan, key: str) -> dict[str, Path]:
     """The scan as it comes, and the files that its brain extraction needs."""
     scan = plan.scans[key]
-    return {"t1w": scan.image} | extraction_files(plan, scan)
+    return {"t1w": scan.image} | extraction_files(plan, scan) | lesion(plan, key)
+
+
+def lesion(plan: Plan, key: str) -> dict[str, Path]:
+    """The lesion mask of a scan that has one."""
+    path = plan.scans[key].lesion
+    return {} if path is None else {"lesion": path}
+
+
+def whole_scan(plan: Plan, key: str) -> dict[str, Any]:
+    """The same for a job of all steps: what it takes of the T1w of the scan's session too."""
+    scan, paths = plan.scans[key], plan.results
+    if scan.through is None:
+        return dict(raw_scan(plan, key))
+    t1w = [paths.brain(scan.through), paths.mask(scan.through), paths.affine(scan.through)]
+    mask = {"mask": scan.mask} if scan.brain == "mask" else {}
+    return {"t1w": scan.image, "session": t1w} | mask | lesion(plan, key)
+
+
+def coregistration(plan: Plan, key: str) -> dict[str, Path]:
+    """The scan as it comes, and the brain of its session's T1w."""
+    scan, paths = plan.scans[key], plan.results
+    assert scan.through is not None, f"{key} goes through no T1w"
+    return {
+        "scan": scan.image,
+        "brain": paths.brain(scan.through),
+        "mask": paths.mask(scan.through),
+    }
+
+
+def normalisation(plan: Plan, key: str) -> dict[str, Path]:
+    """The brain with isotropic voxels, the template, and what a scan goes through."""
+    through, paths = plan.scans[key].through, plan.results
+    files = {"brain": paths.resampled(key), "template": paths.template} | lesion(plan, key)
+    if through is None:
+        return files
+    return files | {"rigid": paths.rigid(key), "t1w_affine": paths.affine(through)}
+
+
+def whitening(plan: Plan, key: str) -> dict[str, Path]:
+    """The brain with its mask and affine, and the template."""
+    paths = plan.results
+    files = {"brain": paths.brain(key), "mask": paths.mask(key), "xfm": paths.affine(key)}
+    return files | {"template": paths.template} | lesion(plan, key)
 
 
 def raw_labels(plan: Plan, key: str) -> dict[str, Path | None]:
     """The label map as it comes, and the scan that it belongs to."""
-    scan = plan.scans[key]
-    return {"labels": scan.labels, "t1w": scan.image}
+    return {"labels": plan.scans[key].labels, "t1w": plan.label_scan(key).image}
+
+
+def labels(plan: Plan, key: str) -> dict[str, Any]:
+    """The same with the affine of that scan, and the template."""
+    affine = plan.results.affine(plan.label_scan(key).key)
+    return {**raw_labels(plan, key), "xfm": affine, "template": plan.results.template}
 
 
 def quality(plan: Plan, key: str) -> dict[str, Any]:
@@ -89,9 +138,12 @@ def registration(plan: Plan, method: str, batch: str) -> dict[str, Any]:
     files = {
         "images": [paths.preproc(key) for key in keys],
         "labels": [plan.scans[key].labels for key in labelled],
-        "xfms": [paths.affine(key) for key in labelled],
+        "xfms": [paths.affine(plan.label_scan(key).key) for key in labelled],
         "template": [paths.template, paths.preproc(paths.space.key)],
     }
+    lesions = [plan.scans[key].lesion for key in keys if plan.scans[key].lesion]
+    if lesions:
+        files["lesions"] = lesions + [paths.affine(key) for key in keys if plan.scans[key].lesion]
     return files | ({"weights": weights(plan, method)} if method in plan.learned else {})
 
 
@@ -109,8 +161,12 @@ def registered(plan: Plan) -> list[Path]:
 
 def scoring(plan: Plan, method: str, batch: str) -> dict[str, Any]:
     """The list of a job's pairs, and their scans on the template grid."""
-    fixed = preprocessed(plan, plan.batch_keys(method, batch))
-    return {"pairs": plan.results.registered(method, batch), "fixed": fixed}
+    keys, paths = plan.batch_keys(method, batch), plan.results
+    files = {"pairs": paths.registered(method, batch), "fixed": preprocessed(plan, keys)}
+    # Their cover: outside of it nothing is scored.
+    others = [key for key in keys if contrast_of(key) != T1W]
+    cover = [path for key in others for path in (paths.brain(key), paths.affine(key))]
+    return files | ({"cover": cover} if cover else {})
 
 
 def scored_parts(plan: Plan, method: str) -> list[Path]:

@@ -18,7 +18,7 @@ from pmrpipe.methods.load import weights_folder
 from pmrpipe.methods.spec import MethodSpec, names, spec, spec_path
 from pmrpipe.methods.weights import require_usable
 from pmrpipe.stages.cohort.index import cohort_rows, index, remarks
-from pmrpipe.stages.cohort.pairs import Pair, batches, select
+from pmrpipe.stages.cohort.pairs import Pair, batches, pairs_of
 from pmrpipe.stages.cohort.results_folder import require_own_folder
 from pmrpipe.stages.cohort.scans import Cohort, Scan
 from pmrpipe.study.config import Study, parse
@@ -98,8 +98,11 @@ class Plan:
 
     @cached_property
     def scans(self) -> dict[str, Scan]:
-        """Scans in a split, by key: the others are not touched."""
-        return {scan.key: scan for scan in self.cohort.scans if scan.split}
+        """Scans in a split, and T1w that they go through, by key: the others are not touched."""
+        used = [scan for scan in self.cohort.scans if scan.split]
+        needed = {scan.through for scan in used}
+        used += [scan for scan in self.cohort.helpers if scan.key in needed]
+        return {scan.key: scan for scan in used}
 
     @cached_property
     def remarks(self) -> list[str]:
@@ -117,6 +120,12 @@ class Plan:
 
     def labelled(self, key: str) -> bool:
         return key in self.scans and self.scans[key].labels is not None
+
+    def label_scan(self, key: str) -> Scan:
+        """The scan on whose grid the labels of a scan lie: its own, or its session's T1w."""
+        scan = self.scans[key]
+        t1w = self.scans.get(scan.through or "", scan)
+        return t1w if t1w.labels == scan.labels else scan
 
     # -- what ---------------------------------------------------------------------------------
     @cached_property
@@ -201,14 +210,7 @@ class Plan:
         """Registered pairs; none where `split.test` is an empty list: such a study only trains."""
         if self.study.split.test == []:
             return []
-        atlases = [scan for scan in self.cohort.of("train") if scan.labels is not None]
-        return select(
-            self.cohort.of("test"),
-            self.study.pairs,
-            self.study.seed,
-            self.results.space.key,
-            atlases,
-        )
+        return pairs_of(self.study, self.cohort, self.results.space.key)
 
     @cached_property
     def _batches(self) -> dict[str, dict[str, list[Pair]]]:

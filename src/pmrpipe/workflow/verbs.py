@@ -14,6 +14,7 @@ WORK: dict[str, tuple[str, ...]] = {
     "simulate": ("pmrpipe.stages.cohort.embedded", "pmrpipe.study.options.simulation"),
     "space": ("pmrpipe.stages.preprocess.space",),
     "brain": ("pmrpipe.stages.preprocess.brain",),
+    "coregister": ("pmrpipe.stages.preprocess.coregister",),
     "resample": ("pmrpipe.stages.preprocess.resample",),
     "affine": ("pmrpipe.stages.preprocess.affine",),
     "whiten": ("pmrpipe.stages.preprocess.whiten",),

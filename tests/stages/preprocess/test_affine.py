@@ -7,8 +7,9 @@ import pytest
 
 from pmrpipe.base.errors import WorkError
 from pmrpipe.images.volume import Volume
+from pmrpipe.metrics.agreement import mutual_information
 from pmrpipe.stages.preprocess import affine as module
-from pmrpipe.stages.preprocess.affine import mutual_information, normalise
+from pmrpipe.stages.preprocess.affine import normalise
 from pmrpipe.stages.preprocess.pose_search import CoarseSearch, angle, centre_of_mass, correlation
 from pmrpipe.stages.preprocess.resample import to_isotropic
 from pmrpipe.study.space import template_brain

@@ -10,7 +10,8 @@ import pytest
 
 from pmrpipe.base.files import read_json, write_json
 from pmrpipe.cli import main
-from pmrpipe.images.volume import Volume, read_image, write_volume
+from pmrpipe.images.transforms import write_affine
+from pmrpipe.images.volume import Grid, Volume, read_image, write_volume
 from pmrpipe.stages.preprocess.space import run as write_space
 from pmrpipe.stages.qc.figures import upright
 from pmrpipe.stages.qc.measures import (
@@ -19,6 +20,7 @@ from pmrpipe.stages.qc.measures import (
     doubts,
     judged,
     measure,
+    measure_cover,
     noise,
 )
 from pmrpipe.study.options.preprocessing import Gridded
@@ -177,6 +179,9 @@ def scan(tmp_path):
     write_volume(results.mask("sub-01"), mask, affine)
     write_volume(tmp_path / "t1w.nii.gz", brain.data * 900, affine)
     write_json(results.affine("sub-01").with_suffix(".json"), {"Quality": QUALITY})
+    shift = np.eye(4)
+    shift[:3, 3] = (10, -5, 3)
+    write_affine(results.affine("sub-01"), shift)
     white = read_image(results.preproc(results.space.key))
     write_volume(results.preproc("sub-01"), white.data, white.affine)
     return tmp_path
@@ -205,3 +210,34 @@ def test_a_scan_that_was_not_preprocessed_is_named(scan, capsys):
     words = ["qc", str(scan / "t1w.nii.gz"), str(scan / "results"), "--key", "sub-02", "--mm", "4"]
     assert main(words) == 2
     assert "sub-02_desc-brain_T1w.nii.gz: no such file" in capsys.readouterr().err
+
+
+def test_the_part_of_the_brain_that_a_slab_covers():
+    template = cube(edge=20, size=40, spacing=(1.0, 1.0, 1.0), start=10)
+    slab = Grid((40, 40, 10), np.diag([1.0, 1.0, 2.0, 1.0]))
+    # It begins half a voxel, 1 mm, below its first centre; the brain's planes lie at 10 to 29 mm.
+    affine = np.eye(4)
+    affine[2, 3] = -16.5
+    assert measure_cover(slab, affine, template) == {"cover": pytest.approx(14 / 20)}
+    assert measure_cover(template.grid, np.eye(4), template) == {"cover": 1.0}
+    assert doubts({"cover": 0.75}) == [
+        "the scan holds 75% of the brain's place: outside nothing is known"
+    ]
+
+
+def test_another_contrast_is_judged_by_its_correlation_ratio():
+    mask = cube()
+    quality = {**QUALITY, "correlation": 0.05, "correlation_ratio": 0.5}
+    measures = measure(Volume(mask.data * 100.0, mask.affine), mask, quality)
+    assert "correlation" not in measures
+    assert measures["correlation_ratio"] == 0.5
+    assert not [said for said in doubts(measures | {"brain_ml": 1400}) if "correlat" in said]
+    assert "depend on each other by 0.30" in doubts({"correlation_ratio": 0.3})[0]
+
+
+def test_each_contrast_is_compared_with_its_own():
+    rows = [{"key": f"sub-{n:02d}", "snr": 30 + n % 3} for n in range(20)]
+    rows += [{"key": f"sub-{n:02d}_T2w", "snr": 8 + n % 3} for n in range(20)]
+    rows.append({"key": "sub-20", "snr": 9})
+    table = judged(pd.DataFrame(rows))
+    assert table.loc[table["outlier"].notna(), "key"].tolist() == ["sub-20"]

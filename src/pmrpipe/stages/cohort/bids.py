@@ -27,12 +27,13 @@ from pmrpipe.study.paths import CONTRASTS, scan_and_contrast
 _OWN_ENDING = re.compile(rf"(_desc-[A-Za-z0-9+]+)?_({'|'.join(CONTRASTS)})\..*$")
 
 
-def index_bids(study: Study, *, complete: bool = False) -> Listing:
+def index_bids(study: Study, *, complete: bool = False, further: bool = False) -> Listing:
     """All scans of the study's contrast below `root`, sorted by key; splits are not set yet.
 
     Parameters
     ----------
     complete : a scan without the labels or the mask that are asked for is a problem
+    further : a contrast beside the study's own, which subjects and the whole dataset may lack
 
     Raises
     ------
@@ -46,6 +47,8 @@ def index_bids(study: Study, *, complete: bool = False) -> Listing:
         if wanted is None or subject in wanted:
             _list_subject(study, subject, listing, complete)
     listing.scans.sort(key=lambda scan: scan.key)
+    if further:
+        return listing
     _require_subjects(study, listing)
     if not (listing.scans or listing.problems):
         desc = f"desc-{study.inputs.t1w_desc}_" if study.inputs.t1w_desc else ""
@@ -56,7 +59,7 @@ def index_bids(study: Study, *, complete: bool = False) -> Listing:
     return listing
 
 
-def index_fmriprep(study: Study) -> Listing:
+def index_fmriprep(study: Study, *, further: bool = False) -> Listing:
     """The T1w scans of fMRIPrep's derivatives, with its brain masks and aseg labels.
 
     What `inputs` and `brain` say themselves has precedence.
@@ -65,7 +68,7 @@ def index_fmriprep(study: Study) -> Listing:
     own = {name: getattr(study.inputs, name) for name in study.inputs.model_fields_set}
     inputs = study.inputs.model_copy(update=usual | own)
     changed = study.model_copy(update={"inputs": inputs, "brain": study.brain or "mask"})
-    return index_bids(changed, complete=True)
+    return index_bids(changed, complete=not further, further=further)
 
 
 # -- folders -----------------------------------------------------------------------------------

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.stages.cohort.bids import index_bids, index_fmriprep
+from pmrpipe.stages.cohort.contrasts import further_scans, led_through, paired
 from pmrpipe.stages.cohort.listing import Listing, covers, require_named, skipped_sentences
 from pmrpipe.stages.cohort.pattern import index_freesurfer, index_pattern
-from pmrpipe.stages.cohort.scans import Cohort, Scan, brain_method
+from pmrpipe.stages.cohort.scans import Cohort, Scan, brain_method, named_file
 from pmrpipe.stages.cohort.splits import assign, require_known
 from pmrpipe.study.config import Study
-from pmrpipe.study.paths import pair_name
+from pmrpipe.study.paths import T1W, pair_name, scan_key
 
 
 def index(study: Study) -> Cohort:
@@ -23,9 +26,11 @@ def index(study: Study) -> Cohort:
     InputError : folder missing or empty; a name of the configuration that the dataset lacks; a
         scan that cannot be used and is not excluded; a subject in two splits
     """
-    listing = _READERS[study.reader](study)
+    listing, more = _READERS[study.reader](study), further_scans(study, _FURTHER.get(study.reader))
     for key in ("exclude", "overrides"):
         require_named(key, getattr(study, key), listing)
+    everything = replace(listing, scans=[*listing.scans, *more.scans])
+    require_named("lesions", study.lesions, everything)
     excluded = {
         key: reason
         for key in [scan.key for scan in listing.scans] + sorted(listing.problems)
@@ -39,9 +44,41 @@ def index(study: Study) -> Cohort:
     known = {scan.subject for scan in listing.scans}
     require_known(study.split, known, set(study.exclude), study.input_root)
     participants = study.input_root / "participants.tsv"
-    scans = tuple(assign(kept, study.split, study.seed, participants))
-    _require_usable(scans, problems)
-    return Cohort(scans, excluded, listing.skipped, tuple(listing.remarks))
+    scans = assign(kept, study.split, study.seed, participants)
+    tested, idle = _further(study, more, {scan.subject for scan in scans if scan.split == "test"})
+    led, helpers = led_through([*scans, *tested], idle, study)
+    scans, helpers = ([_with_lesion(study, scan) for scan in some] for some in (led, helpers))
+    _require_usable(scans, problems | _problems_of(tested, more))
+    return Cohort(
+        tuple(sorted(scans, key=lambda scan: scan.key)),
+        excluded,
+        listing.skipped,
+        tuple(listing.remarks),
+        tuple(helpers),
+    )
+
+
+def _further(study: Study, more: Listing, test: set[str]) -> tuple[list[Scan], list[Scan]]:
+    """Scans of further contrasts: those that pairs test, and those that may help others."""
+    usable = [
+        scan for scan in more.scans if not any(covers(name, scan.key) for name in study.exclude)
+    ]
+    tested = [
+        replace(scan, split="test")
+        for scan in usable
+        if scan.contrast in paired(study) and scan.subject in test
+    ]
+    return tested, [scan for scan in usable if scan.key not in more.problems]
+
+
+def _with_lesion(study: Study, scan: Scan) -> Scan:
+    """The scan with the mask that the study names for this very one."""
+    return replace(scan, lesion=named_file(study, study.lesions.get(scan.key), "lesions"))
+
+
+def _problems_of(scans: Sequence[Scan], listing: Listing) -> dict[str, InputError]:
+    keys = {scan.key for scan in scans}
+    return {key: error for key, error in listing.problems.items() if key in keys}
 
 
 def _require_usable(scans: Sequence[Scan], problems: Mapping[str, InputError]) -> None:
@@ -57,15 +94,19 @@ def _require_usable(scans: Sequence[Scan], problems: Mapping[str, InputError]) -
 
 def _embedded(study: Study) -> Listing:
     # Known before it is simulated, so that the workflow can plan the simulation itself.
-    root, listing = study.input_root, Listing()
+    root, listing, contrast = study.input_root, Listing(), study.inputs.contrast
+    if contrast not in (T1W, *study.embedded.contrasts):
+        problem = f"the simulated subjects have no {contrast}"
+        raise InputError("embedded.contrasts", problem, f"embedded: {{contrasts: [{contrast}]}}")
     for number in range(1, study.embedded.subjects + 1):
         key = f"sub-{number:02d}"
         listing.subjects.add(key)
         if study.subjects is None or key in study.subjects:
             state, method = brain_method(study, key)
             labels = embedded_truth(root, key, "dseg.nii.gz") if study.labels else None
-            t1w = root / key / "anat" / f"{key}_T1w.nii.gz"
-            listing.scans.append(Scan(key, t1w, labels, None, state, method, study.orientation))
+            image = root / key / "anat" / f"{key}_{contrast}.nii.gz"
+            name = scan_key(key, contrast)
+            listing.scans.append(Scan(name, image, labels, None, state, method, study.orientation))
     return listing
 
 
@@ -76,6 +117,12 @@ _READERS = {
     "freesurfer": index_freesurfer,
     "pattern": index_pattern,
 }
+# Readers that list further contrasts too.
+_FURTHER: dict[str, Callable[[Study], Listing]] = {
+    "embedded": _embedded,
+    "bids": partial(index_bids, further=True),
+    "fmriprep": partial(index_fmriprep, further=True),
+}
 
 
 def embedded_truth(root: Path, key: str, ending: str) -> Path:
@@ -85,7 +132,7 @@ def embedded_truth(root: Path, key: str, ending: str) -> Path:
 
 COHORT_COLUMNS = (
     *("key", "subject", "session", "t1w", "labels", "mask"),
-    *("input_state", "brain", "split", "excluded", "skipped", "contrast"),
+    *("input_state", "brain", "split", "excluded", "skipped", "contrast", "through"),
 )
 PAIR_COLUMNS = ("moving", "fixed", "name")
 
@@ -107,8 +154,9 @@ def cohort_rows(cohort: Cohort) -> list[dict[str, str | None]]:
             "brain": scan.brain,
             "split": scan.split,
             "contrast": scan.contrast,
+            "through": scan.through,
         }
-        for scan in cohort.scans
+        for scan in (*cohort.scans, *cohort.helpers)
     ]
     rows += [
         {"key": k, "subject": k.split("_")[0], "excluded": r} for k, r in cohort.excluded.items()

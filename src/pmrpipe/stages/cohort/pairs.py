@@ -9,13 +9,22 @@ from pathlib import Path
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_tsv
-from pmrpipe.stages.cohort.scans import Scan
-from pmrpipe.study.config import Pairs
+from pmrpipe.stages.cohort.contrasts import paired
+from pmrpipe.stages.cohort.scans import Cohort, Scan
+from pmrpipe.study.config import Pairs, Study
 from pmrpipe.study.options.common import DEFAULT_SPACE
 from pmrpipe.study.paths import pair_name
 
 Pair = tuple[str, str]
 TEMPLATE = f"tpl-{DEFAULT_SPACE}"
+
+
+def pairs_of(study: Study, cohort: Cohort, template: str = TEMPLATE) -> list[Pair]:
+    """The pairs of a study's tested scans; InputError as for `select`."""
+    atlases = [scan for scan in cohort.of("train") if scan.labels is not None]
+    contrasts = paired(study)
+    tested = cohort.of("test")
+    return select(tested, study.pairs, study.seed, template, atlases, contrasts)
 
 
 def select(
@@ -24,6 +33,7 @@ def select(
     seed: int,
     template: str = TEMPLATE,
     atlases: Sequence[Scan] = (),
+    contrasts: tuple[str, str] | None = None,
 ) -> list[Pair]:
     """Ordered pairs (moving, fixed), sorted: of different subjects, or within them.
 
@@ -31,15 +41,19 @@ def select(
     ----------
     template : key of the space's template
     atlases : labelled scans that are no tested ones, for `from-atlases`
+    contrasts : of the moving and of the fixed scans; None: any
 
     Raises
     ------
     InputError : `to-subject` or `file` names a scan that is not tested; no pair is left
     """
+    moving, fixed = scans, scans
+    if contrasts is not None and policy.policy != "file":
+        moving, fixed = ([s for s in scans if s.contrast == wanted] for wanted in contrasts)
     if policy.policy == "from-atlases":
-        pairs = [(a.key, s.key) for a in atlases for s in scans if a.subject != s.subject]
+        pairs = [(a.key, s.key) for a in atlases for s in fixed if a.subject != s.subject]
     else:
-        pairs = _selected(scans, policy, seed, template)
+        pairs = _selected(moving, fixed, policy, seed, template)
     if not pairs:
         raise _no_pair(scans, policy)
     return pairs
@@ -67,22 +81,29 @@ def _no_pair(scans: Sequence[Scan], policy: Pairs) -> InputError:
     return InputError("pairs", problem, remedy)
 
 
-def _selected(scans: Sequence[Scan], policy: Pairs, seed: int, template: str) -> list[Pair]:
-    keys = [scan.key for scan in scans]
+def _selected(
+    moving_scans: Sequence[Scan],
+    fixed_scans: Sequence[Scan],
+    policy: Pairs,
+    seed: int,
+    template: str,
+) -> list[Pair]:
+    keys = [scan.key for scan in moving_scans]
     if policy.policy == "to-template":
         return [(key, template) for key in keys]
     if policy.policy == "file":
         return _from_file(policy.file, {*keys, template})
     if policy.policy == "to-subject":
-        fixed = _fixed(scans, policy.subject)
-        return [(s.key, fixed.key) for s in scans if s.subject != fixed.subject]
+        goal = _fixed(fixed_scans, policy.subject)
+        return [(s.key, goal.key) for s in moving_scans if s.subject != goal.subject]
     if policy.policy == "random":
-        return sorted(pair for scan in scans for pair in _partners(scan, scans, policy.k, seed))
+        drawn = (_partners(scan, fixed_scans, policy.k, seed) for scan in moving_scans)
+        return sorted(pair for partners in drawn for pair in partners)
     within = policy.policy == "within-subject"
     return [
         (moving.key, fixed.key)
-        for moving in scans
-        for fixed in scans
+        for moving in moving_scans
+        for fixed in fixed_scans
         if (moving.subject == fixed.subject) == within and moving.key != fixed.key
     ]
 

@@ -20,7 +20,8 @@ class Scan:
     """One image of a study.
 
     `key` is sub-X[_ses-Y][_run-N], with _CONTRAST behind it unless that is T1w; `split` is None for
-    a scan in no split; paths are as found.
+    a scan in no split; `through` the key of the T1w of its session through which a scan of another
+    contrast is brought along; paths are as found.
     """
 
     key: str
@@ -31,6 +32,8 @@ class Scan:
     brain: str = "deepbet"
     orientation: str | None = None
     split: str | None = None
+    through: str | None = None
+    lesion: Path | None = None
 
     @property
     def contrast(self) -> str:
@@ -55,12 +58,14 @@ class Cohort:
     excluded : scans that the study leaves out, with its reason
     skipped : files and folders below the dataset that are no part of the study, with the reason
     remarks : sentences on scans that lack something
+    helpers : T1w scans of sessions whose scans of another contrast go through them, in no split
     """
 
     scans: tuple[Scan, ...]
     excluded: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    helpers: tuple[Scan, ...] = ()
 
     @property
     def keys(self) -> list[str]:
@@ -102,13 +107,13 @@ def _overriding(study: Study, key: str) -> list[Override]:
     return [study.overrides[name] for name in names if name in study.overrides]
 
 
-def named_file(study: Study, name: str | None) -> Path | None:
-    """A file that an override names; InputError when it does not exist."""
+def named_file(study: Study, name: str | None, key: str = "overrides") -> Path | None:
+    """A file that the study names under `key`; InputError when it does not exist."""
     if name is None:
         return None
     path = study.input_root / name
     if not path.exists():
-        raise InputError(path, "is named in overrides but does not exist")
+        raise InputError(path, f"is named in {key} but does not exist")
     return path
 
 

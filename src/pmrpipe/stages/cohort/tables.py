@@ -13,7 +13,7 @@ from pmrpipe.stages.cohort.index import (
     pair_rows,
     remarks,
 )
-from pmrpipe.stages.cohort.pairs import select
+from pmrpipe.stages.cohort.pairs import pairs_of
 from pmrpipe.stages.cohort.results_folder import description_of, require_own_folder
 from pmrpipe.study.config import Study
 
@@ -37,7 +37,7 @@ def write_tables(study: Study, cohort_out: Path | None, pairs_out: Path | None) 
     """
     cohort, paths = index(study), study.paths
     require_own_folder(paths.description, study.input_root)
-    pairs = select(cohort.of("test"), study.pairs, study.seed, paths.space.key)
+    pairs = pairs_of(study, cohort, paths.space.key)
     write_rows(cohort_out or paths.cohort, COHORT_COLUMNS, cohort_rows(cohort))
     write_rows(pairs_out or paths.pairs, PAIR_COLUMNS, pair_rows(pairs))
     write_json(paths.description, description_of(study.cohort))

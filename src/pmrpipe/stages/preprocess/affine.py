@@ -21,19 +21,23 @@ from pmrpipe.base.errors import WorkError
 from pmrpipe.base.files import write_json
 from pmrpipe.base.seed import SEED
 from pmrpipe.images.itk import load_ants, to_ants
-from pmrpipe.images.resampling import resample, sample_points
+from pmrpipe.images.lesion import filled, lesion_share
 from pmrpipe.images.transforms import read_affine, write_affine
-from pmrpipe.images.volume import Grid, Volume, read_image
+from pmrpipe.images.volume import Volume, read_image, read_mask
+from pmrpipe.stages.preprocess.affine_quality import (
+    brain_share,
+    quality_of,
+    similarity_of,
+)
+from pmrpipe.stages.preprocess.affine_quality import missed as _missed
 from pmrpipe.stages.preprocess.pose_search import (
     CoarseSearch,
     Start,
     centre_of_mass,
     coarse,
-    correlation,
 )
-from pmrpipe.stages.preprocess.resample import antialiased
 from pmrpipe.study.options.preprocessing import Normalisation
-from pmrpipe.study.paths import contrast_of
+from pmrpipe.study.paths import T1W, contrast_of
 from pmrpipe.study.sidecar import direction, space_of
 
 _FINEST_MM = 2.0
@@ -43,6 +47,8 @@ _RETRIES = 4
 # once, a doubtful one (a strongly deformed brain at 4 mm: 0.88) only when no start gave a better.
 _CLEAR = (0.92, 0.45)
 _LEAST = (0.8, 0.35)
+# Of another contrast than the template's: mask Dice and correlation ratio.
+_CLEAR_OTHER, _LEAST_OTHER = (0.92, 0.4), (0.8, 0.3)
 # Sizes of an adult's brain against the template; and those that are taken at all, when no start
 # gave others: a newborn's is 0.6, one of the third trimester 0.5. The measures of quality tell it.
 ADULT_SCALES = (0.6, 1.6)
@@ -88,9 +94,15 @@ def run(
     subject : key of the scan, which says its contrast
     """
     seed, threads = options.seed, options.threads
-    affine = normalise(
-        read_image(brain), read_image(template), subject=subject, seed=seed, threads=threads
-    )
+    images = read_image(brain), read_image(template)
+    if options.rigid is not None and options.t1w_affine is not None:
+        affine = through_t1w(
+            *images, read_affine(options.rigid), read_affine(options.t1w_affine), subject=subject
+        )
+    else:
+        lesion = None if options.lesion is None else read_mask(options.lesion)
+        affine = normalise(*images, subject=subject, seed=seed, threads=threads, lesion=lesion)
+    through = [path for path in (options.rigid, options.t1w_affine) if path is not None]
     content = {
         "Direction": direction(space_of(template), contrast_of(subject)),
         "Frame": "LPS (ITK's world)",
@@ -100,14 +112,20 @@ def run(
         "RandomSeed": seed,
         "Threads": threads,
         "Quality": affine.quality,
-        "Sources": [Path(brain).name, Path(template).name],
+        "Sources": [Path(source).name for source in (brain, template, *through)],
     }
     write_json(out_json, content)
     write_affine(out_mat, affine.matrix)
 
 
 def normalise(
-    brain: Volume, template: Volume, *, subject: str, seed: int = SEED, threads: int = 1
+    brain: Volume,
+    template: Volume,
+    *,
+    subject: str,
+    seed: int = SEED,
+    threads: int = 1,
+    lesion: Volume | None = None,
 ) -> AffineResult:
     """Affine from template to subject.
 
@@ -120,37 +138,76 @@ def normalise(
     ----------
     brain : brain with isotropic voxels in subject space, background 0
     template : template brain, background 0
-    subject : name for messages
+    subject : key of the scan, which says its contrast; name for messages
+    lesion : mask in the subject's space, which what surrounds it stands for
 
     Raises
     ------
     WorkError : no start gave the overlap and similarity that an aligned brain has
     """
+    if lesion is not None:
+        share = lesion_share(lesion, brain.grid)
+        brain = Volume(filled(brain, share > 0, brain.data > 0), brain.affine)
     mm = max(_FINEST_MM, *template.spacing)
     # Coarser levels are made from these: the widths of successive blurs add up.
     moving, fixed = coarse(_clipped(brain), mm), coarse(template, mm)
-    masks = _on(brain, moving.grid), _on(template, fixed.grid)
+    contrast = contrast_of(subject)
+    masks = brain_share(brain, moving.grid, contrast), brain_share(template, fixed.grid)
+    clear, least = _limits(contrast)
     tried: list[AffineResult] = []
-    for start in _starts(moving, fixed):
+    # Of another contrast than the template's the shapes alone tell where it may start.
+    for start in _starts(*((moving, fixed) if contrast == T1W else masks)):
         matrix = _register(moving, fixed, start.matrix, seed, threads)
         if matrix is None:
             continue
-        quality = {"start": start.name} | _quality(moving, fixed, *masks, matrix)
+        quality = {"start": start.name} | quality_of(moving, fixed, *masks, matrix, contrast)
         tried.append(AffineResult(matrix, quality | {"attempts": len(tried) + 1}))
-        if _reaches(quality, _CLEAR, ADULT_SCALES):
+        if _reaches(quality, clear, ADULT_SCALES):
             break
         _log.warning("%s: the affine that started %s is not clearly right", subject, start.name)
     best = max(tried, key=_merit, default=None)
-    if best is None or not _reaches(best.quality, _LEAST, _ANY_SCALES):
-        raise _failure(subject, best)
+    if best is None or not _reaches(best.quality, least, _ANY_SCALES):
+        raise _failure(subject, best, least)
     return AffineResult(best.matrix, best.quality | {"attempts": len(tried)})
 
 
-def _failure(subject: str, best: AffineResult | None) -> WorkError:
+def through_t1w(
+    brain: Volume, template: Volume, rigid: np.ndarray, t1w_affine: np.ndarray, *, subject: str
+) -> AffineResult:
+    """Affine from template to scan by way of its session's T1w, judged as any other.
+
+    Parameters
+    ----------
+    brain, template, subject : as for `normalise`
+    rigid : (4, 4), RAS mm, points of the T1w to points of the scan
+    t1w_affine : (4, 4), points of the template to points of the T1w
+
+    Raises
+    ------
+    WorkError : brain and template are not alike under it
+    """
+    mm, contrast = max(_FINEST_MM, *template.spacing), contrast_of(subject)
+    moving, fixed = coarse(_clipped(brain), mm), coarse(template, mm)
+    masks = brain_share(brain, moving.grid, contrast), brain_share(template, fixed.grid)
+    matrix, least = rigid @ t1w_affine, _limits(contrast)[1]
+    quality = quality_of(moving, fixed, *masks, matrix, contrast)
+    result = AffineResult(matrix, {"start": "through the T1w"} | quality | {"attempts": 1})
+    # A partial cover overlaps little with the whole: what of it is brain was the T1w's to say.
+    if not _reaches(quality, (0.0, least[1]), _ANY_SCALES):
+        raise _failure(subject, result, least)
+    return result
+
+
+def _limits(contrast: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    """What is clearly right, and what is taken at least."""
+    return (_CLEAR, _LEAST) if contrast == T1W else (_CLEAR_OTHER, _LEAST_OTHER)
+
+
+def _failure(subject: str, best: AffineResult | None, least: tuple[float, float]) -> WorkError:
     remedy = "look at its brain mask and orientation, or exclude it"
     if best is None:
         return WorkError(subject, "ANTs could not align it to the template", remedy)
-    missed = " and ".join(_missed(best.quality, _LEAST, _ANY_SCALES))
+    missed = " and ".join(_missed(best.quality, least, _ANY_SCALES))
     problem = f"is not aligned to the template ({missed})"
     return WorkError(subject, problem, remedy)
 
@@ -218,77 +275,11 @@ def _ants(
         return read_affine(path)
 
 
-def _on(volume: Volume, grid: Grid) -> Volume:
-    """The brain as shares of the voxels of a coarser grid.
-
-    Brain is what is brighter than a tenth of its typical value: coarse images fade at the rim.
-    """
-    typical = np.percentile(volume.data[volume.data > 0], 75)
-    inside = (volume.data > 0.1 * typical).astype(np.float32)
-    mask = Volume(inside, volume.affine)
-    if volume.grid == grid:
-        return mask
-    # Not `coarse` by the spacing: grids of an odd size have another along each axis.
-    return Volume(resample(antialiased(mask, grid.spacing[0]), sample_points(grid)), grid.affine)
-
-
-def _quality(
-    moving: Volume, fixed: Volume, moving_mask: Volume, fixed_mask: Volume, matrix: np.ndarray
-) -> dict[str, Any]:
-    """Overlap and similarity on the template grid, and what the affine does to sizes."""
-    points = sample_points(fixed.grid, matrix)
-    values, inside = resample(moving, points), resample(moving_mask, points) > 0.5
-    target = fixed_mask.data > 0.5
-    both = inside & target
-    rotation, scales, turn = np.linalg.svd(matrix[:3, :3])
-    cosine = np.clip((np.trace(rotation @ turn) - 1) / 2, -1, 1)
-    return {
-        "mask_dice": _short(2 * both.sum() / max(1, inside.sum() + target.sum())),
-        "correlation": _short(correlation(values[both], fixed.data[both])),
-        "mutual_information": _short(mutual_information(values[both], fixed.data[both])),
-        "scales": [_short(scale) for scale in scales],
-        "determinant": _short(np.linalg.det(matrix[:3, :3])),
-        "rotation_degrees": _short(np.degrees(np.arccos(cosine))),
-        "working_mm": _short(fixed.spacing[0]),
-    }
-
-
-def mutual_information(first: np.ndarray, second: np.ndarray, bins: int = 32) -> float:
-    """Of two lists of intensities, in nats, from a joint histogram."""
-    if first.size == 0:
-        return 0.0
-    joint = np.histogram2d(first, second, bins)[0] / first.size
-    independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-    held = joint > 0
-    return float(np.sum(joint[held] * np.log(joint[held] / independent[held])))
-
-
-def _short(value: Any) -> float:
-    return round(float(value), 4)
-
-
 def _merit(result: AffineResult) -> float:
-    return float(result.quality["mask_dice"] + result.quality["correlation"])
+    return float(result.quality["mask_dice"] + similarity_of(result.quality)[1])
 
 
 def _reaches(
     quality: dict[str, Any], least: tuple[float, float], sizes: tuple[float, float]
 ) -> bool:
     return not _missed(quality, least, sizes)
-
-
-def _missed(
-    quality: dict[str, Any], least: tuple[float, float], sizes: tuple[float, float]
-) -> list[str]:
-    """The limits that an affine does not keep, each with its value."""
-    scales, missed = quality["scales"], []
-    measures = (("overlap", quality["mask_dice"]), ("correlation", quality["correlation"]))
-    for (name, value), limit in zip(measures, least, strict=True):
-        if value < limit:
-            missed.append(f"{name} {value:.2f}, at least {limit:g} is needed")
-    if quality["determinant"] <= 0:
-        missed.append("it is mirrored")
-    if min(scales) < sizes[0] or max(scales) > sizes[1]:
-        told = ", ".join(f"{scale:.2f}" for scale in scales)
-        missed.append(f"scales {told}, {sizes[0]:g} to {sizes[1]:g} are taken")
-    return missed

@@ -16,6 +16,9 @@ import numpy as np
 from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.base.files import sha256
 from pmrpipe.images.extremes import tamed_brain, tamed_head
+from pmrpipe.images.lesion import filled, read_lesion, require_in_brain
+from pmrpipe.images.resampling import resample, sample_points
+from pmrpipe.images.transforms import read_affine
 from pmrpipe.images.volume import Volume, read_image, read_mask, require_same_grid, write_volume
 from pmrpipe.stages.preprocess.bias import without_bias
 from pmrpipe.stages.preprocess.template_extraction import (
@@ -46,13 +49,26 @@ def run(t1w: Path, out_mask: Path, out_brain: Path, options: Extraction) -> None
     """
     image = read_image(t1w, options.orientation)
     way = "nonzero" if (options.state, options.method) == ("brain", "deepbet") else options.method
-    existing = None if options.mask is None else read_mask(options.mask, options.orientation)
-    sources, template = [t1w, options.mask if way == "mask" else None], None
+    existing: Volume | None
+    if way == "session":
+        existing = _of_session(image, options, t1w)
+    else:
+        existing = None if options.mask is None else read_mask(options.mask, options.orientation)
+    template: HeadTemplate | None = None
+    sources: list[Path | None] = [t1w, options.mask if way in ("mask", "session") else None]
     head, known = options.head_template, options.brain_template
     if way == "template" and head is not None and known is not None:
         template = read_head_template(head, known)
         sources += [head, known]
-    mask = extract_brain(image, way, existing, template=template, name=t1w, threads=options.threads)
+    lesion = None
+    if options.lesion is not None:
+        lesion = read_lesion(options.lesion, image, t1w, options.orientation)
+        sources.append(options.lesion)
+    seen = image if lesion is None else Volume(filled(image, lesion.data), image.affine)
+    mask = extract_brain(seen, way, existing, template=template, name=t1w, threads=options.threads)
+    if lesion is not None and options.lesion is not None:
+        require_in_brain(lesion, mask, options.lesion)
+        mask = Volume(mask.data | lesion.data, mask.affine)
     how = {"Method": way, "InputState": options.state, **checksums(*sources)}
     write_sidecar(out_mask, sources, Type="Brain", **how)
     write_sidecar(out_brain, sources, SkullStripped=True, BiasCorrected=options.n4, **how)
@@ -77,7 +93,7 @@ def extract_brain(
     Parameters
     ----------
     image : scan in any orientation
-    method : "deepbet" or "template" for whole heads; "mask" takes the given mask as it is;
+    method : "deepbet" or "template" for whole heads; "mask" and "session" take the given mask;
         "nonzero", for images that hold the brain alone: the largest component of what is not
         background, its holes filled
     mask : the given mask, on the grid of the image
@@ -91,7 +107,7 @@ def extract_brain(
         more than a brain
     WorkError : no brain is found, or deepbet's weights are missing or not the known ones
     """
-    if method == "mask":
+    if method in ("mask", "session"):
         inside = _existing(image, mask, name)
     elif method == "nonzero":
         inside = _not_background(image, name)
@@ -102,8 +118,9 @@ def extract_brain(
     else:
         known = " or ".join(get_args(Extractor))
         raise InputError(name, f"unknown brain extraction {method}", known)
+    least = 0.0 if method == "session" else _LITRES[0]
     litres = float(inside.sum() * np.prod(image.spacing) * 1e-6)
-    if not _LITRES[0] <= litres <= _LITRES[1]:
+    if not (least <= litres <= _LITRES[1] and inside.any()):
         problem = f"brain extraction by {method} found {litres:.2f} litres, which is no brain"
         raise WorkError(name, problem, _REMEDY)
     return Volume(inside, image.affine)
@@ -129,6 +146,17 @@ def _existing(image: Volume, mask: Volume | None, name: object) -> np.ndarray:
         raise InputError(name, "has no mask", "name one, or choose another brain extraction")
     require_same_grid(mask, image, f"mask of {name}", "its T1w")
     return mask.data > 0
+
+
+def _of_session(image: Volume, options: Extraction, name: object) -> Volume:
+    """The mask of the session's T1w on the grid of another scan of the session, bool."""
+    if options.mask is None or options.rigid is None:
+        raise InputError(name, "has no T1w to take a mask from", "give --mask and --rigid")
+    mask = read_mask(options.mask)
+    share = Volume(np.asarray(mask.data > 0, np.float32), mask.affine)
+    back = np.linalg.inv(read_affine(options.rigid))
+    inside = resample(share, sample_points(image.grid, back)) > 0.5
+    return Volume(inside, image.affine)
 
 
 def _by_template(image: Volume, template: HeadTemplate | None, name: object) -> np.ndarray:

@@ -21,10 +21,17 @@ from nipype.interfaces.base import (
 )
 
 from pmrpipe.base.errors import PmrpipeError
-from pmrpipe.stages.preprocess import affine, brain, labels, resample, whiten
+from pmrpipe.stages.preprocess import affine, brain, coregister, labels, resample, whiten
 from pmrpipe.study.options.common import Options
 from pmrpipe.study.options.flags import Flag, flags
-from pmrpipe.study.options.preprocessing import Extraction, Labelling, Normalisation, Voxels
+from pmrpipe.study.options.preprocessing import (
+    Coregistration,
+    Extraction,
+    Labelling,
+    Normalisation,
+    Voxels,
+    Whitening,
+)
 
 
 class _StepInterface(SimpleInterface):
@@ -124,6 +131,33 @@ class ResampleIsotropic(_StepInterface):
     _step, _options = staticmethod(resample.run), Voxels
 
 
+class _CoregistrationFiles(BaseInterfaceInputSpec):
+    scan = File(exists=True, mandatory=True, desc="scan as it comes, any contrast")
+    t1w_brain = File(exists=True, mandatory=True, desc="brain of the session's T1w")
+    t1w_mask = File(exists=True, mandatory=True, desc="its mask")
+    out_mat = traits.Str(mandatory=True, desc="file name of the rigid transform")
+    out_json = traits.Str(mandatory=True, desc="file name of its sidecar")
+    subject = traits.Str(mandatory=True, desc="key of the scan")
+
+
+_CoregistrationInputSpec = _with_options(
+    "_CoregistrationInputSpec", _CoregistrationFiles, Coregistration
+)
+
+
+class _CoregistrationOutputSpec(TraitedSpec):
+    out_mat = File(exists=True, desc="ITK rigid transform, T1w points to scan points (LPS mm)")
+    out_json = File(exists=True, desc="direction, frame, units and quality")
+
+
+class Coregister(_StepInterface):
+    """Rigid transform to the T1w of the session by antspyx."""
+
+    input_spec = _CoregistrationInputSpec
+    output_spec = _CoregistrationOutputSpec
+    _step, _options = staticmethod(coregister.run), Coregistration
+
+
 class _AffineFiles(BaseInterfaceInputSpec):
     brain = File(exists=True, mandatory=True, desc="brain with isotropic voxels")
     template = File(exists=True, mandatory=True, desc="template brain")
@@ -148,12 +182,15 @@ class NormaliseAffine(_StepInterface):
     _step, _options = staticmethod(affine.run), Normalisation
 
 
-class _WhitenInputSpec(BaseInterfaceInputSpec):
+class _WhitenFiles(BaseInterfaceInputSpec):
     brain = File(exists=True, mandatory=True, desc="brain on the native grid")
     mask = File(exists=True, mandatory=True, desc="brain mask on the native grid")
     xfm = File(exists=True, mandatory=True, desc="ITK affine, template to scan points (LPS mm)")
     template = File(exists=True, mandatory=True, desc="image on the template grid")
     out_file = traits.Str(mandatory=True, desc="file name of the whitened brain")
+
+
+_WhitenInputSpec = _with_options("_WhitenInputSpec", _WhitenFiles, Whitening)
 
 
 class _WhitenOutputSpec(TraitedSpec):
@@ -165,7 +202,7 @@ class Whiten(_StepInterface):
 
     input_spec = _WhitenInputSpec
     output_spec = _WhitenOutputSpec
-    _step = staticmethod(whiten.run)
+    _step, _options = staticmethod(whiten.run), Whitening
 
 
 class _LabelFiles(BaseInterfaceInputSpec):

@@ -45,7 +45,7 @@ class CoarseSearch:
 
     def upright_fits(self) -> bool:
         """Whether no turn by right angles fits clearly better than none."""
-        scores = [self.score(turn) for turn in _cube_turns()]
+        scores = [self.score(turn) for turn in cube_turns()]
         return self.score(np.eye(3)) >= max(scores) - _ADVANTAGE
 
     def upright(self) -> Start:
@@ -54,7 +54,7 @@ class CoarseSearch:
 
     def ranked(self, count: int) -> list[Start]:
         """The `count` best starts of all directions, at least 25 degrees apart, best first."""
-        turns = [turn @ step for turn in _cube_turns() for step in _small_turns()]
+        turns = [turn @ step for turn in cube_turns() for step in _small_turns()]
         order = np.argsort([-self.score(turn) for turn in turns], kind="stable")
         chosen: list[np.ndarray] = []
         for index in order:
@@ -116,7 +116,8 @@ def _brain_volume(volume: Volume) -> float:
     return float((volume.data > 0.25 * typical).sum() * np.prod(volume.spacing))
 
 
-def _cube_turns() -> np.ndarray:
+def cube_turns() -> np.ndarray:
+    """The 24 rotations of a cube (24, 3, 3)."""
     from scipy.spatial.transform import Rotation
 
     return Rotation.create_group("O").as_matrix()

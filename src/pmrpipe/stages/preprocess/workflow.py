@@ -14,11 +14,13 @@ from pmrpipe.base.files import atomic
 from pmrpipe.stages.preprocess import space
 from pmrpipe.study.options.common import Options
 from pmrpipe.study.options.preprocessing import (
+    Coregistration,
     Extraction,
     Labelling,
     Normalisation,
     Preprocessing,
     Voxels,
+    Whitening,
 )
 from pmrpipe.study.paths import Results
 from pmrpipe.study.sidecar import sidecar_path
@@ -33,7 +35,13 @@ def run(t1w: str | os.PathLike[str], results: Results, key: str, options: Prepro
     ------
     InputError, WorkError : as the steps
     """
-    others = (options.mask, options.head_template, options.brain_template, options.labels)
+    others = (
+        options.mask,
+        options.head_template,
+        options.brain_template,
+        options.labels,
+        options.lesion,
+    )
     for path in (t1w, *others):
         if path is not None and not Path(path).is_file():
             raise InputError(path, "is a folder" if Path(path).is_dir() else "no such file")
@@ -67,7 +75,8 @@ def build(folder: Path, results: Results, key: str, t1w: Path, options: Preproce
     resample.inputs.out_file = results.resampled(key).name
     affine = node(steps.NormaliseAffine, "affine", Normalisation, template=template, subject=key)
     affine.inputs.trait_set(out_mat=xfm.name, out_json=sidecar_path(xfm).name)
-    whiten = node(steps.Whiten, "whiten", template=template, out_file=results.preproc(key).name)
+    whiten = node(steps.Whiten, "whiten", Whitening, template=template)
+    whiten.inputs.out_file = results.preproc(key).name
     flow = Workflow(name="preprocess", base_dir=str(folder))
     flow.config["execution"] = _execution(folder)
     flow.connect(
@@ -78,12 +87,36 @@ def build(folder: Path, results: Results, key: str, t1w: Path, options: Preproce
             (affine, whiten, [("out_mat", "xfm")]),
         ]
     )
+    if options.through is not None:
+        _through(flow, results, key, scan, options)
     if options.labels is not None:
         files = {"t1w": scan, "template": template, "dseg": _absolute(options.labels)}
         labels = node(steps.ResampleLabels, "labels", Labelling, **files)
         labels.inputs.out_file = results.dseg(key).name
         flow.connect(affine, "out_mat", labels, "xfm")
     return flow
+
+
+def _through(flow: Any, results: Results, key: str, scan: str, options: Preprocessing) -> None:
+    """The rigid transform to the session's T1w, which mask and affine go through."""
+    from nipype import Node
+
+    from pmrpipe.stages.preprocess import interfaces as steps
+
+    assert options.through is not None
+    t1w, xfm = options.through, results.rigid(key)
+    files = {"scan": scan, "subject": key, "out_mat": xfm.name, "out_json": sidecar_path(xfm).name}
+    own = {
+        "t1w_brain": _absolute(results.brain(t1w)),
+        "t1w_mask": _absolute(results.mask(t1w)),
+    }
+    step = steps.Coregister(**files, **own, **_traits(options, Coregistration))
+    rigid = Node(step, name="coregister")
+    flow.get_node("affine").inputs.t1w_affine = _absolute(results.affine(t1w))
+    flow.connect(rigid, "out_mat", flow.get_node("affine"), "rigid")
+    if options.method == "session":
+        flow.get_node("brain").inputs.mask = own["t1w_mask"]
+        flow.connect(rigid, "out_mat", flow.get_node("brain"), "rigid")
 
 
 def _traits(options: Preprocessing, model: type[Options]) -> dict[str, Any]:
@@ -152,6 +185,7 @@ def _deliver(folder: Path, results: Results, key: str) -> None:
         results.mask(key),
         results.brain(key),
         results.resampled(key),
+        results.rigid(key),
         results.affine(key),
         results.preproc(key),
         results.dseg(key),

@@ -11,9 +11,11 @@ from scipy.ndimage import binary_erosion
 
 from pmrpipe.images.extremes import count_extremes
 from pmrpipe.images.orientation import DISAGREEMENT_MM
-from pmrpipe.images.volume import Volume
+from pmrpipe.images.resampling import sample_points, within
+from pmrpipe.images.volume import Grid, Volume
 from pmrpipe.metrics.judgement import usual_range
 from pmrpipe.metrics.similarity import ncc
+from pmrpipe.study.paths import contrast_of
 
 # Columns of qc.tsv that are judged, and what a doubtful value is like.
 JUDGED = {
@@ -28,6 +30,8 @@ JUDGED = {
     "extreme_voxels": "high",
     "header_mm": "high",
     "core_correlation": "low",
+    "correlation_ratio": "low",
+    "cover": "low",
 }
 # Bounds that need no cohort: an adult's brain with its ventricles; what an aligned brain reaches
 # (see preprocess.affine); a mask that the edge of the image cuts.
@@ -42,6 +46,8 @@ _BOUNDS = {
     "extreme_voxels": (-np.inf, 0.5),
     "header_mm": (-np.inf, DISAGREEMENT_MM),
     "core_correlation": (0.2, np.inf),
+    "correlation_ratio": (0.4, np.inf),
+    "cover": (0.9, np.inf),
 }
 # What a person reads of a value beyond its bounds.
 _WORDS = {
@@ -61,6 +67,9 @@ _WORDS = {
     "is used; left and right, and overlays made by other programs, are to be checked",
     "core_correlation": "away from its edge the brain correlates with the template by {value:.2f}, "
     "{low:g} is usual at least: is it a T1w at all?",
+    "correlation_ratio": "brain and template depend on each other by {value:.2f} after the affine "
+    "(correlation ratio), {low:g} is usual",
+    "cover": "the scan holds {value:.0%} of the brain's place: outside nothing is known",
 }
 # What a person reads of a value that stands out in its cohort.
 _TITLES = {
@@ -68,12 +77,13 @@ _TITLES = {
     "mask_dice": "overlap with the template",
     "correlation": "correlation with the template",
     "snr": "signal to noise",
+    "correlation_ratio": "correlation ratio with the template",
 }
 # Judged by their bounds alone: sizes of heads and contrasts of scanners differ, and of the others
 # nearly every scan has none.
 _ALONE = (
     *("scale_min", "scale_max", "contrast"),
-    *("border_percent", "extreme_voxels", "header_mm", "core_correlation"),
+    *("border_percent", "extreme_voxels", "header_mm", "core_correlation", "cover"),
 )
 # How deep inside both brains the last measure looks: the rim alone makes any two brains alike.
 _DEPTH_MM = 6.0
@@ -103,7 +113,8 @@ def measure(
     brain_ml : volume of the mask
     border_percent : part of the mask's voxels on the outermost planes of the image: above 0 the
         brain may be cut
-    mask_dice, correlation : of the brain and the template after the affine
+    mask_dice, correlation : of the brain and the template after the affine; of another contrast
+        than the template's, correlation_ratio in place of correlation
     attempts : starts that the affine needed
     snr : median intensity over the noise's standard deviation, see `noise`
     scale_min, scale_max : size of the brain against the template, along the directions in which
@@ -116,11 +127,12 @@ def measure(
     border[1:-1, 1:-1, 1:-1] = False
     deviation = noise(image.data, inside)
     middle = float(np.median(image.data[inside]))
+    name = "correlation_ratio" if "correlation_ratio" in quality else "correlation"
     return {
         "brain_ml": float(inside.sum()) * abs(np.linalg.det(mask.affine[:3, :3])) / 1000,
         "border_percent": 100.0 * float(border.sum()) / float(inside.sum()),
         "mask_dice": float(quality["mask_dice"]),
-        "correlation": float(quality["correlation"]),
+        name: float(quality[name]),
         "attempts": int(quality["attempts"]),
         "snr": middle / deviation if deviation > 0 else float("inf"),
         "scale_min": float(min(quality["scales"])),
@@ -146,6 +158,23 @@ def measure_source(scan: Volume, mask: Volume, header_mm: float) -> dict[str, fl
     """
     extremes = count_extremes(scan.data[mask.data > 0])
     return {"extreme_voxels": extremes, "header_mm": header_mm}
+
+
+def measure_cover(scan: Grid, affine: np.ndarray, template: Volume) -> dict[str, float]:
+    """How much of the brain's place the scan holds.
+
+    Parameters
+    ----------
+    scan : its own grid
+    affine : (4, 4), RAS mm, points of the template to points of the scan
+    template : brain, background 0
+
+    Returns
+    -------
+    cover : part of the template's brain that lies in the scan's voxels
+    """
+    inside = within(scan, sample_points(template.grid, affine))
+    return {"cover": float(inside[template.data > 0].mean())}
 
 
 def contrast(white: np.ndarray) -> float:
@@ -203,13 +232,21 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
     """The table with a column `outlier`: what is doubtful of each scan, or missing.
 
     A value is doubtful when it leaves the bounds that hold for any adult brain, or, from sixteen
-    scans on, lies more than 3.5 robust deviations from the cohort's median on the bad side.
+    scans of its contrast on, lies more than 3.5 robust deviations from their median on the bad
+    side.
 
     Returns
     -------
     The table with `outlier`, all doubts of a scan in words; for each measure `doubt_NAME`: low,
     high, or missing; and `reasons`, the doubts in sentences
     """
+    keys = table["key"] if "key" in table else ["sub-x"] * len(table)
+    groups = table.groupby([contrast_of(key) for key in keys], sort=False)
+    return pd.concat([_judged(group) for _, group in groups]).loc[table.index]
+
+
+def _judged(table: pd.DataFrame) -> pd.DataFrame:
+    """The same of scans of one contrast."""
     names = [name for name in JUDGED if name in table]
     limits = {name: _limits(table[name].to_numpy(float), name) for name in names}
     sides = {name: _sides(table[name].to_numpy(float), name, limits[name]) for name in names}

@@ -10,9 +10,10 @@ import numpy as np
 from pmrpipe.base.files import read_json, write_bytes, write_json, write_text
 from pmrpipe.drawing import html, style
 from pmrpipe.images.resampling import resample, sample_points
+from pmrpipe.images.transforms import read_affine
 from pmrpipe.images.volume import Volume, header_disagreement, read_image, read_mask
 from pmrpipe.stages.qc import figures
-from pmrpipe.stages.qc.measures import doubts, measure, measure_source
+from pmrpipe.stages.qc.measures import doubts, measure, measure_cover, measure_source
 from pmrpipe.study.paths import QC_FIGURES, T1W, Results, contrast_of
 from pmrpipe.study.sidecar import sidecar_path
 
@@ -21,6 +22,7 @@ _NAMES = {
     "border_percent": "Brain at the edge, %",
     "mask_dice": "Overlap with the template",
     "correlation": "Correlation with the template",
+    "correlation_ratio": "Correlation ratio with the template",
     "attempts": "Starts of the affine",
     "snr": "Signal to noise",
     "scale_min": "Smallest size against the template",
@@ -29,6 +31,7 @@ _NAMES = {
     "extreme_voxels": "Voxels limited, as no tissue has",
     "header_mm": "sform and qform apart, mm",
     "core_correlation": "Correlation away from the edge",
+    "cover": "Part of the brain's place in the scan",
 }
 
 
@@ -49,6 +52,7 @@ def write_page(
     alike = template if contrast_of(key) == T1W else None
     measures = measure(brain, mask, sidecar["Quality"], white.data, alike)
     measures |= measure_source(image, mask, header_disagreement(t1w))
+    measures |= measure_cover(image.grid, read_affine(results.affine(key)), template)
     before = _unmoved(brain, template)
     with style.drawing():
         drawn = {

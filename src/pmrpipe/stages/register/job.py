@@ -48,12 +48,16 @@ def register_pairs(
     objectives: list[tuple[float, float]] = []
     spec, method = _loaded(options, device, objectives.append)
     paths, name = Results.of(results, options), options.name or spec.name
-    codes = options.orientations
-    labels = {key: NativeLabels(path, codes.get(key)) for key, path in options.labels.items()}
+    codes, owners = options.orientations, options.label_scans
+    labels = {
+        key: NativeLabels(path, codes.get(key), owners.get(key))
+        for key, path in options.labels.items()
+    }
+    lesions = {key: NativeLabels(path, codes.get(key)) for key, path in options.lesions.items()}
     maps: list[dict[str, Any]] = []
     also = _uncertainty(options, spec, method, paths, name, maps, say)
     job = PairRegistration(
-        method, name, paths, labels, options.interpolation, device, spec.deforms, also
+        method, name, paths, labels, options.interpolation, device, spec.deforms, also, lesions
     )
     rows = list(job.run(follow(pairs)))
     if options.uncertainty_table and maps:

@@ -14,15 +14,17 @@ import numpy as np
 from pmrpipe.base.device import memory_told
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.images.interpolation import Interpolation
+from pmrpipe.images.lesion import lesion_share
 from pmrpipe.images.resampling import resample, sample_displacement, sample_points
 from pmrpipe.images.transforms import read_affine, read_field, write_field
-from pmrpipe.images.volume import Grid, Volume, read_image, read_labels, write_volume
-from pmrpipe.study.paths import Results
+from pmrpipe.images.volume import Grid, Volume, read_image, read_labels, read_mask, write_volume
+from pmrpipe.study.paths import Results, contrast_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pmrpipe.methods.deformation import Deformation
+    from pmrpipe.methods.lesions import Lesions
     from pmrpipe.methods.protocols import Method
 
 Pair = tuple[str, str]
@@ -32,10 +34,15 @@ _KEPT = 8
 
 @dataclass(frozen=True)
 class NativeLabels:
-    """A moving scan's label map as it came, and the orientation where its header has none."""
+    """A scan's label map, or lesion mask, as it came.
+
+    orientation : where its header has none
+    scan : key of the scan on whose grid it lies, where it is not the moving scan's own
+    """
 
     path: Path
     orientation: str | None = None
+    scan: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class PairRegistration:
     labels : native label maps by key; scans without one get no warped labels
     interpolation : of the labels, `nearest` or `genericLabel`
     deforms : False for a method that is the identity: no field is written
+    lesions : native lesion masks by key: inside, no method's similarity looks
     also : called for each pair once it is written: moving, fixed, images (1, 1, X, Y, Z), grid
     """
 
@@ -59,6 +67,7 @@ class PairRegistration:
     device: str = "cpu"
     deforms: bool = True
     also: Callable[[str, str, tuple[Tensor, Tensor], Grid], object] | None = None
+    lesions: dict[str, NativeLabels] = field(default_factory=dict)
 
     def run(self, pairs: Iterable[Pair]) -> Iterator[dict[str, Any]]:
         """Register each pair, write its files, and yield moving, fixed and what was measured.
@@ -76,6 +85,7 @@ class PairRegistration:
     def _register(self, moving: str, fixed: str, source: Volume, target: Volume) -> dict[str, Any]:
         import torch
 
+        from pmrpipe.methods.lesions import register_around
         from pmrpipe.spatial.resize import resize_image
 
         def tensor(volume: Volume) -> torch.Tensor:
@@ -85,7 +95,8 @@ class PairRegistration:
         began = time.perf_counter()
         remedy = "raise network_mm or refine_mm, or use device: cpu"
         with torch.no_grad(), memory_told(f"{moving} to {fixed}", remedy):
-            deformation = self.method.register(x, y, grid)
+            method, lesions = self._method_for(moving, fixed), self._lesions(moving, fixed, grid)
+            deformation = register_around(method, self.name, x, y, grid, lesions)
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()
         seconds = time.perf_counter() - began
@@ -104,6 +115,29 @@ class PairRegistration:
             "deforms": int(self.deforms),
         }
 
+    def _lesions(self, moving: str, fixed: str, grid: Grid) -> Lesions:
+        """What of both scans is lesion, on the template grid."""
+        import torch
+
+        from pmrpipe.methods.lesions import Lesions
+
+        def share(key: str) -> Tensor | None:
+            if key not in self.lesions:
+                return None
+            native = self.lesions[key]
+            mask = read_mask(native.path, native.orientation)
+            data = lesion_share(mask, grid, read_affine(self.results.affine(key)))
+            return torch.from_numpy(data)[None, None].to(self.device)
+
+        return Lesions(share(moving), share(fixed))
+
+    def _method_for(self, moving: str, fixed: str) -> Method:
+        """The method as it is, or made for two contrasts."""
+        from pmrpipe.methods.across import across
+
+        alike = contrast_of(moving) == contrast_of(fixed)
+        return self.method if alike else across(self.method)
+
     def _warp(self, moving: str, fixed: str, source: Volume, grid: Grid) -> None:
         """Warp through the field as written: what is scored is what the user's file gives."""
         path = self.results.field(self.name, moving, fixed)
@@ -115,7 +149,7 @@ class PairRegistration:
             native = self.labels[moving]
             dseg = read_labels(native.path, native.orientation)
             points = sample_points(
-                grid, affine=read_affine(self.results.affine(moving)), field=warp
+                grid, affine=read_affine(self.results.affine(native.scan or moving)), field=warp
             )
             labels = resample(dseg, points, self.interpolation)
             out = self.results.warped_dseg(self.name, moving, fixed)

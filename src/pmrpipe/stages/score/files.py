@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pmrpipe.base.files import read_tsv
 from pmrpipe.images.resampling import sample_displacement
 from pmrpipe.images.transforms import read_field
-from pmrpipe.images.volume import read_image, read_labels
+from pmrpipe.images.volume import Volume, read_image, read_labels
 from pmrpipe.methods.spec import names, spec
 from pmrpipe.metrics.sidecar import sidecar
 from pmrpipe.metrics.tables import (
@@ -19,6 +21,7 @@ from pmrpipe.metrics.tables import (
     timing_table,
     write_scores,
 )
+from pmrpipe.stages.score.cover import pair_cover
 from pmrpipe.stages.score.pair import score_pair
 from pmrpipe.study.labels import read_label_table
 from pmrpipe.study.options.scoring import Scoring
@@ -95,10 +98,14 @@ def _score(
         field = sample_displacement(read_field(path), image.grid)
     fixed_dseg, warped_dseg = results.dseg(fixed), results.warped_dseg(method, moving, fixed)
     labelled = fixed_dseg.exists() and warped_dseg.exists()
+    warp = None if field is None else (field, image.grid)
+    cover = pair_cover(results, moving, fixed, image.grid, warp)
+    maps = [read_labels(path) if labelled else None for path in (fixed_dseg, warped_dseg)]
+    target, warped = (_covered(labels, cover) for labels in maps)
     return score_pair(
-        read_labels(fixed_dseg) if labelled else None,
-        read_labels(warped_dseg).data if labelled else None,
-        image.data > 0,
+        target,
+        None if warped is None else warped.data,
+        (image.data > 0) if cover is None else (image.data > 0) & cover,
         image,
         read_image(results.warped(method, moving, fixed)).data,
         field,
@@ -108,6 +115,13 @@ def _score(
         interpolation=options.interpolation,
         moving_image=read_image(results.preproc(moving)).data,
     )
+
+
+def _covered(labels: Volume | None, cover: np.ndarray | None) -> Volume | None:
+    """The label map without what one of the scans does not hold."""
+    if labels is None or cover is None:
+        return labels
+    return Volume(np.where(cover, labels.data, 0).astype(labels.data.dtype), labels.affine)
 
 
 def _discard(results: Results, listed: Path, method: str, pairs: Iterable[Pair]) -> None:

@@ -8,15 +8,18 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from pmrpipe.study.config.names import counted
-from pmrpipe.study.options.common import Options, Orientation
+from pmrpipe.study.options.common import Contrast, Options, Orientation
 from pmrpipe.study.options.preprocessing import Extractor, Holds
 
 
 class Inputs(Options):
     """Which files of a BIDS dataset are taken."""
 
-    contrast: Literal["T1w", "T2w", "PDw", "FLAIR", "inplaneT2"] = Field(
-        "T1w", description="suffix of the scans; what works for other than T1w: docs/how-to"
+    contrast: Contrast = Field("T1w", description="suffix of the scans: docs/how-to/contrast.md")
+    through_t1w: bool = Field(
+        True,
+        description="scans of another contrast are brought along through the T1w of their session, "
+        "where there is one; false: each on its own",
     )
     t1w_desc: str | None = Field(
         None, description="entity `desc-` of the scans' files; null takes files without it"
@@ -146,3 +149,7 @@ class Pairs(Options):
     subject: str | None = Field(None, description="the fixed scan of `to-subject`")
     k: int = Field(1, ge=1, description="partners per scan of `random`")
     file: str | None = Field(None, description="TSV with the columns moving and fixed, for `file`")
+    moving: Contrast | None = Field(
+        None, description="contrast of the moving scans; null: that of inputs.contrast"
+    )
+    fixed: Contrast | None = Field(None, description="the same of the fixed scans")

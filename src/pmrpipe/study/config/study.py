@@ -80,6 +80,10 @@ class Study(Options):
     overrides: dict[str, Override] = Field(
         default_factory=dict, description="subject or scan: exceptions"
     )
+    lesions: dict[str, str] = Field(
+        default_factory=dict,
+        description="scan: its lesion mask, relative to `root`: inside, no similarity is measured",
+    )
     labels: str | None = Field(
         None, description="label table: a shipped name or a TSV; null = cohort without labels"
     )
@@ -156,7 +160,7 @@ class Study(Options):
     threads: Threads = Field(default_factory=Threads, description="threads of each kind of job")
     seed: Seed = Field(SEED, description="seed of splits, pairs, affine and training")
 
-    @field_validator("exclude", "overrides")
+    @field_validator("exclude", "overrides", "lesions")
     @classmethod
     def _prefixed(cls, value: dict[str, Any]) -> dict[str, Any]:
         return {with_prefix(name): item for name, item in value.items()}

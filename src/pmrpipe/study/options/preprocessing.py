@@ -20,15 +20,23 @@ from pmrpipe.study.options.common import (
 )
 
 Holds = Literal["head", "brain"]
-Extractor = Literal["deepbet", "template", "mask", "nonzero"]
+Extractor = Literal["deepbet", "template", "mask", "nonzero", "session"]
 
 InputState = Annotated[Holds, Field(description="whole heads, or brains already extracted")]
 BrainMethod = Annotated[
     Extractor,
     Field(
         description="brain extraction: deepbet and template for heads, an existing mask, or "
-        "nonzero for brains"
+        "nonzero for brains; session: the mask of the session's T1w, for scans of another contrast"
     ),
+]
+Rigid = Annotated[
+    Path | None,
+    Field(description="ITK rigid transform, session's T1w to scan points: of another contrast"),
+]
+Lesion = Annotated[
+    Path | None,
+    Field(description="lesion mask on the scan's grid: left out of what is measured of the brain"),
 ]
 
 
@@ -49,7 +57,11 @@ class Extraction(Options):
 
     state: InputState = "head"
     method: BrainMethod = "deepbet"
-    mask: Path | None = Field(None, description="existing brain mask, for the method mask")
+    mask: Path | None = Field(
+        None, description="existing brain mask, for the method mask; for session, of the T1w"
+    )
+    rigid: Rigid = None
+    lesion: Lesion = None
     head_template: Path | None = Field(None, description="whole head, for the method template")
     brain_template: Path | None = Field(
         None, description="its brain: probability, mask or cut out, on the same grid"
@@ -62,6 +74,25 @@ class Extraction(Options):
 class Normalisation(Options):
     """How a brain is brought to the template by an affine; one thread alone is reproducible."""
 
+    rigid: Rigid = None
+    t1w_affine: Path | None = Field(
+        None, description="affine of the session's T1w: the scan goes through it, by the rigid"
+    )
+    lesion: Lesion = None
+    seed: Seed = SEED
+    threads: Threads = 1
+
+
+class Whitening(Options):
+    """How a brain's intensities are made comparable."""
+
+    lesion: Lesion = None
+
+
+class Coregistration(Options):
+    """How a scan of another contrast is brought to its session's T1w."""
+
+    orientation: Orientation = None
     seed: Seed = SEED
     threads: Threads = 1
 
@@ -79,10 +110,13 @@ class CheckedLabelling(Labelling):
     table: str | None = Field(None, description="label table: warn of numbers that it lacks")
 
 
-class Preprocessing(Extraction, Normalisation, Labelling, Gridded):
+class Preprocessing(Extraction, Normalisation, Whitening, Labelling, Gridded):
     """All steps of one scan: each takes what it knows of."""
 
     labels: Path | None = Field(None, description="label map on the native grid")
+    through: str | None = Field(
+        None, description="key of the session's T1w, preprocessed before, for another contrast"
+    )
 
 
 class Quality(Gridded):

@@ -70,6 +70,12 @@ class Registration(Loading):
     uncertainty: Samples = 0
     uncertainty_table: Path | None = Field(None, description="list of these maps, TSV")
     labels: dict[str, Path] = Field({}, description="native label map of each scan that has one")
+    label_scans: dict[str, str] = Field(
+        {}, description="scans whose labels lie on the grid of their session's T1w: its key"
+    )
+    lesions: dict[str, Path] = Field(
+        {}, description="native lesion mask of each scan that has one: no similarity inside"
+    )
     orientations: dict[str, str] = Field(
         {}, description="orientation code of each scan whose header has none"
     )

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from pmrpipe.base.seed import SEED
 from pmrpipe.study.options.common import (
+    Contrast,
     Device,
     FinetuneRate,
     LabelInterpolation,
@@ -46,9 +47,17 @@ class TwoScans(Gridded):
     interpolation: LabelInterpolation = "nearest"
     brain_extracted: bool = Field(False, description="both scans hold the brain alone")
     moving_mask: Path | None = Field(None, description="brain mask of the moving scan")
+    moving_lesion: Path | None = Field(
+        None, description="lesion mask of the moving scan, on its grid: no similarity inside"
+    )
     moving_orientation: Orientation = None
+    moving_contrast: Contrast | None = Field(
+        None, description="of the moving scan; None: the BIDS suffix of its file's name, else T1w"
+    )
     fixed_mask: Path | None = Field(None, description="brain mask of the fixed scan")
+    fixed_lesion: Path | None = Field(None, description="the same of the fixed scan")
     fixed_orientation: Orientation = None
+    fixed_contrast: Contrast | None = Field(None, description="the same of the fixed scan")
     head_template: Path | None = Field(
         None, description="whole head: brains are extracted by ANTs in place of deepbet"
     )

@@ -4,6 +4,7 @@ from pmrpipe.stages.cohort.embedded.anatomy import LABEL_TABLE, template_labels
 from pmrpipe.stages.cohort.embedded.dataset import (
     SEED,
     simulate,
+    simulate_contrast,
     simulate_subject,
     split_of,
     subject_name,
@@ -14,6 +15,7 @@ __all__ = [
     "LABEL_TABLE",
     "SEED",
     "simulate",
+    "simulate_contrast",
     "simulate_subject",
     "split_of",
     "subject_name",

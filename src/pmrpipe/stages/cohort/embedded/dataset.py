@@ -10,7 +10,8 @@ root/derivatives/truth/sub-01/anat/
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,20 @@ import pandas as pd
 
 from pmrpipe.base.files import write_json, write_text, write_tsv
 from pmrpipe.base.seed import SEED
+from pmrpipe.images.transforms import write_affine
 from pmrpipe.images.volume import write_volume
 from pmrpipe.stages.cohort.embedded.anatomy import LABEL_TABLE, anatomy, world_points
-from pmrpipe.stages.cohort.embedded.deformation import Deformation, random_deformation
+from pmrpipe.stages.cohort.embedded.deformation import (
+    Deformation,
+    random_deformation,
+    rotation,
+)
 from pmrpipe.stages.cohort.embedded.scanner import acquire, random_grid
-from pmrpipe.stages.cohort.embedded.tissue import random_look
+from pmrpipe.stages.cohort.embedded.tissue import look_of, random_look
+from pmrpipe.study.paths import CONTRASTS
 from pmrpipe.study.space import DEFAULT_SPACE, Space
 
-_FIELD_MM = 2.0
+_FIELD_MM, _SLICE_MM = 2.0, 5.0
 _README = """Simulated T1-weighted heads
 
 Every image here is synthetic: the MNI152 2009a template, deformed by a random known
@@ -45,11 +52,17 @@ def simulate(
     mm: float = 1.0,
     seed: int = SEED,
     progress: Callable[[str], None] | None = None,
+    contrasts: Sequence[str] = (),
 ) -> None:
-    """Write the whole dataset below `root`; `progress` gets a line per subject."""
+    """Write the whole dataset below `root`; `progress` gets a line per subject.
+
+    `contrasts` are further scans of each subject: T2w, PDw, FLAIR, inplaneT2.
+    """
     write_dataset(root, subjects, mm, seed)
     for index in range(1, subjects + 1):
         simulate_subject(root, index, mm, seed)
+        for contrast in contrasts:
+            simulate_contrast(root, index, contrast, mm, seed)
         if progress is not None:
             progress(f"{subject_name(index)} simulated ({index} of {subjects})")
 
@@ -118,6 +131,42 @@ def simulate_subject(root: str | Path, index: int, mm: float = 1.0, seed: int = 
     write_json(raw / f"{name}_T1w.json", sidecar)
     # Last, so that a T1w never stands without its truth.
     write_volume(raw / f"{name}_T1w.nii.gz", scan.t1w, grid.affine)
+
+
+def simulate_contrast(
+    root: str | Path, index: int, contrast: str, mm: float = 1.0, seed: int = SEED
+) -> None:
+    """Write a further scan of subject `index`: the same shape, on a grid and in a pose of its own.
+
+    Its truth is the rigid transform from points of the T1w to its own. An inplaneT2 has slices of
+    5 mm. A function of (seed, index, contrast, mm) alone, to the byte.
+    """
+    root, name = Path(root), subject_name(index)
+    shape = random_deformation(np.random.default_rng([seed, index, 0]), anatomy(mm))
+    rng = np.random.default_rng([seed, index, 2 + CONTRASTS.index(contrast)])
+    rigid = _random_rigid(rng)
+    shape = replace(shape, matrix=rigid @ shape.matrix)
+    look = look_of(contrast, rng)
+    slice_mm = _SLICE_MM if contrast == "inplaneT2" else None
+    grid = random_grid(rng, index + 1, mm, anatomy(mm), shape, slice_mm)
+    scan = acquire(rng, anatomy(mm), shape, grid, look)
+    truth = root / "derivatives" / "truth" / name / "anat"
+    write_affine(truth / f"{name}_from-{contrast}_to-T1w_mode-image_xfm.mat", rigid)
+    write_volume(
+        truth / f"{name}_space-{contrast}_desc-brain_mask.nii.gz", scan.mask, grid.affine, np.uint8
+    )
+    raw = root / name / "anat"
+    sidecar = {"Modality": "MR", "Simulated": True, "RandomSeed": [seed, index]}
+    write_json(raw / f"{name}_{contrast}.json", sidecar)
+    write_volume(raw / f"{name}_{contrast}.nii.gz", scan.t1w, grid.affine)
+
+
+def _random_rigid(rng: np.random.Generator) -> np.ndarray:
+    """A head that moved between two scans: up to 6 degrees about each axis, and 8 mm."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation(np.deg2rad(rng.uniform(-6, 6, 3)))
+    matrix[:3, 3] = rng.uniform(-8, 8, 3)
+    return matrix
 
 
 def _write_truth(stem: Path, shape: Deformation, mm: float) -> None:

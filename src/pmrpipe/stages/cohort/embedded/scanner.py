@@ -29,14 +29,24 @@ class Scan:
 
 
 def random_grid(
-    rng: np.random.Generator, index: int, mm: float, anatomy: Anatomy, shape: Deformation
+    rng: np.random.Generator,
+    index: int,
+    mm: float,
+    anatomy: Anatomy,
+    shape: Deformation,
+    slice_mm: float | None = None,
 ) -> Grid:
-    """A scanner grid around the subject's head: voxel size, axis codes and tilt by `index`."""
+    """A scanner grid around the subject's head: voxel size, axis codes and tilt by `index`.
+
+    `slice_mm` is the size of the voxels along the third axis, where it is another.
+    """
     sizes = np.full(3, rng.uniform(0.9, 1.25))
     if index % 3 == 2:
         sizes[:] = rng.uniform(0.9, 1.05)
         sizes[rng.integers(3)] = rng.uniform(1.2, 1.4)
     sizes = np.minimum(np.round(sizes * mm, 3), max(_THICKEST_MM, mm))
+    if slice_mm is not None:
+        sizes[2] = max(slice_mm, mm)
     tilt = np.deg2rad(rng.uniform(4, 14, 3) * rng.choice([-1, 1], 3))
     axes = _axes(ORIENTATIONS[(index - 1) % len(ORIENTATIONS)])
     if index % 2 == 0:

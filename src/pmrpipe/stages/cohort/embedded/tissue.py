@@ -1,8 +1,8 @@
-"""What a simulated head looks like on a T1-weighted scan: tissue contrast and the brain's cover."""
+"""What a simulated head looks like on a scan: tissue contrast and the brain's cover."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -13,7 +13,10 @@ from pmrpipe.stages.cohort.embedded.anatomy import Anatomy, sample
 
 @dataclass(frozen=True)
 class Look:
-    """Intensities (white matter = 1) and layer thicknesses (mm) of one subject."""
+    """Intensities (white matter = 1) and layer thicknesses (mm) of one subject.
+
+    `densest` is the intensity of the densest white matter, as a part of that of the usual one.
+    """
 
     fluid: float
     grey: float
@@ -26,6 +29,28 @@ class Look:
     scale: float
     noise: float
     bias: float
+    densest: float = 1.08
+
+
+# Ranges of fluid, grey matter, marrow, muscle and fat against white matter, and the value of the
+# densest white matter, of contrasts beside T1w: fluid is brightest in a T2w, dark in a FLAIR.
+_OTHERS = {
+    "T2w": ((1.9, 2.6), (1.3, 1.6), (0.5, 1.0), (0.35, 0.55), (0.9, 1.5), 0.96),
+    "PDw": ((0.95, 1.2), (1.12, 1.28), (0.5, 0.9), (0.6, 0.85), (1.0, 1.3), 0.98),
+    "FLAIR": ((0.08, 0.2), (1.2, 1.4), (0.4, 0.8), (0.5, 0.8), (1.0, 1.4), 0.98),
+}
+_OTHERS["inplaneT2"] = _OTHERS["T2w"]
+
+
+def look_of(contrast: str, rng: np.random.Generator) -> Look:
+    """Draw the contrast and cover of one subject on a scan that is a T2w, PDw, FLAIR or inplaneT2.
+
+    The cover's layers come out as for T1w, from other draws.
+    """
+    *ranges, densest = _OTHERS[contrast]
+    values = (rng.uniform(*limits) for limits in ranges)
+    drawn = dict(zip(("fluid", "grey", "marrow", "muscle", "fat"), values, strict=True))
+    return replace(random_look(rng), **drawn, densest=densest)
 
 
 def random_look(rng: np.random.Generator) -> Look:
@@ -67,7 +92,7 @@ def signal_at(
     close = brain < 3
     cerebral = sample(anatomy.t1, points[:, close])
     knots = (0.0, 0.15, 0.62, 0.87, 1.0)
-    values = (look.fluid, look.fluid, look.grey, look.white, look.white * 1.08)
+    values = (look.fluid, look.fluid, look.grey, look.white, look.white * look.densest)
     curve = np.interp(cerebral, knots, values).astype(np.float32)
     signal[close] += (curve - signal[close]) * _step(1.0 - brain[close], 1.0)
     return signal * _step(-head, 0.5)

@@ -1,0 +1,46 @@
+"""Features of an image that two contrasts share: what to compare where intensities mean nothing.
+
+`SelfSimilarity` is the modality independent neighbourhood descriptor in its self-similarity context
+form (Heinrich et al., MICCAI 2013): how unlike pairs of neighbouring patches are, which depends on
+where edges run and not on which side is bright.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pmrpipe.losses.similarity import box_sum
+
+# The six neighbours of a voxel, and the twelve pairs of them that share an edge of the cube.
+_NEIGHBOURS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
+_PAIRS = tuple(
+    (first, second)
+    for number, first in enumerate(_NEIGHBOURS)
+    for second in _NEIGHBOURS[number + 1 :]
+    if sum(a * b for a, b in zip(first, second, strict=True)) == 0
+)
+
+
+def self_similarity(image: Tensor, dilation: int = 1, patch: int = 3) -> Tensor:
+    """Descriptor (B, 12, X, Y, Z) in [0, 1] of an image (B, 1, X, Y, Z).
+
+    exp(-d / v) of the twelve squared differences d between patches of `patch`^3 voxels around
+    neighbours `dilation` voxels away, v their mean, limited to a thousandth and a thousand times
+    the mean over the image.
+    """
+    padded = F.pad(image, [dilation] * 6, mode="replicate")
+    views = {n: _shifted(padded, n, dilation, image.shape) for n in _NEIGHBOURS}
+    squares = torch.cat([(views[a] - views[b]).square() for a, b in _PAIRS], 1)
+    distances = box_sum(squares, patch) / patch**3
+    distances = distances - distances.amin(1, keepdim=True)
+    spread = distances.mean(1, keepdim=True)
+    middle = spread.mean()
+    return torch.exp(-distances / spread.clamp(1e-3 * middle, 1e3 * middle).clamp(min=1e-8))
+
+
+def _shifted(padded: Tensor, by: tuple[int, int, int], step: int, shape: torch.Size) -> Tensor:
+    for axis, (shift, size) in enumerate(zip(by, shape[2:], strict=True), 2):
+        padded = padded.narrow(axis, step + step * shift, size)
+    return padded

@@ -1,0 +1,51 @@
+"""Methods that were made for one contrast, on pairs of two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pmrpipe.methods.classical import AffineOnly, AntsSyN
+from pmrpipe.methods.contrast import likened
+from pmrpipe.methods.lesions import Lesions, register_around
+from pmrpipe.methods.protocols import Method
+from pmrpipe.methods.refine import Greedy, Refined
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pmrpipe.images.volume import Grid
+    from pmrpipe.methods.deformation import Deformation
+
+
+class Likening:
+    """A method on images that are made alike first, as the affine normalisation left them."""
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+
+    def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """Register (1, 1, X, Y, Z) images of two contrasts."""
+        return self.method.register(*likened(moving, fixed)(moving, fixed), grid)
+
+    def register_around(
+        self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions
+    ) -> Deformation:
+        """The same around lesions, which say nothing of how the contrasts are related."""
+        seen = lesions.counted(fixed.new_zeros(1, 3, *fixed.shape[2:])) > 0.5
+        alike = likened(moving, fixed, seen)(moving, fixed)
+        return register_around(self.method, "method", *alike, grid, lesions)
+
+
+def across(method: Method) -> Method:
+    """The method for pairs of two contrasts.
+
+    Instance optimisation makes the images alike anew on each of its levels; others once. ANTs
+    keeps its own similarity.
+    """
+    if isinstance(method, Refined):
+        plan = replace(method.plan, across=True)
+        return Refined(across(method.method), plan, method.tell)
+    if isinstance(method, Greedy):
+        return Greedy(**{**vars(method.plan), "across": True})
+    return method if isinstance(method, (AffineOnly, AntsSyN)) else Likening(method)

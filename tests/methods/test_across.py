@@ -1,0 +1,80 @@
+"""Pairs of two contrasts: made alike by the pair itself, anew on each level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pmrpipe.images.volume import Grid
+from pmrpipe.methods.across import Likening, across
+from pmrpipe.methods.classical import AffineOnly, AntsSyN
+from pmrpipe.methods.contrast import likened
+from pmrpipe.methods.refine import Greedy, Refined, Refinement
+from pmrpipe.spatial.smooth import smoothed
+from pmrpipe.spatial.warp import warp
+
+SHAPE = (32, 36, 32)
+GRID = Grid(SHAPE, np.diag([4.0, 4, 4, 1]))
+
+
+def tissue(image: torch.Tensor) -> torch.Tensor:
+    """Another contrast: up, then down, so that no line tells one from the other."""
+    return torch.where(image > 0, 0.15 + 2.8 * image * (1 - image), torch.zeros_like(image))
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    blobs = smoothed(torch.randn(1, 1, *SHAPE, generator=generator), 1.5)
+    fixed = torch.sigmoid(3 * blobs / blobs.std())
+    fixed[..., :4, :, :] = 0
+    truth = smoothed(torch.randn(1, 3, *SHAPE, generator=generator), 5.0)
+    truth = truth * (1.2 / truth.square().sum(1).sqrt().max())
+    return warp(fixed, -truth), fixed, truth
+
+
+def test_the_image_that_is_no_function_of_the_other_is_replaced(pair) -> None:
+    _, fixed, _ = pair
+    alike = likened(tissue(fixed), fixed)
+    assert alike.moving is None
+    first, second = alike(tissue(fixed), fixed)
+    assert first is not fixed
+    brain = fixed > 0
+    assert float((first - second)[brain].abs().mean()) < 0.02
+    assert float(second[~brain].abs().max()) == 0
+    assert likened(fixed, tissue(fixed)).fixed is None
+
+
+def test_few_voxels_change_nothing() -> None:
+    empty = torch.zeros(1, 1, 8, 8, 8)
+    assert likened(empty, empty)(empty, empty) == (empty, empty)
+
+
+def test_greedy_finds_the_warp_across_contrasts(pair) -> None:
+    moving, fixed, truth = pair
+    greedy = Greedy(steps=30)
+
+    def error(method: object, image: torch.Tensor) -> float:
+        deformation = method.register(image, fixed, GRID)  # type: ignore[attr-defined]
+        apart = (deformation.displacement - truth).square().sum(1).sqrt()
+        return float(apart[fixed[0] > 0].mean())
+
+    with torch.no_grad():
+        same, blind = error(greedy, moving), error(greedy, tissue(moving))
+        seeing = error(across(greedy), tissue(moving))
+    assert seeing < 1.3 * same < blind
+
+
+def test_each_kind_of_method_gets_its_own() -> None:
+    refined = across(Refined(AffineOnly(), Refinement()))
+    assert isinstance(refined, Refined)
+    assert refined.plan.across
+    syn = AntsSyN()
+    assert across(syn) is syn
+
+    class Own:
+        def register(self, moving, fixed, grid):
+            return moving, fixed
+
+    assert isinstance(across(Own()), Likening)
