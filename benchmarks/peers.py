@@ -4,12 +4,13 @@
         --methods affine greedy pmr-plus+refine-20 syn convexadam fireants [--pairs 10]
 
 The study must be preprocessed (target `preprocess`). Of its test pairs a fixed subset is taken,
-evenly spread. `convexadam` and `fireants` run in PYTHON, an environment of their own with
-torch, convexAdam 0.2.0 and fireants 1.5.0; every other name is a method of pmrpipe, refined after
-`+refine-20` (`+refine-20-2mm`: no finer than 2 mm), networks with the weights named by --weights
-METHOD=FOLDER, shipped ones, or those of the study. Seconds are the registration alone, images in
-memory, all with the same number of threads. Rows are appended as they come: run again, the
-command goes on. At the end it prints the means.
+evenly spread. `convexadam`, `fireants`, `syntx-syn`, `syntx-tvf` and `syntx-syngs` run in PYTHON,
+an environment of their own with torch, convexAdam 0.2.0, fireants 1.5.0 and syntx 4.0.12 (with
+antspyx and jax; later versions of it lack a dependency); every other name is a method of pmrpipe,
+refined after `+refine-20` (`+refine-20-2mm`: no finer than 2 mm), networks with the weights named
+by --weights METHOD=FOLDER, shipped ones, or those of the study. Seconds are the registration alone,
+images in memory, all with the same number of threads. Rows are appended as they come: run again,
+the command goes on. At the end it prints the means.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import tempfile
 import time
 from pathlib import Path
 
-PEERS = ("convexadam", "fireants")
+SYNTX = ("syntx-syn", "syntx-tvf", "syntx-syngs")
+PEERS = ("convexadam", "fireants", *SYNTX)
 COLUMNS = ("method", "moving", "fixed", "dice", "folding_percent", "sdlogj", "seconds")
 
 
@@ -33,7 +35,9 @@ def peer(name: str, moving: Path, fixed: Path, out: Path, threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    if name == "fireants":
+    if name in SYNTX:
+        seconds = _by_syntx(name.removeprefix("syntx-"), moving, fixed, out)
+    elif name == "fireants":
         from fireants.io import BatchedImages, Image
         from fireants.registration.greedy import GreedyRegistration
 
@@ -69,6 +73,23 @@ def peer(name: str, moving: Path, fixed: Path, out: Path, threads: int) -> None:
         image.header.set_intent("vector")
         nib.save(image, out)
     print(json.dumps({"seconds": seconds}))
+
+
+def _by_syntx(model: str, moving: Path, fixed: Path, out: Path) -> float:
+    """Its defaults, without the affine that it would put first: the images have one already."""
+    import shutil
+
+    import ants
+    import syntx
+
+    images = {"fixed": ants.image_read(str(fixed)), "moving": ants.image_read(str(moving))}
+    began = time.perf_counter()
+    answer = getattr(syntx, model)(**images, affine_iterations=0)
+    seconds = time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as folder:
+        chain = {"transformlist": answer["fwdtransforms"], "compose": f"{folder}/"}
+        shutil.move(ants.apply_transforms(**images, **chain), out)
+    return seconds
 
 
 # -- in pmrpipe's --------------------------------------------------------------------------------

@@ -94,6 +94,13 @@ def test_a_finer_level_begins_where_the_coarser_one_ended():
     )
 
 
+def test_no_level_is_finer_than_the_images_and_none_comes_twice():
+    moving, fixed = image(0).float(), image(1).float()
+    method = UtilzReg(kernel=Gaussians((8.0,)), levels_mm=(8.0, 4.0, 2.0), iterations=(1, 9, 2))
+    rows = method.register(moving, fixed, GRID).parametrisation.energies
+    assert [row["level_mm"] for row in rows] == [8.0] * 2 + [4.0] * 3
+
+
 def test_apparent_weights_let_every_gaussian_move_alike():
     moving, fixed = image(0).float(), image(1).float()
     method = UtilzReg(kernel=Gaussians((4.0, 12.0)), apparent=True)

@@ -69,12 +69,18 @@ def test_lpba40_to_table_1(workflow: Workflow, tiny: Workflow, tmp_path: Path) -
         analyze(brain, Path(f"{stem}.skullstripped.hdr"))
         analyze(dseg, Path(f"{stem}.structure.label.hdr"))
     split = {"train": ["S01", "S02"], "test": ["S03", "S04"]}
-    words = configured(workflow, "lpba40", root, subjects=["S{01..04}"], split=split)
+    methods = ["affine", "utilzreg", "pmr"]
+    words = configured(
+        workflow, "lpba40", root, subjects=["S{01..04}"], split=split, methods=methods
+    )
     workflow.run("table1", *words)
     score = workflow.folder / "results/lpba40/score"
     table = read_tsv(score / "table1.tsv")
     ours = table[table["source"] == "pmrpipe (lpba40)"].set_index("method")
-    assert list(ours.index) == ["affine", "pmr", "pmr_seed-1", "pmr_refine-2"]
+    assert list(ours.index) == ["affine", "utilzreg", "pmr", "pmr_seed-1", "pmr_refine-2"]
+    assert ours.loc["utilzreg", "putamen"] > 0.3
+    (theirs,) = table[table["method"] == "UtilzReg"]["source"]
+    assert theirs == "published (LPBA40)"
     assert (table["source"] == "published (LPBA40)").sum() == 6
     # Left stays left: mirrored brains would still overlap, but far less.
     assert ours.loc["affine", "putamen"] > 0.3

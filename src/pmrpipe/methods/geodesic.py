@@ -83,6 +83,13 @@ def momentum_on(momentum: Tensor, kernel: Kernel, grid: Grid, to: Grid) -> Tenso
     return there.unroot(resize_image(here.root(momentum), to.shape))
 
 
+def levels_of(levels: Sequence[tuple[float, int]], grid: Grid) -> list[tuple[float, int]]:
+    """Voxel sizes and iterations that are no finer than the grid, each size once; at least one."""
+    finest = min(grid.spacing)
+    sizes = {max(mm, finest): iterations for mm, iterations in levels}
+    return sorted(sizes.items(), reverse=True)
+
+
 def followed(momentum: Tensor, kernel: Kernel, shooting: Shooting, grid: Grid) -> Path:
     """The end of that geodesic with both maps, and the energies on the way."""
     on_grid = KernelOnGrid(kernel, grid.shape, grid.spacing, momentum.device, momentum.dtype)

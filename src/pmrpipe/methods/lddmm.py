@@ -21,7 +21,7 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.losses.matching import LocalCorrelation, SquaredDifference
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.descent import Descent
-from pmrpipe.methods.geodesic import follow
+from pmrpipe.methods.geodesic import follow, levels_of
 from pmrpipe.spatial.geodesic import Shooting, shoot, steady
 from pmrpipe.spatial.kernels import Fluid, Kernel, KernelOnGrid
 from pmrpipe.spatial.resize import resize_displacement, resize_image
@@ -86,7 +86,7 @@ class LDDMM:
         """The same from a white variable K^1/2 m_0 on, which may lie on any grid."""
         keep_freed_memory()
         energies: list[dict[str, float]] = []
-        for mm, iterations in self._levels_of(grid):
+        for mm, iterations in levels_of(self.levels, grid):
             fine, level = _on(grid, mm), _on(grid, max(mm, self.velocity_mm))
             kernel = KernelOnGrid(self.kernel, level.shape, level.spacing, moving.device)
             images = [resize_image(image, fine.shape) for image in (moving, fixed)]
@@ -107,12 +107,6 @@ class LDDMM:
         fastest = float(kernel.root(white).norm(dim=1).max()) / min(kernel.spacing)
         steps = max(self.shooting.steps, ceil(_MARGIN * fastest))
         return steady(kernel.unroot(white), kernel, replace(self.shooting, steps=steps))
-
-    def _levels_of(self, grid: Grid) -> list[tuple[float, int]]:
-        """Levels that are no finer than the grid, each voxel size once; at least one."""
-        finest = min(grid.spacing)
-        sizes = {max(mm, finest): iterations for mm, iterations in self.levels}
-        return sorted(sizes.items(), reverse=True)
 
     def _energy(
         self, images: list[Tensor], grid: Grid, kernel: KernelOnGrid, shooting: Shooting

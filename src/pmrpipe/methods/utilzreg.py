@@ -24,7 +24,7 @@ from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods.deformation import Deformation
-from pmrpipe.methods.geodesic import follow
+from pmrpipe.methods.geodesic import follow, levels_of
 from pmrpipe.spatial.geodesic import Shooting
 from pmrpipe.spatial.integrate import compose
 from pmrpipe.spatial.jacobian import gradient, jacobian_determinant
@@ -169,7 +169,7 @@ class UtilzReg:
         keep_freed_memory()
         momentum = moving.new_zeros(1, 1, 2, 2, 2)
         energies: list[dict[str, float]] = []
-        for mm, iterations in self.levels:
+        for mm, iterations in levels_of(self.levels, grid):
             level = grid.rescaled(mm) if mm > min(grid.spacing) else grid
             source, target = (resize_image(image, level.shape) for image in (moving, fixed))
             kernel = self.kernel_for(source, target, level)
