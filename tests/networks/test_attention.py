@@ -163,6 +163,15 @@ def test_bfloat16_around_it_leaves_coordinates_exact():
     assert said.dtype == torch.float32
 
 
+@torch.no_grad()
+def test_features_of_a_brain_that_reaches_a_face_are_those_of_one_that_does_not():
+    """Standardising leaves something around the brain, which the padding has to keep."""
+    attention = CoordinateAttention(Near(), padding=4, window=3)
+    inside, touching = scene(0, edge=1), shifted(scene(0, edge=1), (-1, 0, 0))
+    features, moved = (attention._said(image) for image in (inside, touching))
+    assert torch.allclose(moved[:, :, :-1], features[:, :, 1:], atol=1e-4)
+
+
 def test_an_image_smaller_than_two_cells_is_refused_in_one_line():
     with pytest.raises(InputError, match="is 1x5x5 cells of the attention"):
         CoordinateAttention(Near(), padding=3)(*torch.rand(2, 1, 1, 1, 5, 5))

@@ -108,7 +108,8 @@ class CoordinateAttention(nn.Module):
             problem = f"is {'x'.join(map(str, images.shape[2:]))} cells of the attention"
             remedy = "it needs two along each axis: lower network_mm, or take larger images"
             raise InputError("image", problem, remedy)
-        images = F.pad(prepared(images, self.window, 1), [self.padding] * 6)
+        # Padded first: what standardising leaves around a brain near a face must not be cut off.
+        images = prepared(F.pad(images, [self.padding] * 6), self.window, 1)
         features = self.features(images).float()
         norm = features.square().sum(1, keepdim=True).add(1e-12).sqrt()
         return self.length * features / (1e-3 + norm)
