@@ -122,6 +122,7 @@ def measured(method: Consistent) -> tuple[float, float, float, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_all_learn_and_are_as_consistent_as_they_promise():
     missed = {}
     for name, make in (
@@ -131,7 +132,6 @@ def test_all_learn_and_are_as_consistent_as_they_promise():
     ):
         torch.manual_seed(0)
         before, after, folds, missed[name] = measured(trained(make()))
-        print(name, before, after, folds, missed[name])
         if name != "unregularised":
             assert after > before + 0.1
             assert folds < 0.1
