@@ -13,8 +13,10 @@ from pmrpipe.methods.lddmm import LDDMM
 from pmrpipe.methods.load import build
 from pmrpipe.methods.spec import spec
 from pmrpipe.spatial.geodesic import Shooting
+from pmrpipe.spatial.jacobian import gradient, jacobian_determinant
 from pmrpipe.spatial.kernels import Fluid, KernelOnGrid
 from pmrpipe.spatial.smooth import smoothed
+from pmrpipe.spatial.warp import warp
 
 GRID = Grid((22, 24, 20), np.diag([4.0, 4.0, 4.0, 1.0]))
 KERNEL = Fluid(0.5, 0.0, 0.005)
@@ -112,6 +114,39 @@ def test_local_correlation_sees_through_a_darker_image(truth):
     moving, fixed, deformation = truth
     answer = method(matching=LocalCorrelation(0.2)).register(moving, 0.4 * fixed, GRID)
     assert missed(answer, deformation) < 0.6
+
+
+def optimality(answer, moving, fixed, sigma):
+    """How far K m_0 is from K |D phi_1| (I_0 - I_1 o phi_1) grad I_0 / sigma^2, relatively."""
+    geodesic = answer.parametrisation
+    phi, kernel = geodesic.forward, KernelOnGrid(KERNEL, GRID.shape, GRID.spacing)
+    left = moving - warp(fixed, phi)
+    slopes = gradient(moving)[:, 0] / GRID.spacing[0]
+    momentum = jacobian_determinant(phi)[:, None] * left * slopes / sigma**2
+    own, due = kernel.smooth(geodesic.momentum), kernel.smooth(momentum)
+    return float((own - due).norm() / own.norm())
+
+
+def test_at_its_end_the_momentum_fulfils_the_condition_of_a_minimum(truth):
+    """The vector momentum is a scalar times grad I_0, without being told.
+
+    A small sigma would not do: the images differ by what interpolation leaves, over sigma^2.
+    """
+    moving, fixed, _ = truth
+    weak = SquaredDifference(0.3)
+    plan = method(levels_mm=(4.0,), iterations=(20,), tolerance=0.0, matching=weak)
+    answer = plan.register(moving, fixed, GRID)
+    assert optimality(answer, moving, fixed, weak.sigma) < 0.15
+
+
+def test_a_mirrored_pair_has_the_mirrored_answer(truth):
+    moving, fixed, _ = truth
+    short = method(iterations=(6, 6), matching=SquaredDifference(0.3))
+    plain = short.register(moving, fixed, GRID).displacement
+    other = short.register(moving.flip(2), fixed.flip(2), GRID).displacement
+    turned = other.flip(2) * torch.tensor([-1.0, 1.0, 1.0]).view(1, 3, 1, 1, 1)
+    # Slopes of a trilinear image are one-sided at its voxels, where the descent begins.
+    assert float((plain - turned).norm(dim=1).mean()) < 0.05 * float(plain.norm(dim=1).mean())
 
 
 @pytest.mark.parametrize("name", ["lddmm", "lddmm-cc"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from pmrpipe.spatial.geodesic import Shooting, coadjoint, shoot
+from pmrpipe.spatial.geodesic import Shooting, coadjoint, shoot, steady
 from pmrpipe.spatial.integrate import compose
 from pmrpipe.spatial.kernels import Fluid, Gaussians, KernelOnGrid
 from pmrpipe.spatial.smooth import smoothed
@@ -104,6 +104,18 @@ def test_energy_and_total_momentum_are_kept():
     assert drift[1] < 0.5 * drift[0]  # second order in time
     mapped = shoot(momentum, grid, Shooting(10, form="map"))
     assert float((mapped.energies / mapped.energies[0] - 1).abs().max()) < 0.03
+
+
+def test_steps_are_as_many_as_keep_the_energy():
+    grid = kernel()
+    slow, fast = smooth_momentum(grid, 0.5), smooth_momentum(grid, 12.0)
+    assert steady(slow, grid, Shooting(5)) == Shooting(5)
+    plan = steady(fast, grid, Shooting(3))
+    assert plan.steps > 3
+    energies = shoot(fast, grid, plan).energies
+    assert float((energies / energies[0] - 1).abs().max()) < 0.005
+    mapped = Shooting(3, form="map")
+    assert steady(fast, grid, mapped) == mapped
 
 
 def test_shooting_back_returns_and_both_maps_are_inverse():

@@ -43,6 +43,17 @@ def test_plane_waves_across_and_along_their_direction(component, stiffness):
     torch.testing.assert_close(on_grid(FLUID).smooth(wave), expected)
 
 
+def test_a_power_of_the_operator_is_that_power_of_its_gain():
+    wave, k = plane_wave(1, 0, 2)
+    gain = 1 / (FLUID.alpha * (2 - 2 * math.cos(k)) + FLUID.gamma)
+    twice = Fluid(FLUID.alpha, FLUID.beta, FLUID.gamma, 2)
+    torch.testing.assert_close(on_grid(twice).smooth(wave), wave * gain**2)
+    plain = Fluid(FLUID.alpha, 0.0, FLUID.gamma, 2)  # one number a frequency
+    torch.testing.assert_close(on_grid(plain).smooth(wave), wave * gain**2)
+    with pytest.raises(ValueError, match="positive alpha"):
+        Fluid(power=0)
+
+
 def test_voxels_of_another_size_divide_the_stiffness():
     wave, k = plane_wave(1, 0, 2)
     expected = wave / (FLUID.alpha * (2 - 2 * math.cos(k)) / 4 + FLUID.gamma)
