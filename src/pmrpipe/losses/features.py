@@ -1,8 +1,8 @@
 """Features of an image that two contrasts share: what to compare where intensities mean nothing.
 
-`SelfSimilarity` is the modality independent neighbourhood descriptor in its self-similarity context
-form (Heinrich et al., MICCAI 2013): how unlike pairs of neighbouring patches are, which depends on
-where edges run and not on which side is bright.
+`self_similarity` is the modality independent neighbourhood descriptor with self-similarity context
+(Heinrich et al., MICCAI 2013): how unlike pairs of neighbouring patches are, which depends on where
+edges run and not on which side is bright.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ _PAIRS = tuple(
     for second in _NEIGHBOURS[number + 1 :]
     if sum(a * b for a, b in zip(first, second, strict=True)) == 0
 )
+# Voxels that a descriptor looks at away from its own; and what makes its changes those of a
+# correlation, by whose progress a level is ended.
+_REACH, _SCALE = 2, 5.0
 
 
 def self_similarity(image: Tensor, dilation: int = 1, patch: int = 3) -> Tensor:
@@ -38,6 +41,25 @@ def self_similarity(image: Tensor, dilation: int = 1, patch: int = 3) -> Tensor:
     spread = distances.mean(1, keepdim=True)
     middle = spread.mean()
     return torch.exp(-distances / spread.clamp(1e-3 * middle, 1e3 * middle).clamp(min=1e-8))
+
+
+def self_similarity_agreement(
+    known: Tensor, warped: Tensor, counted: Tensor | None = None
+) -> Tensor:
+    """1 less the mean squared difference of descriptors, times five: about a correlation's range.
+
+    Parameters
+    ----------
+    known : (B, 12, X, Y, Z) of the fixed image, by `self_similarity`
+    warped : (B, 1, X, Y, Z)
+    counted : (B, 1, X, Y, Z) in [0, 1], how much each voxel counts; a descriptor counts as little
+        as the least of the voxels that it looks at
+    """
+    apart = (known - self_similarity(warped)).square().mean(1, keepdim=True)
+    if counted is None:
+        return 1 - _SCALE * apart.mean()
+    least = -F.max_pool3d(-counted, 2 * _REACH + 1, 1, _REACH)
+    return 1 - _SCALE * (apart * least).sum() / least.sum().clamp(min=1)
 
 
 def _shifted(padded: Tensor, by: tuple[int, int, int], step: int, shape: torch.Size) -> Tensor:

@@ -40,8 +40,8 @@ class Likening:
 def across(method: Method) -> Method:
     """The method for pairs of two contrasts.
 
-    Instance optimisation makes the images alike anew on each of its levels; others once. ANTs
-    keeps its own similarity.
+    Instance optimisation compares self-similarities; for others the images are made alike first.
+    ANTs keeps its own similarity.
     """
     if isinstance(method, Refined):
         plan = replace(method.plan, across=True)

@@ -1,4 +1,4 @@
-"""One contrast made of the other by the pair itself, so that a local correlation compares them.
+"""One contrast made of the other by the pair itself, for methods that know one contrast.
 
 Where tissue has one intensity in each image, one image is a function of the other: that function is
 the mean of one in classes of the other (as the correlation ratio has it, Roche et al., MICCAI 1998;
@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 
 _CLASSES = 32
-# A pair whose intensities are told by a straight line this well is of one contrast.
-_LINEAR = 0.95
 
 
 @dataclass(frozen=True)

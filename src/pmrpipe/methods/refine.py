@@ -19,8 +19,8 @@ from torch import Tensor
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import Grid
+from pmrpipe.losses.features import self_similarity, self_similarity_agreement
 from pmrpipe.losses.similarity import counted_local_correlation, local_correlation
-from pmrpipe.methods.contrast import likened
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.lesions import Lesions
 from pmrpipe.methods.protocols import Method
@@ -58,7 +58,7 @@ class Refinement:
     window : edge of the local correlation's cube, voxels
     fluid, elastic : deviation, voxels, of the Gaussian that smooths each update, and of the one
         that smooths the whole displacement after it: the prior
-    across : the images are of two contrasts, and made alike anew on each level
+    across : the images are of two contrasts: their self-similarities are compared
     """
 
     steps: int = 40
@@ -93,7 +93,9 @@ class Refined:
         self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions
     ) -> Deformation:
         """The same, lesions left out; what comes before sees them filled."""
-        start = self.method.register(*lesions.filled(moving, fixed), grid)
+        # Filled, so that no interpolation and no coarse voxel mixes a lesion into what counts.
+        moving, fixed = lesions.filled(moving, fixed)
+        start = self.method.register(moving, fixed, grid)
         return refine(moving, fixed, grid, start, self.plan, self.tell, lesions)
 
 
@@ -124,8 +126,7 @@ def refine(
     for mm in levels:
         inner = grid.rescaled(mm)
         left_out = None if lesions is None else lesions.resized(inner.shape)
-        alike = _alike(moving, fixed, displacement, lesions) if plan.across else (moving, fixed)
-        source, target = (resize_image(image, inner.shape) for image in alike)
+        source, target = (resize_image(image, inner.shape) for image in (moving, fixed))
         first = resize_displacement(displacement, inner.shape)
 
         def told(step: int, before: int = before) -> None:
@@ -136,18 +137,6 @@ def refine(
         displacement = unfolded(_level(source, target, first, level, told, left_out), plan.elastic)
         before += level.steps
     return Deformation(displacement, inner)
-
-
-def _alike(
-    moving: Tensor, fixed: Tensor, displacement: Tensor, lesions: Lesions | None
-) -> tuple[Tensor, Tensor]:
-    """Both images in one contrast, as the warp so far shows what one is of the other.
-
-    On the images' own voxels: on coarse ones tissues are mixed.
-    """
-    whole = resize_displacement(displacement, fixed.shape[2:])
-    seen = None if lesions is None else lesions.counted(whole) > 0.5
-    return likened(warp(moving, whole), fixed, seen)(moving, fixed)
 
 
 def _level(
@@ -161,10 +150,11 @@ def _level(
     """The displacement of the highest local correlation on the way."""
     displacement, ascent = first, Ascent(first, _PATIENCE, _PROGRESS)
     slow, square = torch.zeros_like(first), first.new_zeros((), dtype=torch.float64)
+    known = self_similarity(fixed) if plan.across else fixed
     for step in range(1, plan.steps + 2):
         warped = warp(moving, displacement)
         counted = None if lesions is None else lesions.counted(displacement)
-        similarity, slope = _ascent(fixed, warped, plan.window, counted)
+        similarity, slope = _ascent(known, warped, plan, counted)
         ascent.add(displacement, similarity)
         if step > plan.steps or ascent.stuck:
             break
@@ -182,18 +172,23 @@ def _level(
 
 
 def _ascent(
-    fixed: Tensor, warped: Tensor, window: int, counted: Tensor | None = None
+    fixed: Tensor, warped: Tensor, plan: Refinement, counted: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Local correlation and its derivative by the warped image, (B, 1, X, Y, Z).
+    """How alike the images are, and its derivative by the warped one, (B, 1, X, Y, Z).
 
-    `counted` says how much each voxel counts; None: all alike.
+    Parameters
+    ----------
+    fixed : the image; of two contrasts its self-similarity
+    counted : how much each voxel counts; None: all alike
     """
     with torch.enable_grad():
         leaf = warped.detach().requires_grad_()
-        if counted is None:
-            similarity = local_correlation(fixed, leaf, window)
+        if plan.across:
+            similarity = self_similarity_agreement(fixed, leaf, counted)
+        elif counted is None:
+            similarity = local_correlation(fixed, leaf, plan.window)
         else:
-            similarity = counted_local_correlation(fixed, leaf, counted, window)
+            similarity = counted_local_correlation(fixed, leaf, counted, plan.window)
         (slope,) = torch.autograd.grad(similarity, leaf)
     return similarity.detach(), slope
 
@@ -227,4 +222,4 @@ class Greedy:
     ) -> Deformation:
         """The same, lesions left out of the similarity."""
         start = Deformation(fixed.new_zeros(1, 3, *grid.shape), grid)
-        return refine(moving, fixed, grid, start, self.plan, lesions=lesions)
+        return refine(*lesions.filled(moving, fixed), grid, start, self.plan, lesions=lesions)

@@ -185,7 +185,7 @@ def test_interfaces_describe_every_trait():
     from pmrpipe.stages.preprocess import interfaces
 
     classes = [c for c in vars(interfaces).values() if hasattr(c, "_step")]
-    assert len(classes) == 5
+    assert len(classes) == 6
     for interface in classes:
         for spec in (interface.input_spec(), interface.output_spec()):
             for name in spec.copyable_trait_names():
