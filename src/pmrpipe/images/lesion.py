@@ -24,12 +24,10 @@ def read_lesion(
 
     Raises
     ------
-    InputError : as `read_mask`; it lies on another grid than the scan, or holds no lesion
+    InputError : as `read_mask`, an empty one among them; it lies on another grid than the scan
     """
     lesion = read_mask(path, orientation)
     require_same_grid(lesion, image, path, name)
-    if not lesion.data.any():
-        raise InputError(path, "holds no lesion", "give a mask with voxels above 0, or none")
     return Volume(lesion.data > 0, lesion.affine)
 
 
