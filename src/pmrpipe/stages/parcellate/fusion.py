@@ -43,9 +43,9 @@ class Fusion:
     """
 
     kind: Kind = "joint"
-    window: int = 5
+    window: int = 7
     sharpness: float = 2.0
-    ridge: float = 0.1
+    ridge: float = 0.5
 
 
 @dataclass(frozen=True)
