@@ -26,6 +26,7 @@ GROUPS = {
             "register two scans as they come, on the fixed scan's own grid",
         ),
         "parcellate": ("parcellate", "label a scan as it comes by a folder of labelled atlases"),
+        "change": ("change", "what changed between scans of one person, with its noise"),
         "apply": ("apply", "resample an image, or move points, through transforms"),
         "shoot": ("shoot", "follow a geodesic that a registration kept, or the mean of several"),
         "methods": ("methods", "list the methods with their citations"),

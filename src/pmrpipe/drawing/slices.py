@@ -17,25 +17,55 @@ def slices_png(views: list[View], top: float) -> tuple[bytes, tuple[int, int]]:
     ----------
     top : the intensity that is white: the same for pictures that are compared
     """
+    parts = [np.repeat(_pixels(view, top)[..., None], 3, -1) for view in views]
+    picture = _stacked(parts)
+    return palette_png(picture, 128), (picture.shape[1], picture.shape[0])
+
+
+def _size(view: View) -> tuple[int, int]:
+    """Width and height, pixels."""
+    rows, columns = view.moving.shape
+    high, wide = view.spacing
+    return round(columns * wide * _PIXELS_PER_MM), round(rows * high * _PIXELS_PER_MM)
+
+
+def _pixels(view: View, top: float) -> np.ndarray:
+    """The slice `moving`, (height, width) uint8, the first row above."""
+    from PIL import Image
+
+    grey = np.clip(view.moving[::-1] / max(top, 1e-6), 0, 1) * 255
+    image = Image.fromarray(np.rint(grey).astype(np.uint8))
+    return np.asarray(image.resize(_size(view), Image.Resampling.BILINEAR))
+
+
+def _stacked(parts: list[np.ndarray]) -> np.ndarray:
+    """Pictures (height, width, 3) below each other, centred on black, with gaps between."""
+    width = max(part.shape[1] for part in parts)
+    padded = []
+    for part in parts:
+        left = (width - part.shape[1]) // 2
+        padded.append(np.pad(part, ((0, _GAP), (left, width - part.shape[1] - left), (0, 0))))
+    return np.concatenate(padded)[:-_GAP]
+
+
+def coloured_png(views: list[View], values: list[np.ndarray], limit: float) -> bytes:
+    """The same slices under a map of signed values: violet above 0, orange below.
+
+    Parameters
+    ----------
+    values : (rows, columns) of each view, 0 where nothing is shown
+    limit : the value of full colour
+    """
+    from matplotlib import colormaps
     from PIL import Image
 
     columns = []
-    for view in views:
-        rows, wide = view.moving.shape
-        size = tuple(
-            round(n * mm * _PIXELS_PER_MM)
-            for n, mm in zip((wide, rows), view.spacing[::-1], strict=True)
-        )
-        grey = np.clip(view.moving[::-1] / max(top, 1e-6), 0, 1) * 255
-        image = Image.fromarray(np.rint(grey).astype(np.uint8))
-        columns.append(np.asarray(image.resize(size, Image.Resampling.BILINEAR)))  # type: ignore[arg-type]
-    width = max(part.shape[1] for part in columns)
-    padded = [_centred(part, width) for part in columns]
-    picture = np.concatenate(padded)[:-_GAP]
-    return palette_png(np.repeat(picture[..., None], 3, -1), 128), (width, len(picture))
-
-
-def _centred(part: np.ndarray, width: int) -> np.ndarray:
-    """On black, as wide as the others, with a gap below."""
-    left = (width - part.shape[1]) // 2
-    return np.pad(part, ((0, _GAP), (left, width - part.shape[1] - left)))
+    for view, slice_ in zip(views, values, strict=True):
+        size = _size(view)
+        share = np.clip(slice_[::-1] / limit, -1, 1).astype(np.float32)
+        smooth = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BILINEAR))
+        grey = _pixels(view, 1.0)[..., None] * 0.75
+        colours = colormaps["PuOr"](0.5 + smooth / 2)[..., :3] * 255
+        weight = np.minimum(np.abs(smooth) * 1.5, 0.85)[..., None]
+        columns.append(np.rint(grey * (1 - weight) + colours * weight).astype(np.uint8))
+    return palette_png(_stacked(columns), 256)

@@ -28,6 +28,7 @@ WORK: dict[str, tuple[str, ...]] = {
     "pack-targets": ("pmrpipe.stages.register.targets",),
     "train": ("pmrpipe.stages.train.job",),
     "ship": ("pmrpipe.stages.train.ship",),
+    "change": ("pmrpipe.native.change",),
     "template": ("pmrpipe.stages.template.job",),
     "register": ("pmrpipe.native.registration",),
     "parcellate": ("pmrpipe.native.parcellate",),

@@ -1,0 +1,42 @@
+"""Verb `change`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from pmrpipe.cli.arguments import add, path_argument, read
+from pmrpipe.cli.messages import say
+from pmrpipe.study.options.change import SHARED, Change
+from pmrpipe.study.options.two_scans import TwoScans
+
+
+def add_change(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "scans", nargs="+", type=Path, metavar="SCAN", help="T1w scans of one person, in order"
+    )
+    path_argument(parser, "--output", required=True, help="folder for the results")
+    add(parser, Change)
+    add(parser, TwoScans, SHARED)
+    parser.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="keep no preprocessed scans; without --cache they are kept in $PMRPIPE_CACHE, or in "
+        "~/.cache/pmrpipe",
+    )
+
+
+def run_change(options: Namespace) -> None:
+    from pmrpipe.base.files import cache_folder
+    from pmrpipe.native.change import change
+
+    work, how = read(options, TwoScans), read(options, Change)
+    cache = None if options.no_cache else work.cache or cache_folder()
+    work = work.model_copy(update={"cache": cache})
+    changed = change(options.scans, how, work, options.output, say)
+    for row in changed.table:
+        noise = row["noise_percent"]
+        told = "" if noise is None else f" (noise {noise:.2f} %)"
+        if not isinstance(row["label"], int):
+            say(f"{row['scan']}: {row['name']} {row['percent']:+.2f} %{told}")
+    say(f"look at {options.output / 'qc.html'}")

@@ -1,0 +1,1 @@
+"""Stage change: what differs between scans of one person, in volume, with its noise."""
