@@ -1,0 +1,60 @@
+"""Accuracy at a smoothness: between neighbours, never beyond the ends; a run that goes on."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.helpers.packs import write_pack
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "frontier.py"
+
+
+def frontier(*words):
+    command = [sys.executable, str(SCRIPT), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Two settings of a method, on two pairs each."""
+    path = tmp_path / "rows.tsv"
+    table = pd.DataFrame(
+        {
+            "sweep": "own",
+            "setting": [1.0, 1.0, 2.0, 2.0],
+            "moving": ["a", "b"] * 2,
+            "fixed": ["b", "a"] * 2,
+            "dice": [0.5, 0.7, 0.4, 0.4],
+            "strain": [0.4, 0.4, 0.1, 0.3],
+            "folding_percent": [0, 0, 0, 0],
+        }
+    )
+    table.to_csv(path, sep="\t", index=False)
+    return path
+
+
+@pytest.mark.parametrize(("strain", "dice"), [(0.3, 0.5), (0.2, 0.4), (0.4, 0.6), (0.5, math.nan)])
+def test_what_a_method_reaches_lies_between_its_settings(rows, strain, dice):
+    line = frontier("table", rows, "--at", f"strain={strain}").splitlines()[-1]
+    assert line == f"own at strain={strain}: Dice {dice:.4f}"
+
+
+def test_a_run_writes_a_row_for_each_pair_and_goes_on(tmp_path):
+    pack, out = write_pack(tmp_path / "arrays.safetensors"), tmp_path / "rows.tsv"
+    words = ("run", pack, "sub-01", "sub-02", "--out", out, "--sweep", "pmr-plus", "--threads", "1")
+    frontier(*words)
+    table = pd.read_csv(out, sep="\t")
+    assert list(zip(table["moving"], table["fixed"], strict=True)) == [
+        ("sub-01", "sub-02"),
+        ("sub-02", "sub-01"),
+    ]
+    assert table["dice"].between(0.3, 1).all()
+    assert table["strain"].gt(0).all()
+    assert frontier(*words) == ""
+    assert len(pd.read_csv(out, sep="\t")) == 2
