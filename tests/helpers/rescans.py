@@ -87,7 +87,8 @@ def rescan(
 
     def of(volume: Volume, affine: np.ndarray | None) -> np.ndarray:
         points = sample_points(grid, affine)
-        return resample(volume, points if growth is None else growth.back(points))
+        points = points if growth is None else growth.back(points)
+        return resample(volume, points, "bspline")
 
     smooth = Volume(gaussian_filter(source.data, 0.42 * mm / brain.spacing[0]), brain.affine)
     image = of(smooth, np.linalg.inv(move))

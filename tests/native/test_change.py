@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json, read_tsv
@@ -88,7 +92,12 @@ def test_the_lesion_is_put_where_the_second_scan_has_it(out: Path, person: Path)
 
 def test_the_page_flickers_and_stands_alone(out: Path) -> None:
     page = (out / "qc.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png") == 6
+    pictures = [
+        Image.open(io.BytesIO(base64.b64decode(text)))
+        for text in re.findall('data:image/png;base64,([^"]+)', page)
+    ]
+    assert len(pictures) == 6
+    assert len({picture.size for picture in pictures}) == 1  # else flickering would jump
     assert 'src="http' not in page
     assert read_json(out / "change.json")["scans"] == [
         "sub-A_ses-01_T1w.nii.gz", "sub-A_ses-02_T1w.nii.gz",

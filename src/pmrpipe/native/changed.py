@@ -153,7 +153,7 @@ def _top(changed: Changed) -> list[tuple[str, str]]:
 
 
 def _pictures(interval: Interval) -> dict[str, Any]:
-    """Data URIs of an interval's pictures, all cut alike, and their size."""
+    """Data URIs of an interval's pictures, all cut alike."""
     grid, flow = interval.flow.full, interval.flow
     first, second = interval.images
     aligned = [
@@ -161,19 +161,20 @@ def _pictures(interval: Interval) -> dict[str, Any]:
         for image, time in ((first, -0.5), (second, 0.5))
     ]
     pictures: dict[str, Any] = {"scan": interval.scan}
-    for name, image in zip(
-        ("first", "second", "to", "fro"), (first, second, *aligned), strict=True
-    ):
-        png, pictures["size"] = slices_png(views_of((image, first, first), grid, None), 1.0)
+    # Cut where any of them begins: what flickers must lie on what it flickers with.
+    whole = np.maximum.reduce([first, second, *aligned])
+    names = ("first", "second", "to", "fro")
+    for name, image in zip(names, (first, second, *aligned), strict=True):
+        png, _ = slices_png(views_of((image, whole, whole), grid, None), 1.0)
         pictures[name] = style.data_uri(png, "png")
-    grey = views_of((first, first, first), grid, None)
+    grey = views_of((first, whole, whole), grid, None)
     percent = 100 * np.expm1(flow.log_jacobian) * (first > 0)
     limit = _limit(percent[first > 0])
     colours = [("change", percent)]
     if interval.noise is not None:
         colours.append(("noise", 100 * interval.noise * (first > 0)))
     for name, values in colours:
-        shown = [view.moving for view in views_of((values, first, first), grid, None)]
+        shown = [view.moving for view in views_of((values, whole, whole), grid, None)]
         pictures[name] = style.data_uri(coloured_png(grey, shown, limit), "png")
     return pictures | {"limit": f"{limit:g}"}
 

@@ -25,6 +25,8 @@ _SMALL = 1e-3
 _ROBUST = 3.0
 # Reach of the smooth factor between both scans' intensities, mm.
 _BIAS_MM = 12.0
+# A Gaussian flattens what it smooths: what it left is smoothed again, so often in all.
+_PASSES = 3
 # Of the median of the brain: what is darker says nothing of it.
 _DARK = 0.2
 
@@ -138,8 +140,10 @@ def evened(
     ]
     sigma = [_BIAS_MM / mm for mm in grid.spacing]
     share = gaussian_filter(both.astype(np.float64), sigma)
-    difference = gaussian_filter(np.where(both, logs[1] - logs[0], 0), sigma)
-    half = difference / np.maximum(share, 1e-4) / 2
+    half = np.zeros_like(share)
+    for _ in range(_PASSES):
+        left = np.where(both, logs[1] - logs[0] - 2 * half, 0)
+        half += gaussian_filter(left, sigma) / np.maximum(share, 1e-4) / 2
     level = np.exp(np.median((logs[0] + logs[1])[brain]) / 2)
     out = (first * np.exp(half) / level, second * np.exp(-half) / level)
     return np.where(brain, out[0], 0), np.where(brain, out[1], 0)

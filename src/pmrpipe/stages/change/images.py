@@ -10,6 +10,8 @@ from pmrpipe.stages.change.halfway import Halfway, blurred, evened
 
 # As scans are whitened: deviations that are kept, and the darkest brain voxel.
 _CLIP, _DARKEST = 3.0, 1e-3
+# Share of the typical brain below which intensities are alike.
+_DARK = 0.25
 
 
 def common_mask(
@@ -37,13 +39,13 @@ def seen(
     """Both scans (X, Y, Z) float32 in [0, 1] in the half-way space, background 0.
 
     Each is resampled once; the smooth factor between them is shared out, and one mean and one
-    deviation hold for both.
+    deviation hold for both. Logarithms: what a coil still multiplies is then a smooth difference.
     """
     first, second = (
-        resample(blurred(scan, min(grid.spacing)), sample_points(grid, affine))
+        resample(blurred(scan, min(grid.spacing)), sample_points(grid, affine), "bspline")
         for scan, affine in zip(scans, (pose.first, pose.second), strict=True)
     )
-    both = evened(first, second, mask, grid)
+    both = [np.log(np.maximum(x, _DARK)) for x in evened(first, second, mask, grid)]
     values = np.concatenate([image[mask] for image in both])
     low, high = np.quantile(values, (0.001, 0.999))
     values = np.clip(values, low, high)

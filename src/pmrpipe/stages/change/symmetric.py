@@ -28,13 +28,14 @@ from pmrpipe.spatial.resize import resize_displacement, resize_image
 from pmrpipe.spatial.smooth import smoothed
 from pmrpipe.spatial.warp import warp
 
-# Weight of the velocity's squared slope against squared differences of images in [0, 1].
-_SMOOTH = 0.001
+# Weight of the velocity's squared slope against squared differences of images in [0, 1]. Less of
+# it does not follow more: the slopes of noise then hold flat places where they are.
+_SMOOTH = 0.005
 # Sweeps of Jacobi's iteration between two linearisations; and the mean change of the velocity,
 # voxels, below which a level ends.
 _SWEEPS, _STILL = 20, 2e-4
-# Reach of the smooth difference that is none of shape, mm.
-_COILS_MM = 10.0
+# Reach of the smooth difference that is none of shape, mm, and how often it is taken out.
+_COILS_MM, _PASSES = 10.0, 2
 _LEVELS = (8.0, 4.0, 2.0, 1.0)
 
 
@@ -110,7 +111,8 @@ def _step(images: list[Tensor], masks: list[Tensor], velocity: Tensor, reach: fl
     weight = (both > 0.95).float()
     error = (second - first) * weight
     share = smoothed(weight, reach).clamp(min=1e-3)
-    error = (error - smoothed(error, reach) / share) * weight
+    for _ in range(_PASSES):
+        error = (error - smoothed(error, reach) / share) * weight
     slope = gradient((first + second) / 2)[:, 0] * weight
     scale = _SMOOTH + slope.square().sum(1, keepdim=True)
     # What the linearised difference is at velocity x: error + slope . (x - velocity).

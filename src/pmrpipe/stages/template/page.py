@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pmrpipe.base.files import write_text
 from pmrpipe.drawing import html, style
 from pmrpipe.drawing.slices import slices_png
@@ -49,9 +51,10 @@ def _pictures(paths: TemplatePaths, count: int) -> tuple[list[tuple[str, str]], 
     images = [read_image(paths.round_template(number)) for number in range(count)]
     last = images[-1]
     top = float(last.data.max()) * 0.95
+    whole = np.maximum.reduce([image.data for image in images])
     pictures, size = [], (0, 0)
     for number, image in enumerate(images):
-        views = views_of((image.data, last.data, last.data), last.grid, None)
+        views = views_of((image.data, whole, whole), last.grid, None)
         png, size = slices_png(views, top)
         title = "Before the first round" if number == 0 else f"Round {number}"
         pictures.append((title, style.data_uri(png, "png")))
