@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from pmrpipe.images.resampling import resample, sample_points
 from pmrpipe.stages.change.noise import noise_map, unchanged_pairs
 from pmrpipe.stages.change.symmetric import Flow, register_symmetric
 from pmrpipe.stages.change.volumes import ratios, rows
-from pmrpipe.study.space import template_grid
+from pmrpipe.study.space import template_brain, template_grid
 
 from ...helpers.rescans import Growth, ball, rescan
 
@@ -39,6 +40,18 @@ def test_growth_and_atrophy_of_a_ball_are_measured_within_a_fifth(truth: float) 
     # Half-way, the ball has grown by half.
     radius = growth.radius * (1 + truth / 100) ** (1 / 6)
     assert percent(flow, ball(GRID, radius)) == pytest.approx(truth, rel=0.2)
+
+
+def test_a_brain_that_shrinks_is_measured_by_what_is_inside() -> None:
+    """Both images end at one mask, so that its edge says nothing."""
+    brain, truth = template_brain(4.0), -3.0
+    mask = brain.data > 0.3
+    centre = GRID.affine[:3, :3] @ np.argwhere(mask).mean(0) + GRID.affine[:3, 3]
+    stretch = (1 + truth / 100) ** (-1 / 3)
+    small = resample(brain, centre + (sample_points(GRID) - centre) * stretch)
+    images = (np.where(mask, np.maximum(x, 1e-3), 0) for x in (brain.data, small))
+    flow = register_symmetric(*(x.astype(np.float32) for x in images), GRID, 12, 4.0)
+    assert percent(flow, mask) == pytest.approx(truth, rel=0.2)
 
 
 def test_equal_images_have_not_changed() -> None:
