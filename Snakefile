@@ -86,7 +86,7 @@ rule register:
 
 rule template:
     input:
-        template_files,
+        asked(lambda plan: MEAN_BRAIN.outputs()),
 
 
 rule score:

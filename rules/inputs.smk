@@ -1,6 +1,7 @@
 # Look-ups in the plan for inputs, options and resources of the rules, and nothing else: what a job
 # reads stands in pmrpipe.workflow.files, what a verb is told in pmrpipe.workflow.commands.
 from pmrpipe.workflow import commands, files, mapping, parcellation
+from pmrpipe.workflow.mean_brain import MeanBrain
 
 
 def key_of(wildcards):

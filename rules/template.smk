@@ -1,16 +1,7 @@
 # Stage template: the unbiased mean brain of the study's scans, which later studies name as a space.
 # No part of the default target: `snakemake template` makes it, where the study names one.
-from pmrpipe.workflow.mean_brain import MeanBrain
 
 MEAN_BRAIN = MeanBrain(PLAN)
-
-
-def template_files(wildcards):
-    """The files of the target; a study that names no template is told so in one line."""
-    try:
-        return MEAN_BRAIN.outputs()
-    except PmrpipeError as error:
-        raise WorkflowError(str(error)) from None
 
 
 if STUDY.template.name:

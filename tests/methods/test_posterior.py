@@ -19,6 +19,8 @@ from tests.helpers.parts import FLOW, grid_of, pmr_authors, voxelmorph
 LEARNED = [name for name in names() if spec(name).learned]
 PROBABILISTIC = [name for name in LEARNED if spec(name).posterior]
 GRID = Grid((16, 14, 18), np.diag([2.0, 2.0, 2.0, 1.0]))
+# A patch of quicksilver fits into it.
+LARGER = Grid((18, 16, 20), GRID.affine)
 
 
 def images(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,7 +71,8 @@ def test_a_small_independent_velocity_spreads_by_its_interpolation():
     assert inside.item() == pytest.approx(expected, rel=0.03)
 
 
-@pytest.mark.parametrize("name", PROBABILISTIC)
+# The variance of quicksilver is that of its dropout.
+@pytest.mark.parametrize("name", [n for n in PROBABILISTIC if n != "quicksilver-prob"])
 def test_hardly_any_variance_hardly_any_deviation(name):
     method = build(spec(name), network_mm=2.0).eval()
     with torch.no_grad():
@@ -84,7 +87,7 @@ def test_hardly_any_variance_hardly_any_deviation(name):
 @pytest.mark.parametrize("name", PROBABILISTIC)
 def test_the_seed_alone_decides(name):
     method = build(spec(name), network_mm=2.0).eval()
-    posterior = method.posterior(*images(*GRID.shape), GRID)
+    posterior = method.posterior(*images(*LARGER.shape), LARGER)
     first, other = posterior.deviation(3, seed=1), posterior.deviation(3, seed=2)
     torch.rand(5)
     assert torch.equal(first, posterior.deviation(3, seed=1))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import binary_erosion
 
 from pmrpipe.images.extremes import count_extremes
 from pmrpipe.images.orientation import DISAGREEMENT_MM
@@ -191,6 +190,8 @@ def core_correlation(white: np.ndarray | None, template: Volume | None) -> float
     """
     if white is None or template is None:
         return float("nan")
+    from scipy.ndimage import binary_erosion
+
     both = (white > 0) & (template.data > 0)
     steps = max(1, round(_DEPTH_MM / float(template.spacing[0])))
     return ncc(template.data, white, binary_erosion(both, iterations=steps))

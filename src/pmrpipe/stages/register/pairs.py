@@ -133,10 +133,11 @@ class PairRegistration:
 
     def _method_for(self, moving: str, fixed: str) -> Method:
         """The method as it is, or made for two contrasts."""
+        if contrast_of(moving) == contrast_of(fixed):
+            return self.method
         from pmrpipe.methods.across import across
 
-        alike = contrast_of(moving) == contrast_of(fixed)
-        return self.method if alike else across(self.method)
+        return across(self.method)
 
     def _warp(self, moving: str, fixed: str, source: Volume, grid: Grid) -> None:
         """Warp through the field as written: what is scored is what the user's file gives."""
