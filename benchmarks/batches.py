@@ -18,7 +18,8 @@ from pathlib import Path
 
 import yaml
 
-from pmrpipe.study.paths import Results, pair_name
+from pmrpipe.study.keys import pair_name
+from pmrpipe.study.paths import Results
 from pmrpipe.workflow.plan import Plan
 
 

@@ -42,8 +42,8 @@ from pmrpipe.methods.weights import MODEL
 from pmrpipe.spatial.maps import Affine, Map, Sampled, composed
 from pmrpipe.spatial.warp import identity_grid, warp
 from pmrpipe.stages.train.validation import mean_dice
+from pmrpipe.study.keys import named_pair
 from pmrpipe.study.pack import Arrays, open_arrays
-from pmrpipe.study.paths import named_pair
 
 SHIFTS_MM = (0.0, 4.0, 8.0, 16.0, 32.0)
 TURNS = (0.0, 15.0, 45.0, 90.0, 180.0)

@@ -16,7 +16,7 @@ for folder in (Path(workflow.basedir), Path(workflow.basedir).parent):
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from pmrpipe.base.errors import PmrpipeError
-from pmrpipe.study.paths import (
+from pmrpipe.study.keys import (
     FOLDER_PATTERN,
     OTHER_CONTRASTS,
     QC_FIGURES,

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from pmrpipe.study.paths import (
+from pmrpipe.study.keys import (
     CONTRASTS,
     KEY_PATTERN,
     SCAN_PATTERN,
-    Results,
     contrast_of,
     folder_of,
     scan_and_contrast,
     scan_key,
     subject_of,
 )
+from pmrpipe.study.paths import Results
 from pmrpipe.study.space import Space
 
 R = Results(Path("r"))

@@ -15,7 +15,8 @@ import pytest
 from pmrpipe.base.files import read_tsv, sha256
 from pmrpipe.images.transforms import read_field
 from pmrpipe.images.volume import read_image
-from pmrpipe.study.paths import Results, pair_name
+from pmrpipe.study.keys import pair_name
+from pmrpipe.study.paths import Results
 
 from .conftest import REPO, Workflow, copy_workflow, digests
 

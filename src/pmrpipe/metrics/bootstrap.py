@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pmrpipe.base.seed import SEED
-from pmrpipe.study.paths import subject_of
+from pmrpipe.study.keys import subject_of
 
 DRAWS = 2000
 LEVEL = 95.0

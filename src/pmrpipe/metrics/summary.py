@@ -21,7 +21,7 @@ from pmrpipe.metrics.tables import (
     regions_of,
     summary_columns,
 )
-from pmrpipe.study.paths import SEED_MARK
+from pmrpipe.study.keys import SEED_MARK
 from pmrpipe.study.regions import ALL
 
 # Below this many test subjects an interval over subjects is too coarse to carry a verdict.

@@ -14,7 +14,7 @@ from pmrpipe.metrics.judgement import doubts
 from pmrpipe.metrics.similarity import ncc
 from pmrpipe.native.prepare import PreparedScan
 from pmrpipe.native.result import OnTemplate, generated_by
-from pmrpipe.study.paths import T1W
+from pmrpipe.study.keys import T1W
 
 
 def facts_of(

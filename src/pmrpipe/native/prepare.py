@@ -20,8 +20,9 @@ from pmrpipe.images.volume import Grid, Volume, read_image, read_mask
 from pmrpipe.native.messages import about
 from pmrpipe.native.processes import Job, run_jobs
 from pmrpipe.native.request import Request, Say, Scan, Which
+from pmrpipe.study.keys import T1W, contrast_of, scan_key
 from pmrpipe.study.options.common import DEFAULT_SPACE
-from pmrpipe.study.paths import T1W, Results, contrast_of, scan_key
+from pmrpipe.study.paths import Results
 from pmrpipe.study.sidecar import sidecar_path
 from pmrpipe.study.space import Space
 from pmrpipe.study.space_file import space_path

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from pmrpipe.base.device import chosen_device
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.threads import all_cores
+from pmrpipe.study.keys import OTHER_CONTRASTS, T1W
 from pmrpipe.study.options.two_scans import TwoScans
-from pmrpipe.study.paths import OTHER_CONTRASTS, T1W
 from pmrpipe.study.space import Space
 
 Which = Literal["moving", "fixed"]

@@ -13,7 +13,7 @@ from pmrpipe.base.version import VERSION
 from pmrpipe.images.resampling import Field
 from pmrpipe.images.transforms import write_field
 from pmrpipe.images.volume import Grid, Volume, write_volume
-from pmrpipe.study.paths import CONTRASTS, T1W
+from pmrpipe.study.keys import CONTRASTS, T1W
 from pmrpipe.study.sidecar import sidecar_path
 
 if TYPE_CHECKING:

@@ -9,23 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pmrpipe.study.keys import CONTRASTS as CONTRASTS
-from pmrpipe.study.keys import FOLDER_PATTERN as FOLDER_PATTERN
-from pmrpipe.study.keys import KEY_PATTERN as KEY_PATTERN
-from pmrpipe.study.keys import OTHER_CONTRASTS as OTHER_CONTRASTS
-from pmrpipe.study.keys import QC_FIGURES as QC_FIGURES
-from pmrpipe.study.keys import SCAN_PATTERN as SCAN_PATTERN
-from pmrpipe.study.keys import SEED_MARK as SEED_MARK
-from pmrpipe.study.keys import T1W as T1W
-from pmrpipe.study.keys import WILDCARD
-from pmrpipe.study.keys import contrast_of as contrast_of
-from pmrpipe.study.keys import folder_of as folder_of
-from pmrpipe.study.keys import named_pair as named_pair
-from pmrpipe.study.keys import pair_name as pair_name
-from pmrpipe.study.keys import resolution as resolution
-from pmrpipe.study.keys import scan_and_contrast as scan_and_contrast
-from pmrpipe.study.keys import scan_key as scan_key
-from pmrpipe.study.keys import subject_of as subject_of
+from pmrpipe.study.keys import (
+    T1W,
+    WILDCARD,
+    contrast_of,
+    folder_of,
+    pair_name,
+    resolution,
+    scan_and_contrast,
+)
 from pmrpipe.study.space import DEFAULT_SPACE, SaysGrid, Space
 
 

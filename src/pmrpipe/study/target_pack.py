@@ -17,8 +17,8 @@ import numpy as np
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid
+from pmrpipe.study.keys import pair_name
 from pmrpipe.study.pack import grid_meta, meta_grid
-from pmrpipe.study.paths import pair_name
 from pmrpipe.study.tensors import Entry, read_header, read_tensor, write_tensors
 
 Pair = tuple[str, str]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pmrpipe.study.paths import Results, resolution
+from pmrpipe.study.keys import resolution
+from pmrpipe.study.paths import Results
 
 
 @dataclass(frozen=True)

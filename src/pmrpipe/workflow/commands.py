@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from pmrpipe.stages.cohort.scans import Scan
+from pmrpipe.study.keys import SEED_MARK, pair_name
 from pmrpipe.study.options.common import default
 from pmrpipe.study.options.flags import words
 from pmrpipe.study.options.preprocessing import (
@@ -29,7 +30,6 @@ from pmrpipe.study.options.preprocessing import (
 from pmrpipe.study.options.registration import LevelFields, Registration, TargetPacking, Teaching
 from pmrpipe.study.options.scoring import Scoring
 from pmrpipe.study.options.training import Training
-from pmrpipe.study.paths import SEED_MARK, pair_name
 from pmrpipe.workflow.plan import Plan
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pmrpipe.study.paths import KEY_PATTERN
+from pmrpipe.study.keys import KEY_PATTERN
 
 _ERROR = re.compile(r"^pmrpipe [a-z-]+: error: (.*)$", re.MULTILINE)
 # How the command line begins the last line of an exception that nobody foresaw.

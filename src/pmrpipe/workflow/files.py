@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.study.paths import T1W, contrast_of
+from pmrpipe.study.keys import T1W, contrast_of
 from pmrpipe.workflow.commands import description, extraction_files, targets
 from pmrpipe.workflow.plan import Plan
 

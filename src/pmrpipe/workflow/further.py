@@ -9,8 +9,8 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid
 from pmrpipe.study.config import Study, load
 from pmrpipe.study.config.cohort import FurtherCohort
+from pmrpipe.study.keys import subject_of
 from pmrpipe.study.pack import open_arrays
-from pmrpipe.study.paths import subject_of
 
 
 def further_arrays(study: Study) -> dict[str, Path]:

@@ -10,8 +10,8 @@ from pmrpipe.methods.load import shipped_weights, weights_folder
 from pmrpipe.methods.spec import spec, spec_path
 from pmrpipe.methods.weights import WEIGHTS
 from pmrpipe.stages.cohort.scans import Scan
+from pmrpipe.study.keys import T1W
 from pmrpipe.study.options.template import Rounds, TemplateMaking
-from pmrpipe.study.paths import T1W
 from pmrpipe.study.space_file import shipped_names
 from pmrpipe.study.template_paths import TemplatePaths
 from pmrpipe.workflow.digests import method_digest

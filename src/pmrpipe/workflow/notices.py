@@ -6,7 +6,8 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pmrpipe.study.paths import Results, pair_name
+from pmrpipe.study.keys import pair_name
+from pmrpipe.study.paths import Results
 
 _MISSING = ("n/a", "", None)
 _SHOWN = 20

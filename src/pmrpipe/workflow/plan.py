@@ -22,8 +22,9 @@ from pmrpipe.stages.cohort.pairs import Pair, batches, pairs_of
 from pmrpipe.stages.cohort.results_folder import require_own_folder
 from pmrpipe.stages.cohort.scans import Cohort, Scan
 from pmrpipe.study.config import Study, parse
+from pmrpipe.study.keys import SEED_MARK
 from pmrpipe.study.labels import labels_of
-from pmrpipe.study.paths import SEED_MARK, Results
+from pmrpipe.study.paths import Results
 from pmrpipe.workflow.digests import columns_digest, method_digest
 from pmrpipe.workflow.further import further_arrays, require_trainable
 from pmrpipe.workflow.rows import Run, require_owners, rows

@@ -9,7 +9,7 @@ from typing import Any
 from pmrpipe.base.errors import InputError
 from pmrpipe.methods.spec import MethodSpec, spec
 from pmrpipe.study.config import Study
-from pmrpipe.study.paths import SEED_MARK
+from pmrpipe.study.keys import SEED_MARK
 
 
 @dataclass(frozen=True)

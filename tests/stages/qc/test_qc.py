@@ -23,8 +23,9 @@ from pmrpipe.stages.qc.measures import (
     measure_cover,
     noise,
 )
+from pmrpipe.study.keys import QC_FIGURES
 from pmrpipe.study.options.preprocessing import Gridded
-from pmrpipe.study.paths import QC_FIGURES, Results
+from pmrpipe.study.paths import Results
 from pmrpipe.study.space import template_brain
 
 QUALITY = {"mask_dice": 0.95, "correlation": 0.7, "attempts": 1, "scales": [1.1, 1.0, 0.9]}

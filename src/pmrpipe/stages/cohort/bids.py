@@ -22,7 +22,7 @@ from pmrpipe.stages.cohort.bids_names import (
 from pmrpipe.stages.cohort.listing import Listing, content_problem, covers, named, require_folder
 from pmrpipe.stages.cohort.scans import Scan, brain_method, chosen_method, named_file, overrides_of
 from pmrpipe.study.config import Study
-from pmrpipe.study.paths import CONTRASTS, scan_and_contrast
+from pmrpipe.study.keys import CONTRASTS, scan_and_contrast
 
 _OWN_ENDING = re.compile(rf"(_desc-[A-Za-z0-9+]+)?_({'|'.join(CONTRASTS)})\..*$")
 

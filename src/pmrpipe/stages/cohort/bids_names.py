@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.study.config.cohort import Inputs
-from pmrpipe.study.paths import CONTRASTS, T1W, scan_key
+from pmrpipe.study.keys import CONTRASTS, T1W, scan_key
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".hdr", ".img", ".img.gz")
 SUBJECT = re.compile(r"sub-[A-Za-z0-9]+")

@@ -10,7 +10,7 @@ from pmrpipe.stages.cohort.listing import Listing
 from pmrpipe.stages.cohort.scans import Scan
 from pmrpipe.study.config import Study
 from pmrpipe.study.config.cohort import Override
-from pmrpipe.study.paths import T1W, scan_and_contrast
+from pmrpipe.study.keys import T1W, scan_and_contrast
 
 Index = Callable[[Study], Listing]
 

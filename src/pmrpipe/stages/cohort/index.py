@@ -15,7 +15,7 @@ from pmrpipe.stages.cohort.pattern import index_freesurfer, index_pattern
 from pmrpipe.stages.cohort.scans import Cohort, Scan, brain_method, named_file
 from pmrpipe.stages.cohort.splits import assign, require_known
 from pmrpipe.study.config import Study
-from pmrpipe.study.paths import T1W, pair_name, scan_key
+from pmrpipe.study.keys import T1W, pair_name, scan_key
 
 
 def index(study: Study) -> Cohort:

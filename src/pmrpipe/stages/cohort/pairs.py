@@ -12,8 +12,8 @@ from pmrpipe.base.files import read_tsv
 from pmrpipe.stages.cohort.contrasts import paired
 from pmrpipe.stages.cohort.scans import Cohort, Scan
 from pmrpipe.study.config import Pairs, Study
+from pmrpipe.study.keys import pair_name
 from pmrpipe.study.options.common import DEFAULT_SPACE
-from pmrpipe.study.paths import pair_name
 
 Pair = tuple[str, str]
 TEMPLATE = f"tpl-{DEFAULT_SPACE}"

@@ -11,7 +11,7 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.stages.cohort.listing import Listing, content_problem
 from pmrpipe.stages.cohort.scans import Scan, brain_method, chosen_method, named_file, overrides_of
 from pmrpipe.study.config import Layout, Study, subject_key
-from pmrpipe.study.paths import KEY_PATTERN
+from pmrpipe.study.keys import KEY_PATTERN
 
 # T1.mgz is normalised in intensity, nu.mgz only free of bias; fsaverage is no subject.
 _FREESURFER = Layout(

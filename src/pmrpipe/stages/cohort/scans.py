@@ -10,7 +10,7 @@ from typing import Any
 from pmrpipe.base.errors import InputError
 from pmrpipe.study.config import Study
 from pmrpipe.study.config.cohort import Override
-from pmrpipe.study.paths import contrast_of
+from pmrpipe.study.keys import contrast_of
 
 SPLITS = ("train", "validation", "test")
 

@@ -12,7 +12,8 @@ import numpy as np
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_tsv, write_tsv
 from pmrpipe.images.volume import write_volume
-from pmrpipe.study.paths import Results, subject_of
+from pmrpipe.study.keys import subject_of
+from pmrpipe.study.paths import Results
 
 if TYPE_CHECKING:
     import pandas as pd

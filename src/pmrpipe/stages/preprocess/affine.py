@@ -36,8 +36,8 @@ from pmrpipe.stages.preprocess.pose_search import (
     centre_of_mass,
     coarse,
 )
+from pmrpipe.study.keys import T1W, contrast_of
 from pmrpipe.study.options.preprocessing import Normalisation
-from pmrpipe.study.paths import T1W, contrast_of
 from pmrpipe.study.sidecar import direction, space_of
 
 _FINEST_MM = 2.0

@@ -12,7 +12,7 @@ from pmrpipe.images.volume import Grid, Volume
 from pmrpipe.metrics.agreement import correlation_ratio, mutual_information
 from pmrpipe.stages.preprocess.pose_search import correlation
 from pmrpipe.stages.preprocess.resample import antialiased
-from pmrpipe.study.paths import T1W
+from pmrpipe.study.keys import T1W
 
 
 def brain_share(volume: Volume, grid: Grid, contrast: str = T1W) -> Volume:

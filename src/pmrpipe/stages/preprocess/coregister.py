@@ -28,8 +28,8 @@ from pmrpipe.images.volume import Volume, read_image, read_mask, require_same_gr
 from pmrpipe.metrics.agreement import correlation_ratio, mutual_information
 from pmrpipe.stages.preprocess.pose_search import angle, centre_of_mass, coarse, cube_turns
 from pmrpipe.stages.preprocess.rigid_search import RigidSearch
+from pmrpipe.study.keys import T1W, contrast_of
 from pmrpipe.study.options.preprocessing import Coregistration
-from pmrpipe.study.paths import T1W, contrast_of
 from pmrpipe.study.sidecar import checksums, direction
 
 # Voxels of the two passes of ANTs with the share of voxels sampled.

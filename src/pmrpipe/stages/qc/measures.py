@@ -14,7 +14,7 @@ from pmrpipe.images.resampling import sample_points, within
 from pmrpipe.images.volume import Grid, Volume
 from pmrpipe.metrics.judgement import usual_range
 from pmrpipe.metrics.similarity import ncc
-from pmrpipe.study.paths import contrast_of
+from pmrpipe.study.keys import contrast_of
 
 # Columns of qc.tsv that are judged, and what a doubtful value is like.
 JUDGED = {

@@ -14,7 +14,8 @@ from pmrpipe.images.transforms import read_affine
 from pmrpipe.images.volume import Volume, header_disagreement, read_image, read_mask
 from pmrpipe.stages.qc import figures
 from pmrpipe.stages.qc.measures import doubts, measure, measure_cover, measure_source
-from pmrpipe.study.paths import QC_FIGURES, T1W, Results, contrast_of
+from pmrpipe.study.keys import QC_FIGURES, T1W, contrast_of
+from pmrpipe.study.paths import Results
 from pmrpipe.study.sidecar import sidecar_path
 
 _NAMES = {

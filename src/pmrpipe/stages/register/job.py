@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pmrpipe.base.device import chosen_device
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_tsv
+from pmrpipe.study.keys import named_pair
 from pmrpipe.study.options.registration import Registration
-from pmrpipe.study.paths import Results, named_pair
+from pmrpipe.study.paths import Results
 
 if TYPE_CHECKING:
     from pmrpipe.methods.spec import MethodSpec

@@ -18,7 +18,8 @@ from pmrpipe.images.lesion import lesion_share
 from pmrpipe.images.resampling import resample, sample_displacement, sample_points
 from pmrpipe.images.transforms import read_affine, read_field, write_field
 from pmrpipe.images.volume import Grid, Volume, read_image, read_labels, read_mask, write_volume
-from pmrpipe.study.paths import Results, contrast_of
+from pmrpipe.study.keys import contrast_of
+from pmrpipe.study.paths import Results
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,8 +9,9 @@ import numpy as np
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.images.transforms import read_field
+from pmrpipe.study.keys import named_pair
 from pmrpipe.study.options.registration import TargetPacking
-from pmrpipe.study.paths import Results, named_pair
+from pmrpipe.study.paths import Results
 from pmrpipe.study.target_pack import Momenta, pack_targets
 
 

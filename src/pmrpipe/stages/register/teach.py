@@ -12,8 +12,9 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_tsv
 from pmrpipe.images.transforms import write_field
 from pmrpipe.images.volume import Volume, read_image
+from pmrpipe.study.keys import named_pair
 from pmrpipe.study.options.registration import Teaching
-from pmrpipe.study.paths import Results, named_pair
+from pmrpipe.study.paths import Results
 
 if TYPE_CHECKING:
     from torch import Tensor

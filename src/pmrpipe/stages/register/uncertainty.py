@@ -11,7 +11,8 @@ import numpy as np
 
 from pmrpipe.base.files import write_json
 from pmrpipe.images.volume import Grid, write_volume
-from pmrpipe.study.paths import Results, pair_name
+from pmrpipe.study.keys import pair_name
+from pmrpipe.study.paths import Results
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,7 +19,7 @@ from pmrpipe.metrics.metric import Metric, TradeOff
 from pmrpipe.stages.report import charts, collect, trade_offs
 from pmrpipe.stages.report.equivariance import equivariance_curves
 from pmrpipe.stages.report.pair_reader import PairReader
-from pmrpipe.study.paths import pair_name
+from pmrpipe.study.keys import pair_name
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pmrpipe.base.files import read_tsv
 from pmrpipe.stages.report.collect import Study, without_paths
-from pmrpipe.study.paths import pair_name
+from pmrpipe.study.keys import pair_name
 
 # What qc.tsv had before it said its reasons in sentences.
 _OLDER = "outlier"

@@ -9,7 +9,7 @@ import numpy as np
 from pmrpipe.metrics import entries
 from pmrpipe.metrics.finite import finite_mean
 from pmrpipe.stages.report.collect import MethodResult, Study, cohort_counts
-from pmrpipe.study.paths import subject_of
+from pmrpipe.study.keys import subject_of
 
 _ALWAYS = {
     "Bootstrap over subjects": "Owen A B. The pigeonhole bootstrap. Ann. Appl. Stat. 1 (2007) 386.",

@@ -11,7 +11,8 @@ import numpy as np
 from pmrpipe.images.resampling import Field, sample_points, within
 from pmrpipe.images.transforms import read_affine
 from pmrpipe.images.volume import Grid, read_grid
-from pmrpipe.study.paths import T1W, Results, contrast_of
+from pmrpipe.study.keys import T1W, contrast_of
+from pmrpipe.study.paths import Results
 
 
 def pair_cover(

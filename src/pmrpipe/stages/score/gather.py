@@ -11,7 +11,8 @@ from pmrpipe.base.files import read_tsv, write_tsv
 from pmrpipe.metrics.judgement import outliers
 from pmrpipe.metrics.summary import compare, over_seeds, summarise
 from pmrpipe.metrics.tables import concatenate, read_scores, write_scores
-from pmrpipe.study.paths import SEED_MARK, Results, pair_name
+from pmrpipe.study.keys import SEED_MARK, pair_name
+from pmrpipe.study.paths import Results
 
 if TYPE_CHECKING:
     import pandas as pd

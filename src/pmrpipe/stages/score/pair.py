@@ -13,7 +13,7 @@ from pmrpipe.metrics.judgement import doubts
 from pmrpipe.metrics.metric import RegisteredPair, Row
 from pmrpipe.metrics.overlap import Overlap, label_overlap
 from pmrpipe.metrics.similarity import ncc
-from pmrpipe.study.paths import contrast_of
+from pmrpipe.study.keys import contrast_of
 from pmrpipe.study.regions import region_labels, scored_rows
 
 if TYPE_CHECKING:

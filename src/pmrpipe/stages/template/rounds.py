@@ -238,7 +238,7 @@ def _announce(path: Path, recipe: str, **more: Any) -> None:
 
 def require_scans(results: Results, keys: Sequence[str]) -> None:
     """Raises InputError for fewer than two subjects, or a scan that is not preprocessed."""
-    from pmrpipe.study.paths import contrast_of, subject_of
+    from pmrpipe.study.keys import contrast_of, subject_of
 
     if len({subject_of(key) for key in keys}) < 2:
         raise InputError("keys", "a template needs two subjects at least", "name more of them")

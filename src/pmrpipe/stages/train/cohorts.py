@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.study.keys import subject_of
 from pmrpipe.study.pack import Arrays, open_arrays
-from pmrpipe.study.paths import subject_of
 
 
 @dataclass(frozen=True)

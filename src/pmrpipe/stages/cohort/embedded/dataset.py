@@ -29,7 +29,7 @@ from pmrpipe.stages.cohort.embedded.deformation import (
 )
 from pmrpipe.stages.cohort.embedded.scanner import acquire, random_grid
 from pmrpipe.stages.cohort.embedded.tissue import look_of, random_look
-from pmrpipe.study.paths import CONTRASTS
+from pmrpipe.study.keys import CONTRASTS
 from pmrpipe.study.space import DEFAULT_SPACE, Space
 
 _FIELD_MM, _SLICE_MM = 2.0, 5.0
