@@ -22,7 +22,7 @@ Rows = Sequence[Mapping[str, Any]]
 _CURVES = (
     ("sharpness", "sharpness, 1/mm"),
     ("change", "change of the template"),
-    ("taken_back_mm", "mean displacement taken back, mm"),
+    ("taken_back_mm", "taken back, mm"),
 )
 
 
