@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from pmrpipe.methods.stops import value
+
 Terms = dict[str, Tensor]
 # Least decrease, as a part of what the slope promises; and how often a step is halved.
 _ARMIJO, _HALVINGS = 1e-4, 12
@@ -46,18 +48,18 @@ class Descent:
 
     def run(self, iterations: int) -> Iterator[int]:
         """Take up to so many iterations, yielding their numbers."""
-        value, slope = self._measure(self.point)
+        reached, slope = self._measure(self.point)
         idle = 0
         for number in range(1, iterations + 1):
-            taken = self._search(value, slope)
+            taken = self._search(reached, slope)
             if taken is None:
                 if not self._pairs:
                     return
                 self._pairs.clear()  # A direction from stale slopes: begin again downhill.
                 continue
-            before, (value, slope) = value, taken
+            before, (reached, slope) = reached, taken
             yield number
-            idle = idle + 1 if before - value <= self.tolerance * abs(before) else 0
+            idle = idle + 1 if before - reached <= self.tolerance * abs(before) else 0
             if idle == _PATIENCE:
                 return
 
@@ -66,20 +68,22 @@ class Descent:
             leaf = point.detach().requires_grad_()
             terms = self.energy(leaf)
             (slope,) = torch.autograd.grad(terms["total"], leaf)
-        self.terms.append({name: float(term.detach()) for name, term in terms.items()})
+        # Where nothing can be read the energy counts as falling.
+        falling = -float(len(self.terms))
+        self.terms.append({name: value(term, falling) for name, term in terms.items()})
         return self.terms[-1]["total"], slope
 
-    def _search(self, value: float, slope: Tensor) -> tuple[float, Tensor] | None:
+    def _search(self, before: float, slope: Tensor) -> tuple[float, Tensor] | None:
         """One step: the value and slope where it ends, or None when no step lowers the energy."""
         direction = self._direction(slope)
-        descent = float((direction * slope).sum())
+        descent = value((direction * slope).sum(), -1.0)
         if not descent < 0:
             return None
         step = min(self.longest(direction), 1.0 if self._pairs else float("inf"))
         for _ in range(_HALVINGS):
             trial = self.point + step * direction
             reached, new = self._measure(trial)
-            if reached <= value + _ARMIJO * step * descent:
+            if reached <= before + _ARMIJO * step * descent:
                 self._remember(trial - self.point, new - slope)
                 self.point = trial
                 return reached, new
@@ -88,7 +92,7 @@ class Descent:
         return None
 
     def _remember(self, step: Tensor, change: Tensor) -> None:
-        if float((step * change).sum()) > 0:
+        if value((step * change).sum()) > 0:
             self._pairs = [*self._pairs, (step, change)][-self.history :]
 
     def _direction(self, slope: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from pmrpipe.losses.matching import LocalCorrelation, SquaredDifference
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.descent import Descent
 from pmrpipe.methods.geodesic import follow, levels_of
+from pmrpipe.methods.stops import value
 from pmrpipe.spatial.geodesic import Shooting, shoot, steady
 from pmrpipe.spatial.kernels import Fluid, Kernel, KernelOnGrid
 from pmrpipe.spatial.resize import resize_displacement, resize_image
@@ -104,7 +105,7 @@ class LDDMM:
 
     def _stable(self, white: Tensor, kernel: KernelOnGrid) -> Shooting:
         """Steps so short that the energy is kept along the geodesic, and none leaps a voxel."""
-        fastest = float(kernel.root(white).norm(dim=1).max()) / min(kernel.spacing)
+        fastest = value(kernel.root(white).norm(dim=1).max()) / min(kernel.spacing)
         steps = max(self.shooting.steps, ceil(_MARGIN * fastest))
         return steady(kernel.unroot(white), kernel, replace(self.shooting, steps=steps))
 
@@ -135,7 +136,7 @@ class LDDMM:
         before: int,
     ) -> tuple[Tensor, list[dict[str, float]]]:
         def longest(direction: Tensor) -> float:
-            most = float(kernel.root(direction).norm(dim=1).max())
+            most = value(kernel.root(direction).norm(dim=1).max())
             return _LONGEST_VOXELS * min(kernel.spacing) / most
 
         descent = Descent(energy, white, longest, tolerance=self.tolerance)

@@ -26,6 +26,12 @@ def read(scalars: Sequence[Tensor]) -> list[float] | None:
     return torch.stack([scalar.detach() for scalar in scalars]).tolist()
 
 
+def value(scalar: Tensor, otherwise: float = 1.0) -> float:
+    """Its value; `otherwise` where there is none to read: what lets an optimisation go on."""
+    known = read([scalar])
+    return otherwise if known is None else known[0]
+
+
 class Ascent:
     """Keeps the best point of an ascent, and says when it has stopped rising.
 

@@ -25,6 +25,7 @@ from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.geodesic import follow, levels_of
+from pmrpipe.methods.stops import value
 from pmrpipe.spatial.geodesic import Shooting
 from pmrpipe.spatial.integrate import compose
 from pmrpipe.spatial.jacobian import gradient, jacobian_determinant
@@ -190,7 +191,7 @@ class UtilzReg:
         speeds = []
         for deviation in self.kernel.deviations:
             alone = KernelOnGrid(Gaussians((deviation,)), grid.shape, grid.spacing, force.device)
-            speeds.append(float(alone.smooth(force).norm(dim=1).max()))
+            speeds.append(value(alone.smooth(force).norm(dim=1).max()))
         if not min(speeds) > 0:
             return self.kernel
         return replace(self.kernel, weights=tuple(1 / speed for speed in speeds))
@@ -212,7 +213,7 @@ class UtilzReg:
         rows = []
         for number in range(iterations + 1):
             maps = problem.path(momentum)
-            terms = {k: float(v) for k, v in problem.terms(momentum, maps[-1][0]).items()}
+            terms = {k: value(v) for k, v in problem.terms(momentum, maps[-1][0]).items()}
             rows.append({"level_mm": mm, "iteration": number, **terms})
             self.tell(mm, number, terms)
             total = terms["total"]
@@ -225,7 +226,7 @@ class UtilzReg:
             if number == iterations:
                 break
             slope = problem.gradient(momentum, maps)
-            fastest = float(problem.longest(slope))
+            fastest = value(problem.longest(slope))
             if not fastest > 0:
                 break
             momentum = momentum - slope * (length / fastest)

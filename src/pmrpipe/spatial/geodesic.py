@@ -103,7 +103,8 @@ def steady(
     while shooting.steps < _MOST_STEPS:
         energies = shoot(momentum, kernel, shooting).energies
         # Not finite where the steps are far too long.
-        if bool(((energies - energies[0]).abs() <= drift * energies[0]).all()):
+        kept = ((energies - energies[0]).abs() <= drift * energies[0]).all()
+        if kept.is_meta or bool(kept):
             break
         shooting = replace(shooting, steps=ceil(1.5 * shooting.steps))
     return shooting
