@@ -19,6 +19,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +168,15 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def at(line: pd.DataFrame, smoothness: str, value: float, what: str = "dice") -> float:
-    """`what` of a sweep at a smoothness, between its neighbours; NaN beyond its ends."""
-    ordered = line.sort_values(smoothness)
-    x, y = ordered[smoothness].to_numpy(), ordered[what].to_numpy()
-    return float(np.interp(value, x, y, left=np.nan, right=np.nan))
+    """The best `what` of a sweep at a smoothness, between neighbouring settings; NaN elsewhere."""
+    ordered = line.sort_values("setting")
+    points = list(zip(ordered[smoothness], ordered[what], strict=True))
+    reached = [
+        y + (value - x) / (other - x) * (there - y)
+        for (x, y), (other, there) in pairwise(points)
+        if min(x, other) <= value <= max(x, other) and x != other
+    ]
+    return float(max(reached, default=np.nan))
 
 
 def table(arguments: argparse.Namespace) -> None:

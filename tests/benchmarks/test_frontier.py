@@ -22,17 +22,17 @@ def frontier(*words):
 
 @pytest.fixture
 def rows(tmp_path):
-    """Two settings of a method, on two pairs each."""
+    """Three settings of a method, on two pairs each; the last is rougher than the second."""
     path = tmp_path / "rows.tsv"
     table = pd.DataFrame(
         {
             "sweep": "own",
-            "setting": [1.0, 1.0, 2.0, 2.0],
-            "moving": ["a", "b"] * 2,
-            "fixed": ["b", "a"] * 2,
-            "dice": [0.5, 0.7, 0.4, 0.4],
-            "strain": [0.4, 0.4, 0.1, 0.3],
-            "folding_percent": [0, 0, 0, 0],
+            "setting": [1.0, 1.0, 2.0, 2.0, 3.0, 3.0],
+            "moving": ["a", "b"] * 3,
+            "fixed": ["b", "a"] * 3,
+            "dice": [0.5, 0.7, 0.4, 0.4, 0.1, 0.1],
+            "strain": [0.4, 0.4, 0.1, 0.3, 0.3, 0.3],
+            "folding_percent": [0] * 6,
         }
     )
     table.to_csv(path, sep="\t", index=False)
