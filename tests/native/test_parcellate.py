@@ -50,13 +50,26 @@ def test_a_scan_gets_labels_volumes_and_a_page(atlases, tmp_path, cache):
     assert len(read_json(out / "parcellate.json")["atlases"]) == 2
 
 
+def test_labels_that_the_table_does_not_list_are_told_and_count_as_none(
+    atlases, tmp_path, cache, capsys
+):
+    write_text(atlases / "desc-own_dseg.tsv", "index\tname\n1\tLeft outer\n")
+    scan, _ = scan_of(atlases)
+    out = tmp_path / "out"
+    assert parcellate(scan, atlases, out, "--leave-out", "01", "--most", "2", "--cache", cache) == 0
+    line = "labels that the table does not list count as background: 2"
+    assert line in capsys.readouterr().err
+    assert any(line in warning for warning in read_json(out / "parcellate.json")["warnings"])
+    assert set(np.unique(read_labels(out / "sub-01_dseg.nii.gz").data)) == {0, 1}
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [
         (lambda root: (root / "desc-own_dseg.tsv").unlink(), "holds no label table"),
         (
-            lambda root: write_text(root / "desc-own_dseg.tsv", "index\tname\n1\touter\n"),
-            "has labels that the table of dataset lacks: 2",
+            lambda root: write_text(root / "desc-own_dseg.tsv", "index\tname\n7\tother\n"),
+            "has 2 labels that the table lacks, such as 1",
         ),
         (
             lambda root: (root / "sub-02/anat/sub-02_dseg.nii.gz").rename(

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json
+from pmrpipe.images.volume import read_grid, read_labels, require_same_grid
 from pmrpipe.stages.cohort.index import index
 from pmrpipe.study.config import parse
 from pmrpipe.study.labels import read_label_table
@@ -78,6 +81,35 @@ def read_atlases(options: Parcellation, state: str) -> Atlases:
     if not scans:
         raise InputError(root, "holds no T1w scan with a label map", "see --labels-desc")
     return Atlases(scans, read_label_table(table), _licence(root))
+
+
+def require_table(atlases: Atlases) -> list[str]:
+    """Read every label map before anything is registered; warnings of labels that count as none.
+
+    Raises
+    ------
+    InputError : a label map that does not lie on its scan's grid, or that belongs to another table:
+        more than half of its labels are not listed
+    """
+    known, strange = {0, *atlases.table["index"].astype(int)}, set()
+    for atlas in atlases.scans:
+        labels = read_labels(atlas.labels)
+        require_same_grid(labels, read_grid(atlas.scan), atlas.labels, atlas.scan)
+        present = set(np.unique(labels.data).tolist())
+        unlisted = present - known
+        if 2 * len(unlisted) > len(present - {0}):
+            problem = f"has {len(unlisted)} labels that the table lacks, such as {min(unlisted)}"
+            raise InputError(atlas.labels, problem, "give its own table by --label-table")
+        strange |= unlisted
+    if not strange:
+        return []
+    shown = ", ".join(map(str, sorted(strange)[:8]))
+    return [f"labels that the table does not list count as background: {shown}"]
+
+
+def listed(labels: np.ndarray, table: pd.DataFrame) -> np.ndarray:
+    """The labels that a table lists; 0 for others."""
+    return np.where(np.isin(labels, table["index"].astype(int)), labels, 0)
 
 
 def _one_kind(root: Path, pattern: re.Pattern[str], option: str) -> str | None:

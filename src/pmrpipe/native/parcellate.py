@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmrpipe.base.device import memory_told
-from pmrpipe.base.errors import InputError
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.resampling import composite_field, resample, sample_points
-from pmrpipe.images.volume import Grid, Volume, read_grid, read_labels, require_same_grid
+from pmrpipe.images.volume import Grid, Volume, read_labels
 from pmrpipe.metrics.similarity import ncc
-from pmrpipe.native.atlases import Atlas, Atlases, read_atlases
+from pmrpipe.native.atlases import Atlas, Atlases, listed, read_atlases, require_table
 from pmrpipe.native.labelled import (
     Labelled,
     on_grid,
@@ -87,8 +86,12 @@ def parcellate(
 
 def _labelled(request: Request, atlases: Atlases, options: Parcellation, say: Say) -> Labelled:
     ready = ready_method(request, say)
+    unlisted = require_table(atlases)
+    for line in unlisted:
+        say(f"warning: {line}")
     target = _prepare_all(request, atlases, say)
     chosen = _chosen(request, atlases, target, options.most)
+    warnings = [*target.doubts, *(f"atlases: {line}" for line in unlisted)]
     box = _box(target)
     part = Volume(target.scan.data[box], _shifted(target.scan.affine, box))
     # The whitened brain, whose intensities are those of the atlases.
@@ -98,8 +101,8 @@ def _labelled(request: Request, atlases: Atlases, options: Parcellation, say: Sa
     votes = []
     for number, atlas in enumerate(chosen, 1):
         say(f"registering {atlas.key} ({number} of {len(chosen)})")
-        votes.append(_vote(atlas, target, part.grid, ready, request))
-    _require_known(chosen, votes, atlases.table, options.atlases)
+        vote = _vote(atlas, target, part.grid, ready, request)
+        votes.append(replace(vote, labels=listed(vote.labels, atlases.table)))
     registered = time.perf_counter()
     say(f"fusing {len(votes)} label maps")
     fused = _fused(votes, brain, options, request.threads)
@@ -107,7 +110,7 @@ def _labelled(request: Request, atlases: Atlases, options: Parcellation, say: Sa
         "scan": target.name,
         "atlases": [vote.facts for vote in votes],
         "fusion": options.fusion,
-        "warnings": list(target.doubts),
+        "warnings": warnings,
         "licence": atlases.licence,
         "seconds_registration": round(registered - began, 1),
         "seconds_fusion": round(time.perf_counter() - registered, 1),
@@ -175,22 +178,9 @@ def _vote(
     image = resample(moving.preproc, sample_points(grid, field=(to_template, grid)), "linear")
     to_atlas = composite_field(grid, [np.linalg.inv(target.affine), there, moving.affine])
     labels = read_labels(atlas.labels)
-    require_same_grid(labels, read_grid(atlas.scan), atlas.labels, atlas.scan)
     warped = resample(labels, sample_points(grid, field=(to_atlas, grid)), "nearest")
     inside = image > 0
     return _Vote(warped.astype(np.int32), image, {"key": atlas.key, "voxels": int(inside.sum())})
-
-
-def _require_known(
-    atlases: Sequence[Atlas], votes: Sequence[_Vote], table: pd.DataFrame, root: Path
-) -> None:
-    known = {0, *table["index"].astype(int)}
-    for atlas, vote in zip(atlases, votes, strict=True):
-        strange = sorted(set(np.unique(vote.labels).tolist()) - known)
-        if strange:
-            shown = ", ".join(map(str, strange[:5]))
-            problem = f"has labels that the table of {root.name} lacks: {shown}"
-            raise InputError(atlas.labels, problem, "add their rows, or give --label-table")
 
 
 def _fused(votes: Sequence[_Vote], brain: np.ndarray, options: Parcellation, threads: int) -> Fused:
