@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pmrpipe.cli.arguments import add, path_argument, read
 from pmrpipe.cli.messages import say
+from pmrpipe.cli.native_work import add_work, read_work
 from pmrpipe.study.options.change import SHARED, Change
-from pmrpipe.study.options.two_scans import TwoScans
 
 
 def add_change(parser: ArgumentParser) -> None:
@@ -17,22 +17,13 @@ def add_change(parser: ArgumentParser) -> None:
     )
     path_argument(parser, "--output", required=True, help="folder for the results")
     add(parser, Change)
-    add(parser, TwoScans, SHARED)
-    parser.add_argument(
-        "--no-cache",
-        action="store_true",
-        help="keep no preprocessed scans; without --cache they are kept in $PMRPIPE_CACHE, or in "
-        "~/.cache/pmrpipe",
-    )
+    add_work(parser, SHARED)
 
 
 def run_change(options: Namespace) -> None:
-    from pmrpipe.base.files import cache_folder
     from pmrpipe.native.change import change
 
-    work, how = read(options, TwoScans), read(options, Change)
-    cache = None if options.no_cache else work.cache or cache_folder()
-    work = work.model_copy(update={"cache": cache})
+    work, how = read_work(options), read(options, Change)
     changed = change(options.scans, how, work, options.output, say)
     for row in changed.table:
         noise = row["noise_percent"]

@@ -6,32 +6,23 @@ from argparse import ArgumentParser, Namespace
 
 from pmrpipe.cli.arguments import add, path_argument, read
 from pmrpipe.cli.messages import say
+from pmrpipe.cli.native_work import add_work, read_work
 from pmrpipe.study.options.fusing import Fusing
 from pmrpipe.study.options.parcellation import SHARED, Parcellation
-from pmrpipe.study.options.two_scans import TwoScans
 
 
 def add_parcellate(parser: ArgumentParser) -> None:
     path_argument(parser, "scan", help="T1w scan that is labelled")
     path_argument(parser, "--output", required=True, help="folder for the results")
     add(parser, Parcellation)
-    add(parser, TwoScans, SHARED)
-    parser.add_argument(
-        "--no-cache",
-        action="store_true",
-        help="keep no preprocessed scans; without --cache they are kept in $PMRPIPE_CACHE, or in "
-        "~/.cache/pmrpipe",
-    )
+    add_work(parser, SHARED)
 
 
 def run_parcellate(options: Namespace) -> None:
-    from pmrpipe.base.files import cache_folder
     from pmrpipe.native.parcellate import parcellate
     from pmrpipe.native.request import Scan
 
-    work, how = read(options, TwoScans), read(options, Parcellation)
-    cache = None if options.no_cache else work.cache or cache_folder()
-    work = work.model_copy(update={"cache": cache})
+    work, how = read_work(options), read(options, Parcellation)
     scan = Scan(
         options.scan, "brain" if work.brain_extracted else "head", how.mask, how.orientation
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.base.files import atomic
-from pmrpipe.cli.arguments import add, path_argument, read
+from pmrpipe.cli.arguments import path_argument
 from pmrpipe.cli.messages import say
+from pmrpipe.cli.native_work import add_work, read_work
 from pmrpipe.study.options.two_scans import TwoScans
 
 
@@ -16,21 +17,11 @@ def add_register(parser: ArgumentParser) -> None:
     path_argument(parser, "moving", help="scan that is moved")
     path_argument(parser, "fixed", help="scan that it is brought to")
     path_argument(parser, "--output", required=True, help="folder for the results")
-    add(parser, TwoScans)
-    parser.add_argument(
-        "--no-cache",
-        action="store_true",
-        help="keep no preprocessed scans; without --cache they are kept in $PMRPIPE_CACHE, or in "
-        "~/.cache/pmrpipe",
-    )
+    add_work(parser)
 
 
 def run_register(options: Namespace) -> None:
-    from pmrpipe.base.files import cache_folder
-
-    checked = read(options, TwoScans)
-    cache = None if options.no_cache else checked.cache or cache_folder()
-    facts = _registered(options, checked.model_copy(update={"cache": cache}))
+    facts = _registered(options, read_work(options))
     name, word = "ncc", "NCC"
     if "correlation_ratio" in facts:
         name, word = "correlation_ratio", "correlation ratio"
