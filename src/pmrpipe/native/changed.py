@@ -25,6 +25,8 @@ from pmrpipe.study.sidecar import sidecar_path
 
 TABLE, FACTS, PAGE = "change.tsv", "change.json", "qc.html"
 BRAIN, LESION = "brain", "lesion"
+# What an unchanged brain with another noise and coil can show, percent: docs/log.md.
+CLEAR_PERCENT = 0.3
 _LOGJ, _NOISE = "space-first_desc-logjacobian_map.nii.gz", "space-first_desc-noise_map.nii.gz"
 _FORWARD = "from-first_to-{scan}_mode-image_xfm.nii.gz"
 _INVERSE = "from-{scan}_to-first_mode-image_xfm.nii.gz"
@@ -138,6 +140,7 @@ def _write_page(changed: Changed, out: Path, files: dict[str, str]) -> None:
         intervals=[_pictures(interval) for interval in changed.intervals],
         rows=changed.table,
         files=files,
+        clear=CLEAR_PERCENT,
     )
     write_text(out, content)
 
@@ -147,7 +150,9 @@ def _top(changed: Changed) -> list[tuple[str, str]]:
     for row in changed.table:
         if row["label"] in (BRAIN, LESION):
             noise = row["noise_percent"]
-            told = f"{row['percent']:+.2f} %" + ("" if noise is None else f" ± {noise:.2f}")
+            # The repetitions know no other coil and no interpolation: less than this is not told.
+            told = f"{row['percent']:+.2f} %"
+            told += "" if noise is None else f" ± {max(noise, CLEAR_PERCENT):.1f}"
             facts.append((f"{row['name'].capitalize()}, {row['scan']}", told))
     return [*facts, ("Seconds", f"{changed.facts['seconds']:.0f}")]
 
