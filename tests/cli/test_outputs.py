@@ -50,6 +50,25 @@ WRITERS = [
 ]
 
 
+def words_of(verb: str, name: str, place: Path, scan: Path) -> list[str]:
+    """A call of a verb that reads `scan`, and writes `place` as its argument `name`."""
+    folder, words = scan.parent, [verb]
+    for number, action in enumerate(paths_of(verb)):
+        if action.dest == name:
+            value = str(place)
+        elif is_output(action):
+            value = str(folder / f"other-{number}")
+        elif action.type is Path:
+            value = str(folder if action.dest in FOLDERS else scan)
+        else:
+            value = str(next(iter(action.choices or ["scan.nii.gz"])))
+        if action.option_strings and (action.required or action.dest in (name, "cohort")):
+            words += [action.option_strings[-1], value]
+        elif not action.option_strings:
+            words.append(value)
+    return words
+
+
 @pytest.mark.parametrize(("verb", "name"), WRITERS)
 @pytest.mark.parametrize("way", ["itself", "hard", "symbolic"])
 def test_an_output_never_takes_the_place_of_an_input(tmp_path, capsys, verb, name, way):
@@ -60,21 +79,7 @@ def test_an_output_never_takes_the_place_of_an_input(tmp_path, capsys, verb, nam
         place.hardlink_to(scan)
     elif way == "symbolic":
         place.symlink_to(scan)
-    words = [verb]
-    for number, action in enumerate(paths_of(verb)):
-        if action.dest == name:
-            value = str(place)
-        elif is_output(action):
-            value = str(tmp_path / f"other-{number}")
-        elif action.type is Path:
-            value = str(tmp_path if action.dest in FOLDERS else scan)
-        else:
-            value = str(next(iter(action.choices or ["scan.nii.gz"])))
-        if action.option_strings and (action.required or action.dest in (name, "cohort")):
-            words += [action.option_strings[-1], value]
-        elif not action.option_strings:
-            words.append(value)
-    assert main(words) == 2
+    assert main(words_of(verb, name, place, scan)) == 2
     assert "is an input" in capsys.readouterr().err
     assert scan.read_bytes() == b"precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({scan.name, place.name})
@@ -85,3 +90,26 @@ def test_two_outputs_are_two_files(tmp_path, capsys):
     scan.write_bytes(b"precious")
     assert main(["brain", str(scan), str(tmp_path / "a"), str(tmp_path / "a")]) == 2
     assert "is named for two outputs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("verb", "name"), WRITERS)
+def test_a_file_that_is_there_is_replaced_only_if_told(tmp_path, capsys, verb, name):
+    scan, place = tmp_path / "scan.nii.gz", tmp_path / "place"
+    for path in (scan, place):
+        path.write_bytes(path.name.encode())
+    assert main(words_of(verb, name, place, scan)) == 2
+    assert f"{place}: is there already" in capsys.readouterr().err
+    assert place.read_bytes() == b"place"
+
+
+def test_told_to_a_verb_replaces_what_is_there_and_in_results_always(tmp_path, capsys):
+    place = tmp_path / "results" / "space.nii.gz"
+    place.parent.mkdir()
+    place.write_bytes(b"old")
+    words = ["space", str(place), str(tmp_path / "results" / "w.nii.gz"), "--grid-mm", "8"]
+    assert main(words) == 2
+    capsys.readouterr()
+    assert main([*words, "--overwrite"]) == 0
+    assert main(words) == 2
+    (tmp_path / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "pmrpipe"}]}')
+    assert main(words) == 0

@@ -57,6 +57,45 @@ def test_a_bad_scan_is_named_and_excluded(
     assert "cut short" in page
 
 
+def as_session(root: Path, source: str, subject: str, session: str) -> None:
+    """Make a session of `subject` of the scan and labels of the subject `source`."""
+    anat = root / subject / session / "anat"
+    anat.mkdir(parents=True)
+    for path in (root / source / "anat").iterdir():
+        path.rename(anat / path.name.replace(source, f"{subject}_{session}"))
+    shutil.rmtree(root / source)
+
+
+@pytest.mark.slow
+def test_sessions_of_one_subject_are_scored_against_each_other(
+    workflow: Workflow, brain_dataset: Path, table: str
+) -> None:
+    for source, subject, session in (
+        ("sub-02", "sub-08", "ses-a"),
+        ("sub-03", "sub-08", "ses-b"),
+        ("sub-04", "sub-09", "ses-a"),
+        ("sub-05", "sub-09", "ses-b"),
+    ):
+        as_session(brain_dataset, source, subject, session)
+    words = configured(
+        workflow,
+        brain_dataset,
+        labels=table,
+        methods=["affine"],
+        pairs={"policy": "within-subject"},
+    )
+    workflow.run(*words)
+    results = workflow.folder / "results" / "mine"
+    pairs = read_tsv(results / "score" / "affine" / "by_pair.tsv")
+    own = [
+        (f"sub-{n}_ses-{a}", f"sub-{n}_ses-{b}") for n in "08 09".split() for a, b in ("ab", "ba")
+    ]
+    assert sorted(zip(pairs["moving"], pairs["fixed"], strict=True)) == own
+    # The same brain but for its place and scale, which the affine takes back.
+    assert (pairs["dice"] > 0.8).all()
+    assert "sub-08_ses-a" in (results / "report" / "index.html").read_text()
+
+
 @pytest.mark.slow
 def test_no_labels_and_no_training_with_given_weights(
     workflow: Workflow, tiny: Workflow, brain_dataset: Path

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from pmrpipe.base.errors import PmrpipeError
-from pmrpipe.cli.arguments import require_separate
+from pmrpipe.cli.arguments import add_overwrite, require_separate
 
 # Words that these verbs do not know are Snakemake's.
 _HANDED_ON = ("run", "bids")
@@ -160,6 +160,7 @@ def _parser(words: list[str]) -> tuple[argparse.ArgumentParser, Callable | None]
             name = verb.replace("-", "_")
             code = importlib.import_module(f"pmrpipe.cli.{module}")
             getattr(code, f"add_{name}")(sub)
+            add_overwrite(sub)
             run = getattr(code, f"run_{name}")
     return parser, run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import SUPPRESS, ArgumentParser, Namespace
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,15 +72,26 @@ def outputs(namespace: Namespace) -> dict[str, Path]:
     return {
         name: value
         for name, value in vars(namespace).items()
-        if isinstance(value, Path)
-        and (name in _OUTPUTS or name.startswith("out_") or name.endswith("_out"))
+        if isinstance(value, Path) and _is_output(name)
     }
+
+
+def add_overwrite(parser: ArgumentParser) -> None:
+    """Let a verb that writes be told `--overwrite`; those whose options say it are left alone."""
+    names = {action.dest for action in parser._actions}
+    if any(map(_is_output, names)) and "overwrite" not in names:
+        text = "replace files that are there; those of a study's results are replaced always"
+        parser.add_argument("--overwrite", dest="replace", action="store_true", help=text)
+
+
+def _is_output(name: str) -> bool:
+    return name in _OUTPUTS or name.startswith("out_") or name.endswith("_out")
 
 
 def require_separate(namespace: Namespace) -> None:
     """Raises InputError where an output is one of the files that are read, or another output.
 
-    Verbs that can be told `--overwrite` check it themselves, with that as the remedy.
+    Verbs whose options say `overwrite` check it themselves.
     """
     if "overwrite" in namespace:
         return
@@ -92,6 +103,19 @@ def require_separate(namespace: Namespace) -> None:
         beside = [other for key, other in written.items() if key != name]
         if is_one_of(path, beside):
             raise InputError(path, "is named for two outputs", "choose another one")
+    if written and not namespace.replace:
+        _require_free(written.values())
+
+
+def _require_free(written: Iterable[Path]) -> None:
+    """Raises InputError where an output is a file that is there, outside a study's results."""
+    for path in written:
+        if os.path.lexists(path) and not path.is_dir():
+            from pmrpipe.stages.cohort.results_folder import lies_in_own_dataset
+
+            if not lies_in_own_dataset(path):
+                problem = "is there already, and the output would take its place"
+                raise InputError(path, problem, "choose another output, or say --overwrite")
 
 
 def _files(value: Any) -> list[str | Path]:

@@ -11,6 +11,7 @@ from pmrpipe.base.outputs import require_no_input
 from pmrpipe.base.version import VERSION
 
 _TOOL = "pmrpipe"
+DESCRIPTION = "dataset_description.json"
 _REMEDY = "choose another `results` or `cohort`"
 
 
@@ -33,13 +34,21 @@ def require_own_folder(description: Path, inputs: Path) -> None:
     inputs : the dataset that the study reads; links to it count as the same folder
     """
     require_no_input(description.parent, [inputs], _REMEDY)
-    if not description.exists():
-        return
-    content = read_json(description)
-    tools = content.get("GeneratedBy") if isinstance(content, dict) else None
-    if not any(_names_us(tool) for tool in tools or [] if isinstance(tools, list)):
+    if description.exists() and not _is_own(description):
         problem = "is a dataset that pmrpipe did not make, and would be written over"
         raise InputError(description.parent, problem, _REMEDY)
+
+
+def lies_in_own_dataset(path: Path) -> bool:
+    """Whether a folder above `path` is a dataset that pmrpipe made."""
+    descriptions = (folder / DESCRIPTION for folder in path.absolute().parents)
+    return any(_is_own(description) for description in descriptions if description.is_file())
+
+
+def _is_own(description: Path) -> bool:
+    content = read_json(description)
+    tools = content.get("GeneratedBy") if isinstance(content, dict) else None
+    return isinstance(tools, list) and any(_names_us(tool) for tool in tools)
 
 
 def _names_us(tool: Any) -> bool:
