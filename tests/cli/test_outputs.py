@@ -106,7 +106,7 @@ def test_told_to_a_verb_replaces_what_is_there_and_in_results_always(tmp_path, c
     place = tmp_path / "results" / "space.nii.gz"
     place.parent.mkdir()
     place.write_bytes(b"old")
-    words = ["space", str(place), str(tmp_path / "results" / "w.nii.gz"), "--grid-mm", "8"]
+    words = ["space", str(place), str(tmp_path / "results" / "w.nii.gz"), "--mm", "8"]
     assert main(words) == 2
     capsys.readouterr()
     assert main([*words, "--overwrite"]) == 0

@@ -87,9 +87,7 @@ def test_sessions_of_one_subject_are_scored_against_each_other(
     workflow.run(*words)
     results = workflow.folder / "results" / "mine"
     pairs = read_tsv(results / "score" / "affine" / "by_pair.tsv")
-    own = [
-        (f"sub-{n}_ses-{a}", f"sub-{n}_ses-{b}") for n in "08 09".split() for a, b in ("ab", "ba")
-    ]
+    own = [(f"sub-{n}_ses-{a}", f"sub-{n}_ses-{b}") for n in ["08", "09"] for a, b in ("ab", "ba")]
     assert sorted(zip(pairs["moving"], pairs["fixed"], strict=True)) == own
     # The same brain but for its place and scale, which the affine takes back.
     assert (pairs["dice"] > 0.8).all()

@@ -93,7 +93,9 @@ def refusal(said: str) -> str:
     """The one line in which a run was refused before its first job; empty when it was not."""
     lines = [line.strip() for line in said.splitlines()]
     heads = [n for n, line in enumerate(lines) if line.startswith("WorkflowError")]
-    return lines[heads[0] + 1] if heads else ""
+    said_after = [lines[n + 1] for n in heads]
+    # How a run ends in which a job failed.
+    return next((line for line in said_after if not line.startswith("At least one job")), "")
 
 
 # -- scans -------------------------------------------------------------------------------------

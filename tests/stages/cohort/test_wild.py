@@ -129,19 +129,37 @@ def dangle(path: Path) -> None:
     path.symlink_to(".git/annex/objects/Xx/MD5E-s1--0.nii.gz")
 
 
-def test_an_annexed_scan_stops_only_who_needs_it(tmp_path):
+def circle(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(path.name)
+
+
+LINKS = pytest.mark.parametrize("link", [dangle, circle])
+
+
+@LINKS
+def test_an_annexed_scan_stops_only_who_needs_it(tmp_path, link):
     touch(tmp_path, *t1w("sub-01", "sub-03"))
-    dangle(tmp_path / t1w("sub-02")[0])
+    link(tmp_path / t1w("sub-02")[0])
     refused(tmp_path, r"sub-02_T1w\.nii\.gz: is a link without content; .*datalad get")
     assert keys_of(tmp_path, exclude={"02": "not fetched"}) == ["sub-01", "sub-03"]
     assert keys_of(tmp_path, split={"test": ["01", "03"]}) == ["sub-01", "sub-02", "sub-03"]
     assert keys_of(tmp_path, subjects=["01", "03"]) == ["sub-01", "sub-03"]
 
 
+@LINKS
+def test_a_subject_or_session_that_is_a_link_to_nothing_is_listed(tmp_path, link):
+    touch(tmp_path, *t1w("sub-01"))
+    link(tmp_path / "sub-02")
+    link(tmp_path / "sub-01" / "ses-x")
+    assert keys_of(tmp_path) == ["sub-01"]
+
+
+@LINKS
 @pytest.mark.parametrize("kind", ["dseg", "desc-brain_mask"])
-def test_a_dangling_mask_or_label_map_is_not_absent(tmp_path, kind):
+def test_a_dangling_mask_or_label_map_is_not_absent(tmp_path, kind, link):
     touch(tmp_path, *t1w("sub-01", "sub-02"), f"d/sub-01/anat/sub-01_{kind}.nii.gz")
-    dangle(tmp_path / f"d/sub-02/anat/sub-02_{kind}.nii.gz")
+    link(tmp_path / f"d/sub-02/anat/sub-02_{kind}.nii.gz")
     study = {"labels": "aseg", "inputs": {"labels_root": "d"}}
     if kind != "dseg":
         study = {"inputs": {"masks_root": "d"}}
@@ -149,11 +167,12 @@ def test_a_dangling_mask_or_label_map_is_not_absent(tmp_path, kind):
     assert keys_of(tmp_path, **study, exclude={"02": "later"}) == ["sub-01"]
 
 
-def test_a_freesurfer_subject_without_content_can_be_excluded(tmp_path):
+@LINKS
+def test_a_freesurfer_subject_without_content_can_be_excluded(tmp_path, link):
     for name in ("a", "b"):
         touch(tmp_path, *(f"{name}/mri/{file}.mgz" for file in ("T1", "brainmask")))
     (tmp_path / "b/mri/brainmask.mgz").unlink()
-    dangle(tmp_path / "b/mri/brainmask.mgz")
+    link(tmp_path / "b/mri/brainmask.mgz")
     refused(tmp_path, r"b/mri/brainmask\.mgz: is a link without content", reader="freesurfer")
     assert keys_of(tmp_path, reader="freesurfer", exclude={"b": "later"}) == ["sub-a"]
 

@@ -83,7 +83,7 @@ def _require_folders(study: Study, root: Path) -> None:
 
 def _subject_folders(root: Path, listing: Listing) -> Iterator[str]:
     with os.scandir(root) as entries:
-        folders = sorted((entry.name, entry.is_dir()) for entry in entries if _is_subject(entry))
+        folders = sorted((entry.name, _is_folder(entry)) for entry in entries if _is_subject(entry))
     for name, is_folder in folders:
         if not SUBJECT.fullmatch(name):
             listing.skipped[name] = "no subject's folder (sub-, then letters and digits)"
@@ -94,10 +94,24 @@ def _subject_folders(root: Path, listing: Listing) -> Iterator[str]:
             yield name
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
+
+
 def _is_subject(entry: os.DirEntry[str]) -> bool:
     """Whether a folder's name says, or nearly says, that it is a subject's."""
     return entry.name[:3].lower() == "sub" and (
-        entry.is_dir() or (entry.is_symlink() and SUBJECT.fullmatch(entry.name) is not None)
+        _is_folder(entry) or (entry.is_symlink() and SUBJECT.fullmatch(entry.name) is not None)
     )
 
 
@@ -126,7 +140,7 @@ def _sessions(study: Study, folder: str, listing: Listing) -> list[str]:
     sessions = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("ses-") and entry.is_dir():
+            if entry.name.startswith("ses-") and _is_folder(entry):
                 sessions.append(entry.name)
             elif is_nearly(study.inputs.contrast, entry.name):
                 listing.skipped[_below(study, entry.path)] = "outside anat/"
@@ -157,7 +171,7 @@ def _files(folder: str | Path) -> dict[str, bool]:
     """The names in a folder, and whether each is a file whose content is here."""
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: entry.is_file() for entry in entries}
+            return {entry.name: _is_file(entry) for entry in entries}
     except (FileNotFoundError, NotADirectoryError):
         return {}
 
