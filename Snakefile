@@ -36,6 +36,13 @@ include: "rules/template.smk"
 include: "rules/score.smk"
 include: "rules/parcellate.smk"
 include: "rules/maps.smk"
+
+
+if beside_reference.tables(PLAN):
+
+    include: "rules/reference.smk"
+
+
 include: "rules/report.smk"
 
 
@@ -49,6 +56,7 @@ localrules:
     score,
     parcellate,
     maps,
+    reference,
     table1,
     table2,
     ablation,
@@ -102,6 +110,11 @@ rule parcellate:
 rule maps:
     input:
         asked(mapping.wanted),
+
+
+rule reference:
+    input:
+        asked(beside_reference.wanted),
 
 
 # The paper's tables: docs/metrics.md.

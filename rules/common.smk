@@ -57,3 +57,4 @@ wildcard_constraints:
     folder=FOLDER_PATTERN,
     method="|".join(PLAN.methods),
     batch="[A-Za-z0-9_-]+",
+    job="[A-Za-z0-9_-]+",

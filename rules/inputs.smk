@@ -1,6 +1,6 @@
 # Look-ups in the plan for inputs, options and resources of the rules, and nothing else: what a job
 # reads stands in pmrpipe.workflow.files, what a verb is told in pmrpipe.workflow.commands.
-from pmrpipe.workflow import commands, files, mapping, parcellation
+from pmrpipe.workflow import beside_reference, commands, files, mapping, parcellation
 from pmrpipe.workflow.mean_brain import MeanBrain
 
 
@@ -29,6 +29,11 @@ def by_method(ask):
 def by_batch(ask):
     """What `ask` says of the plan and the wildcards' method and batch."""
     return lambda wildcards: ask(PLAN, wildcards.method, wildcards.batch)
+
+
+def by_job_of_method(ask):
+    """What `ask` says of the plan and the wildcards' method and job."""
+    return lambda wildcards: ask(PLAN, wildcards.method, wildcards.job)
 
 
 def by_job(ask):

@@ -16,6 +16,7 @@ rule report_page:
         P.qc,
         files.registered(PLAN) if STUDY.fields else [],
         [P.levels(m) for m in PLAN.multilevel],
+        beside_reference.tables(PLAN),
         [P.training(m) / "history.tsv" for m in PLAN.trained],
     output:
         report(

@@ -65,6 +65,8 @@ GROUPS = {
         ),
         "score-pairs": ("score", "score registered pairs"),
         "score": ("score", "gather a method's scores, or summarise all methods"),
+        "compare-pairs": ("reference", "a method's maps of pairs beside those of a reference"),
+        "compare-tables": ("reference", "the tables of all methods beside their reference"),
         "map": ("maps", "local volume of one scan in the template's space"),
         "maps-table": ("maps", "the table of these maps, with covariates, and the mask"),
         "fuse": ("parcellate", "label one scan by the atlases registered to it"),

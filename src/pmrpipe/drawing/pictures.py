@@ -29,7 +29,9 @@ PANELS = {
     "uncertainty": "Uncertainty",
 }
 JACOBIAN_MAP = "PuOr"
-UNCERTAINTY_MAP = "cividis"
+UNCERTAINTY_MAP = "plasma"
+# How much of the colour stands in a map over an image.
+_OVERLAY = 0.6
 # The map shows log2 det J from half to twice the volume.
 JACOBIAN_RANGE = 1.0
 _PIXELS_PER_MM, _GAP = 1.7, 6
@@ -82,7 +84,7 @@ def draw(views: list[View]) -> Pictures:
     if all(view.uncertainty is not None for view in views):
         scale = _scale(views)
         drawer = partial(_uncertainty, scale=scale)
-        panels["uncertainty"] = _Panel(PANELS["uncertainty"], drawer, scale=scale)
+        panels["uncertainty"] = _Panel(PANELS["uncertainty"], drawer, dark=True, scale=scale)
     return _sheet(views, panels)
 
 
@@ -240,8 +242,10 @@ def _jacobian(place: Place, view: View) -> None:
 
 
 def _uncertainty(place: Place, view: View, scale: float) -> None:
+    """Over the fixed image: a doubt is read where the anatomy is seen."""
+    place.image(view.fixed, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     shown = np.where(view.brain, _there(view.uncertainty), np.nan)
-    style = {"cmap": UNCERTAINTY_MAP, "interpolation": "nearest"}
+    style = {"cmap": UNCERTAINTY_MAP, "interpolation": "nearest", "alpha": _OVERLAY}
     place.image(shown, vmin=0, vmax=scale, **style)
     _outline(place, view.brain, "#64748b")
 

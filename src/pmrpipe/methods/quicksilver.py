@@ -21,16 +21,16 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.losses.matching import SquaredDifference
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.deformation import Deformation
-from pmrpipe.methods.geodesic import Geodesic, follow, followed
+from pmrpipe.methods.geodesic import Geodesic, follow, followed, momentum_on
 from pmrpipe.methods.lddmm import LDDMM, Matching
 from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.posterior import Posterior
 from pmrpipe.methods.protocols import Method
 from pmrpipe.networks.patches import Patches
 from pmrpipe.networks.quicksilver import QuicksilverNetwork
-from pmrpipe.spatial.geodesic import Shooting
+from pmrpipe.spatial.geodesic import Path, Shooting
 from pmrpipe.spatial.kernels import Fluid, Kernel, KernelOnGrid
-from pmrpipe.spatial.resize import resize_image
+from pmrpipe.spatial.resize import resize_displacement, resize_image
 from pmrpipe.spatial.warp import warp
 
 # Patches that go through the network at once.
@@ -50,6 +50,8 @@ class Quicksilver(NetworkMethod):
     edge, stride : of the patches, voxels
     patches : how many of a pair a step of the training sees
     matching : what `refined` minimises, with the energy of the path
+    velocity_mm : voxel size at which geodesics are followed, as the teacher's: velocities are
+        smooth; None: the networks' own
     """
 
     def __init__(
@@ -64,9 +66,11 @@ class Quicksilver(NetworkMethod):
         stride: int = 14,
         patches: int = 64,
         matching: Matching | None = None,
+        velocity_mm: float | None = None,
         network_mm: float | None = None,
     ) -> None:
         super().__init__(network_mm)
+        self.velocity_mm = velocity_mm
         self.network, self.correction, self.corrections = network, correction, corrections
         self.kernel, self.shooting = kernel or Fluid(), shooting or Shooting()
         self.scale, self.edge, self.stride, self.patches = scale, edge, stride, patches
@@ -76,11 +80,15 @@ class Quicksilver(NetworkMethod):
     def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         """The geodesic of the predicted momentum, corrected as often as is said.
 
+        It lies on the grid of the velocities.
+
         Raises
         ------
         InputError : images smaller than a patch
         """
-        return follow(self.momentum(moving, fixed, grid), self.kernel, self.shooting, grid)
+        coarse = self._of_velocities(grid)
+        momentum = momentum_on(self.momentum(moving, fixed, grid), self.kernel, grid, coarse)
+        return follow(momentum, self.kernel, self.shooting, coarse)
 
     def momentum(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Tensor:
         """The initial momentum (B, 3, X, Y, Z), corrections included."""
@@ -93,9 +101,21 @@ class Quicksilver(NetworkMethod):
 
     def _pulled_back(self, fixed: Tensor, momentum: Tensor, grid: Grid) -> Tensor:
         """T o phi_1."""
-        forward = followed(momentum, self.kernel, self.shooting, grid).forward
+        forward = self._path(momentum, grid).forward
         assert forward is not None
-        return warp(fixed, forward)
+        return warp(fixed, resize_displacement(forward, grid.shape))
+
+    def _of_velocities(self, grid: Grid) -> Grid:
+        """The grid on which geodesics are followed."""
+        mm = self.velocity_mm
+        return grid if mm is None or mm <= min(grid.spacing) else grid.rescaled(mm)
+
+    def _path(self, momentum: Tensor, grid: Grid) -> Path:
+        """The path of a momentum on the networks' grid, on that of the velocities."""
+        coarse = self._of_velocities(grid)
+        return followed(
+            momentum_on(momentum, self.kernel, grid, coarse), self.kernel, self.shooting, coarse
+        )
 
     def _said_by(self, network: nn.Module, moving: Tensor, fixed: Tensor) -> Tensor:
         """What a network says of whole images: the mean where patches overlap."""
@@ -177,12 +197,12 @@ class RefinedQuicksilver:
         assert isinstance(start, Geodesic)
         kernel, inner = self.method.kernel, start.grid
         on_grid = KernelOnGrid(kernel, inner.shape, inner.spacing, moving.device)
-        own = min(inner.spacing)
+        own = min(self.method.grid(grid).spacing)
         plan = LDDMM(
             kernel=kernel,
             matching=self.method.matching,
             levels_mm=(max(self.finest, own),),
-            velocity_mm=own,
+            velocity_mm=min(inner.spacing),
             iterations=(self.steps,),
             shooting=self.method.shooting,
         )
@@ -209,6 +229,6 @@ class ProbabilisticQuicksilver(Quicksilver):
                 momentum = self._said_by(self.network, moving, fixed)
             finally:
                 self.network.draw(None)
-            return followed(momentum, self.kernel, self.shooting, inner).inverse
+            return resize_displacement(self._path(momentum, inner).inverse, inner.shape)
 
         return Posterior(draw, inner)

@@ -226,6 +226,20 @@ class Results:
         return self.root / "score" / "summary.tsv"
 
     @property
+    def beside_reference(self) -> Path:
+        """Folder of the tables that set methods beside a reference method."""
+        return self.root / "score" / "beside_reference"
+
+    def compared(self, method: str, job: str) -> Path:
+        """Folder of what one job found between a method's maps and its reference's."""
+        return self.beside_reference / "jobs" / method / job
+
+    @property
+    def devices(self) -> Path:
+        """Seconds by number of devices, where `benchmarks/devices.py` has measured them."""
+        return self.root / "score" / "devices.tsv"
+
+    @property
     def equivariance(self) -> Path:
         """Errors for moved images, where `benchmarks/equivariance.py` has measured them."""
         return self.root / "score" / "equivariance.tsv"

@@ -27,6 +27,7 @@ from pmrpipe.study.labels import labels_of
 from pmrpipe.study.paths import Results
 from pmrpipe.workflow.digests import columns_digest, method_digest
 from pmrpipe.workflow.further import further_arrays, require_trainable
+from pmrpipe.workflow.references import references
 from pmrpipe.workflow.rows import Run, require_owners, rows
 from pmrpipe.workflow.teaching import Teaching
 from pmrpipe.workflow.verbs import WORK
@@ -74,6 +75,7 @@ class Plan:
             init = self.init(method)
             if init is not None:
                 require_usable(init)
+        _ = self.references
         _ = self.pairs  # without one nothing would be compared, unless the study says so
 
     def _check_cohorts(self) -> None:
@@ -176,6 +178,11 @@ class Plan:
     def multilevel(self) -> list[str]:
         """Methods of which the report shows what each level contributes."""
         return [name for name, method in self.specs.items() if method.levels]
+
+    @cached_property
+    def references(self) -> dict[str, str]:
+        """Beside which method others are set, where they are."""
+        return references(self.study, self.specs)
 
     def weights(self, method: str) -> Path:
         """Folder of a learned method's weights, given or trained here."""

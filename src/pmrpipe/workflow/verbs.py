@@ -42,6 +42,8 @@ WORK: dict[str, tuple[str, ...]] = {
     "shoot": ("pmrpipe.stages.register.shoot",),
     "score-pairs": ("pmrpipe.stages.score.files",),
     "score": ("pmrpipe.stages.score.gather", "pmrpipe.study.options.scoring"),
+    "compare-pairs": ("pmrpipe.stages.score.reference_pairs", "pmrpipe.study.options.scoring"),
+    "compare-tables": ("pmrpipe.stages.score.reference_tables", "pmrpipe.study.options.scoring"),
     "paper-table": ("pmrpipe.stages.score.paper", "pmrpipe.study.options.scoring"),
     "report": ("pmrpipe.stages.report.job", "pmrpipe.workflow.plan"),
     "check-demo": ("pmrpipe.stages.score.demo",),

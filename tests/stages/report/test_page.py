@@ -9,11 +9,13 @@ import pytest
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_tsv, write_tsv
+from pmrpipe.methods.geodesic_file import write_energies
 from pmrpipe.metrics.choice import choose_pairs
 from pmrpipe.stages.report.collect import MethodInfo, collect, without_paths
 from pmrpipe.stages.report.page import build_report
 from pmrpipe.study.paths import Results
 from pmrpipe.study.timings import stage_costs
+from tests.helpers.reference_study import REFERENCE, compare
 from tests.helpers.synthetic_study import LABELS, METHODS, QUALITY, make_study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -194,6 +196,57 @@ def test_errors_of_moved_images_are_drawn_where_somebody_measured_them(tmp_path)
     write_tsv(results.equivariance, pd.DataFrame(rows, columns=names).drop(columns="group"))
     with pytest.raises(InputError, match=r"equivariance\.tsv"):
         build(results)
+
+
+def test_methods_beside_their_reference_have_a_section(tmp_path):
+    results = make_study(tmp_path, trained=False)
+    assert "Beside the reference" not in build(results)
+    compare(results)
+    page = build(results)
+    reader = _Reader(page)
+    assert reader.open == []
+    section = page.split('id="reference-title"')[1].split("</section>")[0]
+    headings = re.findall(r"<h3>(.*?)</h3>", section)
+    assert headings == [
+        "Target overlap",
+        "Distance to the map of the reference",
+        "Change of volume",
+        "Time of a registration",
+    ]
+    folder = results.report.parent
+    for name in ("overlap", "errors", "jacobians", "devices"):
+        assert (folder / "figures" / f"reference-{name}.svg").exists()
+    errors = read_tsv(folder / "tables" / "reference_errors.tsv").set_index("method")
+    assert f">{errors.loc['pmr', 'p99.7_mm']:.2f}<" in section
+    without = [info for info in METHODS if info.name != REFERENCE]
+    assert "Beside the reference" not in build(results, methods=without)
+
+
+def test_times_on_several_devices_are_drawn_where_somebody_measured_them(tmp_path):
+    results = make_study(tmp_path, trained=False, pictures=True)
+    compare(results)
+    rows = [("pmr", "cuda", number, 6, 1 / number) for number in (1, 2, 4)]
+    names = ["method", "device", "number", "pairs", "seconds_median"]
+    write_tsv(results.devices, pd.DataFrame(rows, columns=names))
+    build(results)
+    drawn = (results.report.parent / "figures" / "reference-devices.svg").read_text()
+    assert "Devices (cuda)" in drawn
+
+
+def test_energies_are_drawn_with_the_pairs_of_a_method_that_has_them(tmp_path):
+    results = make_study(tmp_path, subjects=2, methods={"syn": 0.5, "pmr": 0.6}, trained=False)
+    assert "The energy at every iteration" not in build(results)
+    rows = [
+        {"level_mm": mm, "iteration": n, "total": 9.0 - n, "regularity": 1.0 + n, "matching": 8.0}
+        for mm in (8.0, 4.0)
+        for n in range(3)
+    ]
+    write_energies(results.energies("syn", "sub-01", "sub-02"), rows)
+    page = build(results)
+    assert page.count("The energy at every iteration") == 1
+    drawn = list((results.report.parent / "figures").glob("syn_*_sub-01_to_sub-02_energy.svg"))
+    assert len(drawn) == 1
+    assert "matching: images that differ" in drawn[0].read_text()
 
 
 def test_cohort_without_labels_and_training(tmp_path):

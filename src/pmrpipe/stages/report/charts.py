@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pmrpipe.drawing.style import INK, MUTED, Look, figure
+from pmrpipe.drawing.boxes import boxes, pale
+from pmrpipe.drawing.style import MUTED, Look, figure
 from pmrpipe.metrics import entries
 from pmrpipe.stages.report.collect import MethodResult, Study
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# Up to here single pairs are drawn over their box.
-_FEW = 60
 
 
 def region_boxes(study: Study, looks: dict[str, Look], narrow: bool = False) -> Figure | None:
@@ -34,7 +32,7 @@ def region_boxes(study: Study, looks: dict[str, Look], narrow: bool = False) -> 
     for n, method in enumerate(methods):
         values = [_known(method, column) for column in groups.values()]
         places = centres + n - (len(methods) - 1) / 2
-        _boxes(axes, values, places, looks[method.name], narrow)
+        boxes(axes, values, places, looks[method.name], narrow)
     ticks = [name.capitalize() if name != "all" else "All labels" for name in groups]
     _group_axis(axes, centres, ticks, step, narrow)
     method_legend(chart, study, looks, boxes=True, columns=2 if narrow else 6)
@@ -45,32 +43,6 @@ def _known(method: MethodResult, column: str) -> np.ndarray:
     by_pair = method.scores.by_pair
     values = by_pair[column].to_numpy(float) if column in by_pair else np.zeros(0)
     return values[np.isfinite(values)]
-
-
-def _boxes(
-    axes: Axes, values: list[np.ndarray], places: np.ndarray, look: Look, narrow: bool
-) -> None:
-    drawn = axes.boxplot(
-        values,
-        positions=places,
-        widths=0.78,
-        orientation="horizontal" if narrow else "vertical",
-        patch_artist=True,
-        manage_ticks=False,
-        medianprops={"color": INK, "linewidth": 1.8},
-        whiskerprops={"color": look.colour},
-        capprops={"color": look.colour},
-        flierprops={"marker": look.marker, "markersize": 3, "markeredgecolor": look.colour},
-        showfliers=max(map(len, values), default=0) > _FEW,
-    )
-    for box in drawn["boxes"]:
-        box.set(facecolor=_pale(look.colour), edgecolor=look.colour, hatch=look.hatch)
-    for place, sample in zip(places, values, strict=True):
-        if len(sample) <= _FEW:
-            # Spread by order and not at random: equal tables give equal figures.
-            spread = place + 0.22 * np.sin(2.4 * np.arange(len(sample)))
-            x, y = (sample, spread) if narrow else (spread, sample)
-            axes.plot(x, y, look.marker, ms=3.2, mfc="white", mec=look.colour, mew=0.9, zorder=3)
 
 
 def _group_axis(
@@ -97,7 +69,7 @@ def similarity_boxes(study: Study, looks: dict[str, Look]) -> Figure | None:
     drawn = figure(3.8 * len(shown), 3.6)
     for axes, metric in zip(np.ravel(drawn.subplots(1, len(shown))), shown, strict=True):
         for n, method in enumerate(study.methods):
-            _boxes(axes, [_known(method, metric.name)], np.array([n]), looks[method.name], False)
+            boxes(axes, [_known(method, metric.name)], np.array([n]), looks[method.name], False)
         axes.set_xticks(range(len(study.methods)), [m.name for m in study.methods], rotation=30)
         axes.set_ylabel(f"{metric.title}, {metric.unit}" if metric.unit else metric.title)
         axes.grid(False, axis="x")
@@ -182,18 +154,11 @@ def method_legend(
 
     def handle(name: str, look: Look) -> Artist:
         if boxes:
-            pale = _pale(look.colour)
-            return Patch(facecolor=pale, edgecolor=look.colour, hatch=look.hatch, label=name)
+            light = pale(look.colour)
+            return Patch(facecolor=light, edgecolor=look.colour, hatch=look.hatch, label=name)
         return Line2D([], [], ls="", marker=look.marker, ms=8, color=look.colour, label=name)
 
     handles = [handle(method.name, looks[method.name]) for method in study.methods]
     drawn.legend(
         handles=handles, loc="outside upper left", ncols=min(columns, len(handles)), fontsize=9.5
     )
-
-
-def _pale(colour: str) -> tuple[float, float, float]:
-    """The colour mixed with white, so that hatches and points show."""
-    from matplotlib.colors import to_rgb
-
-    return tuple(1 - 0.25 * (1 - part) for part in to_rgb(colour))  # type: ignore[return-value]

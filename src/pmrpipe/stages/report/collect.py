@@ -15,6 +15,7 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json, read_tsv
 from pmrpipe.metrics.summary import compare, summarise
 from pmrpipe.metrics.tables import MethodScores, read_scores, regions_of
+from pmrpipe.stages.report.references import BesideReference, beside_reference
 from pmrpipe.study.paths import Results
 from pmrpipe.study.timings import stage_costs
 
@@ -76,6 +77,7 @@ class Study:
     label_table: pd.DataFrame | None
     stages: pd.DataFrame
     equivariance: pd.DataFrame | None = None
+    reference: BesideReference | None = None
 
     @property
     def labelled(self) -> bool:
@@ -119,6 +121,7 @@ def collect(
         label_table=label_table,
         stages=stage_costs(results.root / "timings"),
         equivariance=_equivariance(results),
+        reference=beside_reference(results, list(scores)),
     )
 
 

@@ -11,12 +11,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pmrpipe.base.files import write_bytes
+from pmrpipe.base.files import read_tsv, write_bytes
 from pmrpipe.drawing import pictures, style
+from pmrpipe.drawing.energies import energy_chart
 from pmrpipe.metrics import entries
 from pmrpipe.metrics.choice import choose_pairs
 from pmrpipe.metrics.metric import Metric, TradeOff
-from pmrpipe.stages.report import charts, collect, trade_offs
+from pmrpipe.stages.report import charts, collect, references, trade_offs
 from pmrpipe.stages.report.equivariance import equivariance_curves
 from pmrpipe.stages.report.pair_reader import PairReader
 from pmrpipe.study.keys import pair_name
@@ -44,6 +45,7 @@ class Case:
 
     scale : uncertainty in mm at the upper end of its colours, where there is such a map
     levels : grids as each level alone deforms them, and the file of all of them
+    energy : the energy's terms at every iteration, of a method that descends one, and their file
     """
 
     role: str
@@ -56,6 +58,8 @@ class Case:
     scale: float | None = None
     levels: dict[str, str] = field(default_factory=dict)
     levels_file: str = ""
+    energy: str = ""
+    energy_file: str = ""
 
 
 def draw_charts(study: collect.Study, folder: Path) -> list[Chart]:
@@ -98,7 +102,7 @@ def _plans() -> list[_Plan]:
     """Every chart, in the order of the page."""
     metrics = entries.METRICS
     against = [_against(m, m.trade_off) for m in metrics if m.trade_off is not None]
-    return [*_DISTRIBUTIONS, *against, _TIME, _TRAINING, _MOVED]
+    return [*_DISTRIBUTIONS, *against, _TIME, *_BESIDE, _TRAINING, _MOVED]
 
 
 def _against(metric: Metric, chart: TradeOff) -> _Plan:
@@ -136,6 +140,40 @@ _TIME = _Plan(
     trade_offs.accuracy_against_seconds,
     "Accuracy against time",
     "Vertical lines: 95 % interval of the mean. Upper left is better.",
+)
+_BESIDE = (
+    _Plan(
+        "reference",
+        "reference-overlap",
+        references.overlap_boxes,
+        "Target overlap",
+        "Of each pair: the mean over the scored labels of the fixed scan of the part that the "
+        "warped label covers. Box: quartiles, line: median, whiskers: 1.5 interquartile ranges.",
+    ),
+    _Plan(
+        "reference",
+        "reference-errors",
+        references.error_boxes,
+        "Distance to the map of the reference",
+        "Over the voxels of the fixed brains of all pairs. Line: median, box: 25th to 75th "
+        "percentile, whiskers: 5th and 95th, points: 0.3rd and 99.7th. Lower is nearer, and not "
+        "by itself better.",
+    ),
+    _Plan(
+        "reference",
+        "reference-jacobians",
+        references.volume_histograms,
+        "Change of volume",
+        "Left: log10 det J over the voxels of the fixed brains of all pairs. Right: voxel by voxel "
+        "the method's minus the reference's. Folds are in the class at the lower end.",
+    ),
+    _Plan(
+        "reference",
+        "reference-devices",
+        references.device_times,
+        "Time of a registration",
+        "Median seconds a pair, images in memory to map in memory, by threads or devices.",
+    ),
 )
 _TRAINING = _Plan(
     "training",
@@ -221,8 +259,19 @@ def _draw_method(study: collect.Study, folder: Path, method: collect.MethodResul
         if alone is not None:
             write_bytes(folder / f"{stem}_levels.png", alone.sheet)
             case = replace(case, levels=_data_uris(alone), levels_file=f"{stem}_levels.png")
+        energies = study.results.energies(method.name, moving, fixed)
+        if energies.exists():
+            case = _with_energy(case, energies, folder, f"{stem}_energy.svg")
         cases.append(case)
     return cases
+
+
+def _with_energy(case: Case, path: Path, folder: Path, name: str) -> Case:
+    """The case with the chart of its descent, which becomes a file of this name too."""
+    rows = read_tsv(path, ("level_mm", "total", "regularity", "matching")).to_dict("records")
+    content = style.svg(energy_chart([{str(k): v for k, v in row.items()} for row in rows]))
+    write_bytes(folder / name, content)
+    return replace(case, energy=style.data_uri(content, "svg+xml"), energy_file=name)
 
 
 def _data_uris(drawn: pictures.Pictures) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pmrpipe.base.files import write_text, write_tsv
 from pmrpipe.drawing import html, pictures, style
+from pmrpipe.metrics.reference import PERCENTILES, percentile_column
 from pmrpipe.stages.report import collect, gallery, look_at, sentences, tables
 from pmrpipe.study.paths import Results
 from pmrpipe.study.regions import region_labels
@@ -89,6 +90,8 @@ def build_report(
         "panels": pictures.PANELS,
         "legend": _region_legend(label_table),
         "labels": _label_rows(study),
+        "beside": study.reference,
+        "percentiles": [(f"{p:g}", percentile_column(p)) for p in PERCENTILES],
         "excluded": collect.excluded_of(study.cohort, excluded),
         "counts": collect.cohort_counts(study.cohort),
         "config": _plain(config_summary),
@@ -122,6 +125,7 @@ def _write_tables(study: collect.Study, folder: Path, warned: list[look_at.Warne
         "stages": study.stages,
         "look_at": look_at.table(warned),
     }
+    named |= study.reference.tables() if study.reference else {}
     for name, table in named.items():
         if len(table):
             write_tsv(folder / f"{name}.tsv", table)

@@ -123,6 +123,11 @@ class Study(Options):
         description="name: a further cohort that training draws from; under the study's own name, "
         "its weight",
     )
+    reference: str | None = Field(
+        None,
+        description="method beside which the others are set, map by map; null: the teacher of each "
+        "learned method, where it is among `methods`",
+    )
     pairs_per_job: int = Field(
         20, ge=1, description="pairs that a job registers with one loaded network"
     )

@@ -31,6 +31,24 @@ class Gathering(Options):
     )
 
 
+class Comparing(Gridded):
+    """Whose maps are compared with a reference method's, and on which pairs."""
+
+    method: str = Field(description="name of the method's folder")
+    reference: str = Field(description="name of the reference method's folder")
+    identity: bool = Field(False, description="the method deforms nothing: 0 everywhere")
+    pairs: tuple[str, ...] = Field(min_length=1, description="pairs, MOVING_to_FIXED")
+
+
+class Referring(Options):
+    """Of what the tables beside a reference method are made."""
+
+    cohort: str = Field(description="name of the study; of some, published medians are known")
+    references: dict[str, str] = Field(description="reference method of each method")
+    methods: tuple[str, ...] = Field(min_length=1, description="all scored methods")
+    jobs: tuple[str, ...] = Field(min_length=1, description="names of the jobs that compared")
+
+
 # Tables of the paper.
 PaperName = Literal["table1", "table2", "ablation"]
 
