@@ -197,3 +197,36 @@ def test_those_that_share_weights_have_the_networks_of_their_owner():
         with torch.device("meta"):
             own, owner = (build(spec(n)).state_dict() for n in (chosen.name, chosen.shares))
         assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in owner.items()}
+
+
+def test_paths_are_followed_on_a_coarser_grid_to_the_same_end():
+    """The grid of the velocities halves; what is moved and the momentum's energy stay."""
+    fine = Grid((34, 32, 30), np.diag([4.0, 4.0, 4.0, 1.0]))
+    there = momentum_on(momentum(), KERNEL, GRID, fine)
+    image = torch.nn.functional.interpolate(blobs(), fine.shape)
+    ends = []
+    for mm in (None, 8.0):
+        network = method(Fixed(0.0, 0.0, 0.0), velocity_mm=mm)
+        network.momentum = lambda *_: there
+        ends.append(network.register(image, image, fine))
+    assert ends[1].grid == fine.rescaled(8.0)
+    gap = ends[0].displacement * 4 - ends[1].resampled(fine).displacement * 4
+    most = float((ends[0].displacement * 4).norm(dim=1).max())
+    assert float(gap.norm(dim=1).max()) < 0.1 * most
+    pulled = [method(Fixed(0.0, 0.0, 0.0), velocity_mm=mm)._pulled_back(image, there, fine)
+              for mm in (None, 8.0)]  # fmt: skip
+    changed = (pulled[0] - image).square().mean()
+    assert float((pulled[0] - pulled[1]).square().mean()) < 0.02 * float(changed)
+
+
+def test_outside_both_brains_there_is_no_momentum():
+    image = torch.zeros(1, 1, 34, 32, 30)
+    image[..., 2:18, 3:18, 4:19] = 1
+    fine = Grid((34, 32, 30), np.diag([4.0, 4.0, 4.0, 1.0]))
+    said = method(Fixed(1.0, 0.0, 0.0), scale=2.0).momentum(image, image, fine)
+    inside = torch.zeros(34, 32, 30, dtype=torch.bool)
+    inside[2:18, 3:18, 4:19] = True
+    assert torch.equal(said[0, 0] == 2, inside)
+    assert not said[0, 0][~inside].any()
+    empty = torch.zeros_like(image)
+    assert not method(Fixed(1.0, 0.0, 0.0)).momentum(empty, empty, fine).any()

@@ -7,7 +7,7 @@ import torch
 
 from pmrpipe.methods.load import build
 from pmrpipe.methods.spec import spec
-from pmrpipe.networks.patches import Patches, starts
+from pmrpipe.networks.patches import Patches, filled_box, starts
 from pmrpipe.networks.quicksilver import QuicksilverNetwork
 
 
@@ -92,3 +92,13 @@ def test_dropped_features_follow_the_seed_and_are_the_same_in_all_patches():
     assert not torch.allclose(drawn[1][0], drawn[2][0])
     network.draw(None)
     assert torch.equal(network(patch, patch), plain)
+
+
+def test_patches_lie_where_an_image_is_not_empty():
+    images = [torch.zeros(1, 1, 40, 30, 20) for _ in range(2)]
+    assert filled_box(images, 15) is None
+    images[0][..., 10:32, 3, 18] = 1
+    images[1][..., 12, 5:9, 19] = -1
+    assert filled_box(images, 15) == (slice(10, 32), slice(0, 15), slice(5, 20))
+    assert filled_box(images, 2) == (slice(10, 32), slice(3, 9), slice(18, 20))
+    assert filled_box([image.to("meta") for image in images], 15) == tuple(map(slice, (40, 30, 20)))

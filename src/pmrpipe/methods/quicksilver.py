@@ -26,15 +26,15 @@ from pmrpipe.methods.lddmm import LDDMM, Matching
 from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.posterior import Posterior
 from pmrpipe.methods.protocols import Method
-from pmrpipe.networks.patches import Patches
+from pmrpipe.networks.patches import Patches, filled_box
 from pmrpipe.networks.quicksilver import QuicksilverNetwork
 from pmrpipe.spatial.geodesic import Path, Shooting
 from pmrpipe.spatial.kernels import Fluid, Kernel, KernelOnGrid
 from pmrpipe.spatial.resize import resize_displacement, resize_image
 from pmrpipe.spatial.warp import warp
 
-# Patches that go through the network at once.
-_TOGETHER = 32
+# Patches that go through the network at once: few enough for a processor's cache, many for a GPU.
+_ON_CPU, _ON_GPU = 16, 128
 
 
 class Quicksilver(NetworkMethod):
@@ -119,21 +119,26 @@ class Quicksilver(NetworkMethod):
 
     def _said_by(self, network: nn.Module, moving: Tensor, fixed: Tensor) -> Tensor:
         """What a network says of whole images: the mean where patches overlap."""
-        patches = self._patches(moving)
+        self._patches(moving)  # refuses images smaller than a patch
         pairs = zip(moving.split(1), fixed.split(1), strict=True)
-        return self.scale * torch.cat([self._of_pair(network, patches, *pair) for pair in pairs])
+        return self.scale * torch.cat([self._of_pair(network, *pair) for pair in pairs])
 
-    def _of_pair(
-        self, network: nn.Module, patches: Patches, moving: Tensor, fixed: Tensor
-    ) -> Tensor:
-        which = patches.occupied(moving, fixed)
-        if not which:
-            return moving.new_zeros(1, 3, *patches.shape)
+    def _of_pair(self, network: nn.Module, *images: Tensor) -> Tensor:
+        """Patches begin where the brains do, and not at the grid's corner: they are fewer so."""
+        momentum = images[0].new_zeros(1, 3, *images[0].shape[2:])
+        box = filled_box(images, self.edge)
+        if box is None:
+            return momentum
+        inside = [image[:, :, *box] for image in images]
+        patches = self._patches(inside[0])
+        which = patches.occupied(*inside)
+        most = _ON_CPU if momentum.device.type == "cpu" else _ON_GPU
         cubes = [
-            self.in_precision(network, *(patches.cut(image, some) for image in (moving, fixed)))
-            for some in (which[n : n + _TOGETHER] for n in range(0, len(which), _TOGETHER))
+            self.in_precision(network, *(patches.cut(image, some) for image in inside))
+            for some in (which[n : n + most] for n in range(0, len(which), most))
         ]
-        return patches.joined(torch.cat(cubes), which)
+        momentum[:, :, *box] = patches.joined(torch.cat(cubes), which)
+        return momentum
 
     def _patches(self, image: Tensor) -> Patches:
         shape = tuple(image.shape[2:])

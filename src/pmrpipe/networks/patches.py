@@ -23,6 +23,31 @@ def starts(size: int, edge: int, stride: int) -> list[int]:
     return places if places[-1] == size - edge else [*places, size - edge]
 
 
+def filled_box(images: Sequence[Tensor], edge: int) -> tuple[slice, slice, slice] | None:
+    """Where (1, 1, X, Y, Z) images are not all 0, at least `edge` voxels along each axis.
+
+    None where all are 0; the whole grid on the meta device.
+    """
+    shape = images[0].shape[2:]
+    if images[0].is_meta:
+        return slice(shape[0]), slice(shape[1]), slice(shape[2])
+    filled = torch.stack([image[0, 0] != 0 for image in images]).any(0)
+    if not filled.any():
+        return None
+    x = _span(filled.any(2).any(1), edge)
+    y = _span(filled.any(2).any(0), edge)
+    z = _span(filled.any(1).any(0), edge)
+    return x, y, z
+
+
+def _span(filled: Tensor, edge: int) -> slice:
+    """From the first to the last that is True, both sides wider where that is under `edge`."""
+    places = filled.nonzero().flatten()
+    first, last = int(places[0]), int(places[-1]) + 1
+    first = max(0, min(first - (edge - (last - first)) // 2, len(filled) - edge, first))
+    return slice(first, max(last, first + edge))
+
+
 @dataclass(frozen=True)
 class Patches:
     """Cubes of `edge` voxels, `stride` apart, on a grid of `shape`."""

@@ -27,6 +27,8 @@ from pmrpipe.spatial.warp import warp
 
 Scheme = Literal["euler", "rk2", "rk4"]
 Form = Literal["eulerian", "map"]
+# Momentum, inverse map, and forward map where it is asked for.
+_State = tuple[Tensor, Tensor, Tensor | None]
 # No geodesic is integrated in more steps than about these.
 _MOST_STEPS = 40
 
@@ -77,15 +79,17 @@ def shoot(
     plan = shooting or Shooting()
     advance = _eulerian_step if plan.form == "eulerian" else _map_step
     zero = torch.zeros_like(momentum)
-    state = (momentum, zero, zero if both else None)
-    energies = [kernel.energy(momentum)]
+    state: _State = (momentum, zero, zero if both else None)
+    energies: list[Tensor] = []
 
-    def step(m: Tensor, u: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    def step(m: Tensor, u: Tensor, w: Tensor | None) -> tuple[_State, Tensor]:
         return advance(m, u, w, momentum, kernel, plan)
 
     for _ in range(plan.steps):
-        state = checkpoint(step, *state, use_reentrant=False) if recompute else step(*state)
-        energies.append(kernel.energy(state[0]))
+        done = checkpoint(step, *state, use_reentrant=False) if recompute else step(*state)
+        state, energy = done
+        energies.append(energy)
+    energies.append(kernel.energy(state[0]))
     return Path(state[1], state[2], state[0], torch.stack(energies))
 
 
@@ -122,7 +126,8 @@ def coadjoint(momentum: Tensor, inverse: Tensor, spacing: Sequence[float]) -> Te
 
 def _eulerian_step(
     m: Tensor, u: Tensor, w: Tensor | None, start: Tensor, kernel: KernelOnGrid, plan: Shooting
-) -> tuple[Tensor, Tensor, Tensor | None]:
+) -> tuple[_State, Tensor]:
+    """The state after the step, and the energy before it."""
     dt = 1.0 / plan.steps
 
     def slope(momentum: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,8 +135,9 @@ def _eulerian_step(
         return _epdiff(momentum, velocity, kernel.spacing), velocity
 
     rate, velocity = slope(m)
+    energy = kernel.energy(m, velocity)
     if plan.scheme == "euler":
-        return (m + dt * rate, *_carried(u, w, velocity * dt, kernel.spacing))
+        return (m + dt * rate, *_carried(u, w, velocity * dt, kernel.spacing)), energy
     middle, velocity = slope(m + dt / 2 * rate)
     if plan.scheme == "rk2":
         end = m + dt * middle
@@ -139,21 +145,22 @@ def _eulerian_step(
         third, _ = slope(m + dt / 2 * middle)
         last, _ = slope(m + dt * third)
         end = m + dt / 6 * (rate + 2 * middle + 2 * third + last)
-    return (end, *_carried(u, w, velocity * dt, kernel.spacing))
+    return (end, *_carried(u, w, velocity * dt, kernel.spacing)), energy
 
 
 def _map_step(
     m: Tensor, u: Tensor, w: Tensor | None, start: Tensor, kernel: KernelOnGrid, plan: Shooting
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The momentum is always the initial one, carried by the map."""
+) -> tuple[_State, Tensor]:
+    """The same; the momentum is always the initial one, carried by the map."""
     dt = 1.0 / plan.steps
     velocity = kernel.smooth(m)
+    energy = kernel.energy(m, velocity)
     if plan.scheme != "euler":
         # At the middle of the step: the map there, and the momentum that it carries.
         half, _ = _carried(u, None, velocity * (dt / 2), kernel.spacing)
         velocity = kernel.smooth(coadjoint(start, half, kernel.spacing))
     u, w = _carried(u, w, velocity * dt, kernel.spacing)
-    return coadjoint(start, u, kernel.spacing), u, w
+    return (coadjoint(start, u, kernel.spacing), u, w), energy
 
 
 def _carried(

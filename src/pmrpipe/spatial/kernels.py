@@ -158,10 +158,11 @@ class KernelOnGrid:
         """K^-1/2 w: the momentum of a white variable w."""
         return self._apply("unroot", white)
 
-    def energy(self, momentum: Tensor) -> Tensor:
-        """<m, K m> over the grid in mm, (B,)."""
-        volume = math.prod(self.spacing)
-        return (momentum * self.smooth(momentum)).sum((1, 2, 3, 4)) * volume
+    def energy(self, momentum: Tensor, velocity: Tensor | None = None) -> Tensor:
+        """<m, K m> over the grid in mm, (B,); `velocity` is K m, where it is known."""
+        if velocity is None:
+            velocity = self.smooth(momentum)
+        return (momentum * velocity).sum((1, 2, 3, 4)) * math.prod(self.spacing)
 
     def _apply(self, name: str, field: Tensor) -> Tensor:
         waves = torch.fft.rfftn(field, s=self.padded, dim=(2, 3, 4))

@@ -13,6 +13,8 @@ from pmrpipe.workflow.plan import Plan
 
 TABLES = ("errors_by_pair", "errors", "jacobians", "overlap", "overlap_summary", "times")
 
+_PARTS = ("errors_by_pair.tsv", "counts.tsv")
+
 
 def jobs(plan: Plan) -> dict[str, list[Pair]]:
     """Pairs of each job, the same for every method."""
@@ -63,12 +65,10 @@ def comparing(plan: Plan, method: str, job: str) -> Comparing:
 
 def gathered(plan: Plan) -> dict[str, Any]:
     """What the tables are made of."""
-    from pmrpipe.stages.score.reference_pairs import COUNTS, ERRORS
-
     paths = plan.results
     folders = [paths.compared(method, job) for method in plan.references for job in jobs(plan)]
     scores = [paths.score(m) / n for m in plan.methods for n in ("by_label.tsv", "timing.tsv")]
-    return {"parts": [f / name for f in folders for name in (ERRORS, COUNTS)], "scores": scores}
+    return {"parts": [f / name for f in folders for name in _PARTS], "scores": scores}
 
 
 def referring(plan: Plan) -> Referring:
