@@ -17,18 +17,18 @@ STUDY = {
     "cohort": "beside",
     "reader": "embedded",
     "root": "data/beside",
-    "embedded": {"subjects": 6, "mm": 4.0, "seed": 2019},
+    "embedded": {"subjects": 4, "mm": 4.0, "seed": 2019},
     "labels": "embedded",
-    "grid_mm": 4,
+    "grid_mm": 8,
     "network_mm": 8,
     "preprocessing": "whole",
-    "split": {"train": ["01", "02", "03"], "test": ["04", "05", "06"]},
+    "split": {"train": ["01", "02"], "test": ["03", "04"]},
     "pairs": {"policy": "file", "file": "pairs.tsv"},
     "methods": ["affine", "optimum.yaml", "student.yaml"],
     "device": "cpu",
 }
 TEMPLATE = "tpl-MNI152NLin2009aSym"
-PAIRS = [("sub-04", "sub-05"), ("sub-05", "sub-06"), (TEMPLATE, "sub-04"), ("sub-06", TEMPLATE)]
+PAIRS = [("sub-03", "sub-04"), ("sub-04", "sub-03"), (TEMPLATE, "sub-03"), ("sub-04", TEMPLATE)]
 WORDS = ("--configfile", "study.yaml")
 
 
@@ -38,7 +38,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     optimum = spec("lddmm").model_dump(exclude_none=True) | {"name": "optimum"}
     optimum["parameters"] |= {"levels_mm": [8], "velocity_mm": 8, "iterations": [8]}
     student = spec("quicksilver").model_dump(exclude_none=True) | {"name": "student"}
-    student["teacher"] = {"method": "optimum.yaml", "pairs": 4}
+    student["teacher"] = {"method": "optimum.yaml", "pairs": 2}
     student["parameters"] |= {"patches": 8}
     student["parameters"]["network"] |= {"features": 4}
     student["schedule"] |= {"max_steps": 40, "validate_every": 20}
