@@ -36,6 +36,8 @@ include: "rules/template.smk"
 include: "rules/score.smk"
 include: "rules/parcellate.smk"
 include: "rules/maps.smk"
+include: "rules/change.smk"
+include: "rules/modalities.smk"
 
 
 if beside_reference.tables(PLAN):
@@ -57,6 +59,8 @@ localrules:
     parcellate,
     maps,
     reference,
+    change,
+    modalities,
     table1,
     table2,
     ablation,
@@ -115,6 +119,16 @@ rule maps:
 rule reference:
     input:
         asked(beside_reference.wanted),
+
+
+rule change:
+    input:
+        asked(longitudinal.wanted, longitudinal.remarks),
+
+
+rule modalities:
+    input:
+        asked(modality.wanted),
 
 
 # The paper's tables: docs/metrics.md.

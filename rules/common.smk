@@ -40,9 +40,18 @@ try:
 except PmrpipeError as error:
     raise WorkflowError(str(error)) from None
 
-if workflow.is_main_process:
-    for remark in PLAN.remarks:
-        print(f"note: {remark}", file=sys.stderr)
+NOTED = set()
+
+
+def note(*remarks):
+    """Tell each remark once to whoever runs the study."""
+    for remark in remarks:
+        if workflow.is_main_process and remark not in NOTED:
+            print(f"note: {remark}", file=sys.stderr)
+    NOTED.update(remarks)
+
+
+note(*PLAN.remarks)
 
 STUDY = PLAN.study
 P = PLAN.results
@@ -55,6 +64,8 @@ wildcard_constraints:
     key=SCAN_PATTERN,
     contrast="|".join(OTHER_CONTRASTS),
     folder=FOLDER_PATTERN,
+    subject="sub-[A-Za-z0-9]+",
+    t1w=SCAN_PATTERN,
     method="|".join(PLAN.methods),
     batch="[A-Za-z0-9_-]+",
     job="[A-Za-z0-9_-]+",

@@ -1,6 +1,14 @@
 # Look-ups in the plan for inputs, options and resources of the rules, and nothing else: what a job
 # reads stands in pmrpipe.workflow.files, what a verb is told in pmrpipe.workflow.commands.
-from pmrpipe.workflow import beside_reference, commands, files, mapping, parcellation
+from pmrpipe.workflow import (
+    beside_reference,
+    commands,
+    files,
+    longitudinal,
+    mapping,
+    modality,
+    parcellation,
+)
 from pmrpipe.workflow.mean_brain import MeanBrain
 
 
@@ -34,6 +42,16 @@ def by_batch(ask):
 def by_job_of_method(ask):
     """What `ask` says of the plan and the wildcards' method and job."""
     return lambda wildcards: ask(PLAN, wildcards.method, wildcards.job)
+
+
+def by_subject(ask):
+    """What `ask` says of the plan and the wildcards' person."""
+    return lambda wildcards: ask(PLAN, wildcards.subject)
+
+
+def by_t1w(ask):
+    """What `ask` says of the plan and the wildcards' T1w scan."""
+    return lambda wildcards: ask(PLAN, wildcards.t1w)
 
 
 def by_job(ask):
@@ -93,13 +111,15 @@ def paper_table(name):
     return wanted
 
 
-def asked(files_of):
-    """The files of a target, once the study is known to make them."""
+def asked(files_of, remarks_of=lambda plan: ()):
+    """The files of a target, once the study is known to make them; `remarks_of` it are told."""
 
     def wanted(wildcards):
         try:
-            return files_of(PLAN)
+            paths, remarks = files_of(PLAN), remarks_of(PLAN)
         except PmrpipeError as error:
             raise WorkflowError(str(error)) from None
+        note(*remarks)
+        return paths
 
     return wanted

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from pmrpipe.drawing.slices import coloured_png, slices_png
+from pmrpipe.drawing.slices import checkered, coloured_png, slices_png
 from pmrpipe.drawing.views import views_of
 from pmrpipe.images.volume import Grid
 
@@ -44,3 +44,9 @@ def test_growth_is_violet_shrinkage_orange_and_nothing_grey() -> None:
         middle = drawn[40, drawn.shape[1] // 2]
         assert (middle[more] - middle[less]) * abs(sign) >= 20 * abs(sign)
         assert sign or np.ptp(middle) < 10
+
+
+def test_of_neighbouring_cubes_one_is_of_each_image() -> None:
+    board = checkered(np.zeros((4, 4, 4)), np.ones((4, 4, 4)), (2, 2, 2))
+    assert board[:, :, 0].tolist() == [[0, 0, 1, 1]] * 2 + [[1, 1, 0, 0]] * 2
+    assert np.array_equal(board[:, :, 2], 1 - board[:, :, 0])

@@ -1,4 +1,4 @@
-"""Verb `change`."""
+"""Verbs of the stage change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from pmrpipe.cli.arguments import add, path_argument, read
 from pmrpipe.cli.messages import say
 from pmrpipe.cli.native_work import add_work, read_work
-from pmrpipe.study.options.change import SHARED, Change
+from pmrpipe.study.options.change import SHARED, Change, Comparing
 
 
 def add_change(parser: ArgumentParser) -> None:
@@ -31,3 +31,28 @@ def run_change(options: Namespace) -> None:
         if not isinstance(row["label"], int):
             say(f"{row['scan']}: {row['name']} {row['percent']:+.2f} %{told}")
     say(f"look at {options.output / 'qc.html'}")
+
+
+def add_compare_sessions(parser: ArgumentParser) -> None:
+    path_argument(parser, "results", help="result folder of the cohort")
+    add(parser, Comparing)
+
+
+def run_compare_sessions(given: Namespace) -> None:
+    from pmrpipe.stages.change.job import run
+    from pmrpipe.study.paths import Results
+
+    options = read(given, Comparing)
+    run(Results.of(given.results, options), options)
+
+
+def add_change_table(parser: ArgumentParser) -> None:
+    path_argument(parser, "results", help="result folder of the cohort")
+    parser.add_argument("keys", nargs="+", help="first scan of each person")
+
+
+def run_change_table(given: Namespace) -> None:
+    from pmrpipe.stages.change.job import gather
+    from pmrpipe.study.paths import Results
+
+    gather(Results(given.results), given.keys)

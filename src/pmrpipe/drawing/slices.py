@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pmrpipe.drawing.canvas import palette_png
@@ -46,6 +48,21 @@ def _stacked(parts: list[np.ndarray]) -> np.ndarray:
         left = (width - part.shape[1]) // 2
         padded.append(np.pad(part, ((0, _GAP), (left, width - part.shape[1] - left), (0, 0))))
     return np.concatenate(padded)[:-_GAP]
+
+
+def checkered(first: np.ndarray, second: np.ndarray, square: Sequence[float]) -> np.ndarray:
+    """Two images (X, Y, Z) in one: of neighbouring cubes one is of the first, one of the second.
+
+    Parameters
+    ----------
+    square : edge of a cube along each axis, voxels
+    """
+    numbers = [
+        np.floor(np.arange(size) / edge).astype(int)
+        for size, edge in zip(first.shape, square, strict=True)
+    ]
+    odd = sum(np.meshgrid(*numbers, indexing="ij", sparse=True)) % 2
+    return np.where(odd == 0, first, second)
 
 
 def coloured_png(views: list[View], values: list[np.ndarray], limit: float) -> bytes:

@@ -26,6 +26,12 @@ def subject_of(key: str) -> str:
     return str(key).split("_")[0]
 
 
+def session_of(key: str) -> str | None:
+    """The session of a scan: ses-Y of sub-X_ses-Y_run-N; None where its key says none."""
+    session = re.search(r"_(ses-[A-Za-z0-9]+)", key)
+    return session.group(1) if session else None
+
+
 def scan_key(scan: str, contrast: str = T1W) -> str:
     """Key of a scan: sub-X[_ses-Y][_run-N] of a T1w, with _CONTRAST behind it of any other."""
     return scan if contrast == T1W else f"{scan}_{contrast}"

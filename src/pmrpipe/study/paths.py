@@ -212,6 +212,26 @@ class Results:
         """Smoothed logarithm of the Jacobian in the template's space."""
         return self.maps / f"{key}_{self._space}_desc-logjacobian_map.nii.gz"
 
+    # -- change -------------------------------------------------------------------------------
+    def changed(self, subject: str, name: str) -> Path:
+        """A file of what changed in one person."""
+        return self.root / "change" / subject / name
+
+    @property
+    def changes(self) -> Path:
+        """What changed in all persons."""
+        return self.root / "change" / "change.tsv"
+
+    # -- modalities ---------------------------------------------------------------------------
+    def modalities(self, t1w: str, name: str) -> Path:
+        """A file of the scans of one session on its T1w's grid, by the key of that T1w."""
+        return self.root / "modalities" / t1w / name
+
+    def overlay(self, key: str, t1w: str) -> Path:
+        """A scan of another contrast on its session's T1w's grid."""
+        scan, contrast = scan_and_contrast(key)
+        return self.modalities(t1w, f"{scan}_space-T1w_{contrast}.nii.gz")
+
     # -- score and report ---------------------------------------------------------------------
     def scored(self, method: str, batch: str) -> Path:
         """Folder of the scores of one job's pairs."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from pmrpipe.base.errors import InputError
 from pmrpipe.study.config import Study
 from pmrpipe.study.config.cohort import Override
-from pmrpipe.study.keys import contrast_of
+from pmrpipe.study.keys import contrast_of, session_of
 
 SPLITS = ("train", "validation", "test")
 
@@ -47,8 +46,7 @@ class Scan:
 
     @property
     def session(self) -> str | None:
-        session = re.search(r"_(ses-[A-Za-z0-9]+)", self.key)
-        return session.group(1) if session else None
+        return session_of(self.key)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from pmrpipe.study.config.names import counted
+from pmrpipe.study.options.change import Measuring
 from pmrpipe.study.options.common import Options, default
 from pmrpipe.study.options.fusing import Fusing, FusionKind
 from pmrpipe.study.options.mapping import MapMaking
@@ -50,3 +52,29 @@ class Maps(MapMaking):
     method: str | None = Field(
         None, description="row whose registrations count; null: the last of `methods`"
     )
+
+
+class ChangeSection(Measuring):
+    """What target `change` compares: the sessions of each person with the first of them."""
+
+    subjects: list[str] | None = Field(
+        None, description="only these subjects, each with two sessions at least; null: all"
+    )
+    sessions: list[str] | None = Field(
+        None,
+        description="only these sessions, in this order, the first of them in front; null: all, "
+        "by their names, numbers by their size",
+    )
+
+    @field_validator("subjects")
+    @classmethod
+    def _prefixed(cls, value: list[str] | None) -> list[str] | None:
+        return None if value is None else counted(value)
+
+    @field_validator("sessions")
+    @classmethod
+    def _prefixed_sessions(cls, value: list[str] | None) -> list[str] | None:
+        named = None if value is None else [f"ses-{name.removeprefix('ses-')}" for name in value]
+        if named is not None and (len(named) < 2 or len(set(named)) < len(named)):
+            raise ValueError("names two different sessions at least")
+        return named

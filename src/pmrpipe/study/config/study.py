@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from pmrpipe.base.seed import SEED
 from pmrpipe.study.config.cohort import FurtherCohort, Inputs, Layout, Override, Pairs, Split
 from pmrpipe.study.config.names import counted, with_prefix
-from pmrpipe.study.config.processing import HeadTemplate, Maps, Parcellate, Threads
+from pmrpipe.study.config.processing import ChangeSection, HeadTemplate, Maps, Parcellate, Threads
 from pmrpipe.study.config.template import TemplateSection
 from pmrpipe.study.options.common import (
     Device,
@@ -161,6 +161,10 @@ class Study(Options):
     )
     maps: Maps = Field(
         default_factory=Maps, description="maps of local volume in the template's space"
+    )
+    change: ChangeSection = Field(
+        default_factory=ChangeSection,
+        description="what changed in each person since the first session (target `change`)",
     )
     threads: Threads = Field(default_factory=Threads, description="threads of each kind of job")
     seed: Seed = Field(SEED, description="seed of splits, pairs, affine and training")

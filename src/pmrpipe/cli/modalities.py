@@ -1,0 +1,58 @@
+"""Verbs of the stage modalities."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from pmrpipe.cli.arguments import add, path_argument, read
+from pmrpipe.cli.messages import say
+from pmrpipe.cli.native_work import add_work, read_work
+from pmrpipe.study.options.modalities import SHARED, Overlaying, SessionPage
+
+
+def add_modalities(parser: ArgumentParser) -> None:
+    path_argument(parser, "t1w", help="T1w scan of a session, whose grid the others get")
+    parser.add_argument(
+        "scans", nargs="+", type=Path, metavar="SCAN", help="T2w, PDw, FLAIR ... of the same head"
+    )
+    path_argument(parser, "--output", required=True, help="folder for the results")
+    add_work(parser, SHARED)
+
+
+def run_modalities(options: Namespace) -> None:
+    from pmrpipe.native.modalities import modalities
+
+    overlays = modalities(options.t1w, options.scans, read_work(options), options.output, say)
+    for shown in overlays:
+        facts = shown.facts
+        say(f"{shown.name}: correlation ratio with the T1w {facts['correlation_ratio']:.2f}")
+        for doubt in facts["doubts"]:
+            say(f"warning: {shown.name} {doubt}")
+    say(f"look at {options.output / 'qc.html'}")
+
+
+def add_overlay(parser: ArgumentParser) -> None:
+    path_argument(parser, "results", help="result folder of the cohort")
+    add(parser, Overlaying)
+
+
+def run_overlay(given: Namespace) -> None:
+    from pmrpipe.stages.modalities.job import bring
+    from pmrpipe.study.paths import Results
+
+    options = read(given, Overlaying)
+    bring(Results.of(given.results, options), options)
+
+
+def add_session_page(parser: ArgumentParser) -> None:
+    path_argument(parser, "results", help="result folder of the cohort")
+    add(parser, SessionPage)
+
+
+def run_session_page(given: Namespace) -> None:
+    from pmrpipe.stages.modalities.job import draw
+    from pmrpipe.study.paths import Results
+
+    options = read(given, SessionPage)
+    draw(Results.of(given.results, options), options)

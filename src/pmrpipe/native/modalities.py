@@ -1,0 +1,144 @@
+"""Scans of other contrasts of one head, as they come, on the grid of its T1w.
+
+`pmrpipe modalities` and `modalities(t1w, scans, work)`: each is brought there by a rigid transform.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pmrpipe.base.errors import InputError
+from pmrpipe.base.files import read_json, write_json
+from pmrpipe.base.outputs import is_one_of
+from pmrpipe.base.threads import limited_threads
+from pmrpipe.images.transforms import write_affine
+from pmrpipe.images.volume import Volume, read_image, read_mask, write_volume
+from pmrpipe.native.prepare import preparation, prepare
+from pmrpipe.native.request import Request, Say, Scan
+from pmrpipe.native.result import generated_by
+from pmrpipe.stages.modalities.overlay import Overlay, overlay
+from pmrpipe.stages.modalities.page import write_page
+from pmrpipe.stages.preprocess.coregister import coregister
+from pmrpipe.study.keys import OTHER_CONTRASTS
+from pmrpipe.study.options.two_scans import TwoScans
+
+FACTS, PAGE = "modalities.json", "qc.html"
+_IMAGE, _RIGID = "space-T1w_{name}.nii.gz", "from-{name}_to-T1w_mode-image_xfm.mat"
+
+
+def modalities(
+    t1w: Path,
+    scans: Sequence[Path],
+    work: TwoScans,
+    output: Path,
+    say: Say = lambda text: None,
+) -> list[Overlay]:
+    """Bring each scan onto the T1w's grid, and write images, transforms and a page to `output`.
+
+    Raises
+    ------
+    InputError : a scan whose name says no other contrast, or given twice; an unusable scan; files
+        in `output` that pmrpipe did not write
+    WorkError : a scan is not of the same head
+    """
+    names = _names(t1w, scans)
+    if not work.overwrite:
+        _require_free(output, [t1w, *scans], names)
+    with tempfile.TemporaryDirectory(prefix="pmrpipe-modalities-") as space:
+        work = work.model_copy(update={"cache": work.cache or Path(space)})
+        scan = Scan(t1w, "brain" if work.brain_extracted else "head", contrast="T1w")
+        request = Request(scan, scan, None, work)
+        with limited_threads(request.threads):
+            image, brain, mask = _prepared(request, say)
+            say(f"writing {output}")
+            write_json(output / FACTS, {"GeneratedBy": generated_by(), "T1w": t1w.name})
+            shown = [
+                _brought(path, name, (image, brain, mask), work, output, say)
+                for path, name in zip(scans, names, strict=True)
+            ]
+    _finish(t1w, image, mask, shown, names, output)
+    return shown
+
+
+def _prepared(request: Request, say: Say) -> tuple[Volume, Volume, Volume]:
+    """The T1w as it came, its brain and its mask."""
+    (first, *_), plan = prepare(request, say), preparation(request.fixed, request)
+    assert request.options.cache is not None
+    results = plan.results(request.options.cache)
+    return first.scan, read_image(results.brain(plan.key)), read_mask(results.mask(plan.key))
+
+
+def _brought(
+    path: Path,
+    name: str,
+    t1w: tuple[Volume, Volume, Volume],
+    work: TwoScans,
+    output: Path,
+    say: Say,
+) -> Overlay:
+    """One scan on the T1w's grid, written."""
+    say(f"{path.name}: rigid registration to the T1w")
+    image, brain, mask = t1w
+    scan = read_image(path)
+    rigid = coregister(scan, brain, mask, subject=str(path), seed=work.seed).matrix
+    shown = overlay(path.name, name.partition("-")[0], scan, image, mask.data > 0, rigid)
+    write_affine(output / _RIGID.format(name=name), rigid)
+    write_volume(output / _IMAGE.format(name=name), shown.image.data, image.affine, np.float32)
+    return shown
+
+
+def _finish(
+    t1w: Path, image: Volume, mask: Volume, shown: Sequence[Overlay], names: list[str], out: Path
+) -> None:
+    """modalities.json with all facts, and the page."""
+    facts = {o.name: {"contrast": o.contrast, **o.facts} for o in shown}
+    about = {"GeneratedBy": generated_by(), "T1w": t1w.name, "scans": facts}
+    write_json(out / FACTS, about)
+    files = {FACTS: "what was done"}
+    for scan, name in zip(shown, names, strict=True):
+        files[_IMAGE.format(name=name)] = f"{scan.name} on the T1w's grid"
+        files[_RIGID.format(name=name)] = "resamples it there: ITK affine, rigid"
+    write_page(out / PAGE, t1w.name, image, mask, shown, files)
+
+
+def _names(t1w: Path, scans: Sequence[Path]) -> list[str]:
+    """Of each scan what names of files call it: its contrast, numbered where it comes again."""
+    names: list[str] = []
+    for number, path in enumerate(scans):
+        if is_one_of(path, [t1w, *scans[:number]]):
+            raise InputError(path, "is given twice", "give each scan once")
+        contrast = path.name.split(".")[0].rpartition("_")[2]
+        if contrast not in OTHER_CONTRASTS:
+            remedy = f"end its name with one of {', '.join(f'_{name}' for name in OTHER_CONTRASTS)}"
+            raise InputError(path, "has no other contrast than T1w by its name", remedy)
+        again = sum(name.partition("-")[0] == contrast for name in names)
+        names.append(f"{contrast}-{again + 1}" if again else contrast)
+    return names
+
+
+def _require_free(folder: Path, inputs: Sequence[Path], names: Sequence[str]) -> None:
+    """Raises InputError where a result would take the place of an input, or of others' files."""
+    written = [FACTS, PAGE, *(form.format(name=n) for n in names for form in (_IMAGE, _RIGID))]
+    there = [folder / name for name in written if os.path.lexists(folder / name)]
+    remedy = "choose another --output, or say --overwrite"
+    for path in there:
+        if is_one_of(path, inputs):
+            problem = "is an input, and the result would take its place"
+            raise InputError(path, problem, remedy)
+    if there and not _is_own(folder / FACTS):
+        problem = "was not written by pmrpipe modalities, and the result would take its place"
+        raise InputError(there[0], problem, remedy)
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        facts = read_json(path)
+    except InputError:
+        return False
+    maker = facts.get("GeneratedBy") if isinstance(facts, dict) else None
+    return isinstance(maker, dict) and maker.get("Name") == "pmrpipe" and "T1w" in facts
