@@ -13,6 +13,9 @@ import numpy as np
 
 from pmrpipe.images.volume import Grid
 
+# Planes of the first axis that are worked on at once.
+_SLAB = 16
+
 
 def jacobian_determinant(field: np.ndarray, grid: Grid) -> np.ndarray:
     """det J of x + field(x) by central differences (one-sided on the outermost planes).
@@ -27,9 +30,15 @@ def jacobian_determinant(field: np.ndarray, grid: Grid) -> np.ndarray:
     (X, Y, Z) float32; 1 = volume kept, <= 0 = folded
     """
     require_on_grid(field, grid)
-    displacement = in_voxels(field, grid)
-    columns = [np.gradient(displacement, axis=axis + 1) for axis in range(3)]
-    return determinant(columns)
+    out = np.empty(grid.shape, np.float32)
+    for start in range(0, grid.shape[0], _SLAB):
+        stop = min(start + _SLAB, grid.shape[0])
+        # One plane more on each side, for the differences.
+        first, last = max(start - 1, 0), min(stop + 1, grid.shape[0])
+        displacement = in_voxels(field[first:last], grid)
+        columns = [np.gradient(displacement, axis=axis + 1) for axis in range(3)]
+        out[start:stop] = determinant(columns)[start - first : stop - first]
+    return out
 
 
 def require_on_grid(field: np.ndarray, grid: Grid) -> None:

@@ -73,6 +73,15 @@ def sample_points(
     return np.moveaxis(points, 0, -1)
 
 
+def slabs_of_points(grid: Grid, affine: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """`sample_points` of a grid and an affine slab by slab: planes of the first axis, and points.
+
+    The points are (x, Y, Z, 3).
+    """
+    for part in _slabs(grid.shape):
+        yield part, np.moveaxis(_world(grid.shape, affine @ grid.affine, part), 0, -1)
+
+
 def sample_displacement(field: Field, grid: Grid) -> np.ndarray:
     """A field on another grid: (X, Y, Z, 3) float32, RAS mm, linear, 0 outside."""
     if field[1] == grid:
@@ -130,6 +139,26 @@ def resample(
         index = _mapped(inverse, components[:, part])
         out[part] = interpolate(data, index, interpolation, fill)
     return out.reshape(points.shape[:-1])
+
+
+def resample_through(
+    volume: Volume, grid: Grid, field: Field, interpolation: Interpolation = "linear"
+) -> np.ndarray:
+    """`resample` at the `sample_points` of a grid and a field, which are never held all at once.
+
+    Returns
+    -------
+    (X, Y, Z) on `grid`, 0 outside the volume
+    """
+    prefiltered = prepared(volume.data, interpolation)
+    out = np.empty(grid.shape, prefiltered.dtype)
+    inverse = np.linalg.inv(volume.affine)
+    for part in _slabs(grid.shape):
+        points = _world(grid.shape, grid.affine, part)
+        points += _displacement(field, grid, part, points)
+        index = _mapped(inverse, points).reshape(3, -1)
+        out[part] = interpolate(prefiltered, index, interpolation, 0).reshape(out[part].shape)
+    return out
 
 
 def within(grid: Grid, points: np.ndarray) -> np.ndarray:

@@ -138,7 +138,9 @@ def write_field(path: str | os.PathLike[str], field: np.ndarray, grid: Grid) -> 
     if field.shape != (*grid.shape, 3):
         raise ValueError(f"field of shape {field.shape} on a grid of {grid.shape}")
     flipped = np.asarray(field, np.float32) * np.array([-1, -1, 1], np.float32)
-    flipped = np.rint(flipped * _STEPS_PER_MM) / _STEPS_PER_MM
+    flipped *= _STEPS_PER_MM  # in place: fields of fine scans are large
+    np.rint(flipped, out=flipped)
+    flipped /= _STEPS_PER_MM
     image = nib.Nifti1Image(flipped[:, :, :, None], grid.affine)
     image.header.set_intent(_VECTOR_INTENT)
     image.header.set_xyzt_units("mm")

@@ -23,24 +23,36 @@ _PAIRS = tuple(
 )
 # Voxels that a descriptor looks at away from its own; and what makes its changes those of a
 # correlation, by whose progress a level is ended.
-_REACH, _SCALE = 2, 5.0
+REACH, _SCALE = 2, 5.0
 
 
-def self_similarity(image: Tensor, dilation: int = 1, patch: int = 3) -> Tensor:
+def self_similarity(
+    image: Tensor, dilation: int = 1, patch: int = 3, middle: Tensor | None = None
+) -> Tensor:
     """Descriptor (B, 12, X, Y, Z) in [0, 1] of an image (B, 1, X, Y, Z).
 
     exp(-d / v) of the twelve squared differences d between patches of `patch`^3 voxels around
     neighbours `dilation` voxels away, v their mean, limited to a thousandth and a thousand times
-    the mean over the image.
+    the mean over the image, or `middle` in its place: that of the whole for a part of it.
     """
+    distances, spread = _distances(image, dilation, patch)
+    middle = spread.mean().detach() if middle is None else middle  # no slope, as in the source
+    return torch.exp(-distances / spread.clamp(1e-3 * middle, 1e3 * middle).clamp(min=1e-8))
+
+
+def spread_of(image: Tensor) -> Tensor:
+    """v of `self_similarity` at every voxel, (B, 1, X, Y, Z)."""
+    return _distances(image, 1, 3)[1]
+
+
+def _distances(image: Tensor, dilation: int, patch: int) -> tuple[Tensor, Tensor]:
+    """Differences between patches (B, 12, X, Y, Z), and their mean (B, 1, X, Y, Z)."""
     padded = F.pad(image, [dilation] * 6, mode="replicate")
     views = {n: _shifted(padded, n, dilation, image.shape) for n in _NEIGHBOURS}
     squares = torch.cat([(views[a] - views[b]).square() for a, b in _PAIRS], 1)
     distances = box_sum(squares, patch) / patch**3
     distances = distances - distances.amin(1, keepdim=True)
-    spread = distances.mean(1, keepdim=True)
-    middle = spread.mean()
-    return torch.exp(-distances / spread.clamp(1e-3 * middle, 1e3 * middle).clamp(min=1e-8))
+    return distances, distances.mean(1, keepdim=True)
 
 
 def self_similarity_agreement(
@@ -58,8 +70,24 @@ def self_similarity_agreement(
     apart = (known - self_similarity(warped)).square().mean(1, keepdim=True)
     if counted is None:
         return 1 - _SCALE * apart.mean()
-    least = -F.max_pool3d(-counted, 2 * _REACH + 1, 1, _REACH)
+    least = _least(counted)
     return 1 - _SCALE * (apart * least).sum() / least.sum().clamp(min=1)
+
+
+def agreement_map(
+    known: Tensor, warped: Tensor, middle: Tensor, counted: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Every voxel's part in `self_similarity_agreement`, and how much it counts, (B, 1, X, Y, Z).
+
+    The agreement is the sum of the first over that of the second; `middle` as `self_similarity`.
+    """
+    apart = (known - self_similarity(warped, middle=middle)).square().mean(1, keepdim=True)
+    weight = torch.ones_like(apart) if counted is None else _least(counted)
+    return (1 - _SCALE * apart) * weight, weight
+
+
+def _least(counted: Tensor) -> Tensor:
+    return -F.max_pool3d(-counted, 2 * REACH + 1, 1, REACH)
 
 
 def _shifted(padded: Tensor, by: tuple[int, int, int], step: int, shape: torch.Size) -> Tensor:

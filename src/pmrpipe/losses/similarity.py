@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -125,6 +126,18 @@ def local_correlation(
     return _LocalCorrelation.apply(fixed, warped, window, floor)
 
 
+def local_correlation_map(
+    fixed: Tensor, warped: Tensor, window: int = 9, floor: float = 1e-5
+) -> tuple[Tensor, Tensor]:
+    """Every voxel's part in `local_correlation`, and the slope of their sum by the warped image.
+
+    Both (B, C, X, Y, Z); autograd sees neither.
+    """
+    moments = _moments(fixed, warped, window)
+    (slope,) = _slopes((fixed, warped), moments, window, floor, fixed.new_ones(()), (1,))
+    return _squared(moments, floor), slope
+
+
 def counted_local_correlation(
     fixed: Tensor, warped: Tensor, counted: Tensor, window: int = 9, floor: float = 1e-5
 ) -> Tensor:
@@ -134,53 +147,95 @@ def counted_local_correlation(
     ----------
     counted : (B, 1, X, Y, Z) in [0, 1], how much each voxel counts
     """
+    correlation = counted_correlation_map(fixed, warped, counted, window, floor)
+    return correlation.sum() / counted.sum().clamp(min=1)
+
+
+def counted_correlation_map(
+    fixed: Tensor, warped: Tensor, counted: Tensor, window: int = 9, floor: float = 1e-5
+) -> Tensor:
+    """Every voxel's part in `counted_local_correlation`, (B, C, X, Y, Z), before the mean."""
     stacked = torch.cat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], 1)
     number = box_sum(counted, window).clamp(min=1e-3)
     f, w, ff, ww, fw = box_sum(stacked * counted, window).chunk(5, dim=1)
     cross = fw - f * w / number
     variances = (ff - f * f / number).clamp(min=0) * (ww - w * w / number).clamp(min=0)
-    correlation = cross.square() / (variances + floor)
-    return (correlation * counted).sum() / counted.sum().clamp(min=1)
+    return cross.square() / (variances + floor) * counted
+
+
+# Local sums of fixed and of warped, the cross term, and both variances.
+_Moments = tuple[Tensor, ...]
+
+
+def _moments(fixed: Tensor, warped: Tensor, window: int) -> _Moments:
+    stacked = torch.cat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], 1)
+    f, w, ff, ww, fw = box_sum(stacked, window).chunk(5, dim=1)
+    share = -1.0 / window**3
+    cross = torch.addcmul(fw, f, w, value=share)
+    var_fixed = torch.addcmul(ff, f, f, value=share).clamp_(min=0)
+    var_warped = torch.addcmul(ww, w, w, value=share).clamp_(min=0)
+    return f, w, cross, var_fixed, var_warped
+
+
+def _squared(moments: _Moments, floor: float) -> Tensor:
+    _, _, cross, var_fixed, var_warped = moments
+    return cross * cross / (var_fixed * var_warped + floor)
+
+
+def _slopes(
+    images: tuple[Tensor, Tensor],
+    moments: _Moments,
+    window: int,
+    floor: float,
+    scale: Tensor,
+    wanted: Sequence[int],
+) -> list[Tensor]:
+    """Of the sum times `scale`, by those of the images (fixed 0, warped 1) that are wanted.
+
+    In closed form: three box sums for one image, five for both.
+    """
+    f, w, cross, var_fixed, var_warped = moments
+    fixed, warped = images
+    by_cross = cross / (var_fixed * var_warped + floor)
+    by_product = by_cross.square().mul_(-scale)
+    by_cross.mul_(2 * scale)
+    sides = {
+        0: (fixed, warped, f, w, var_fixed, var_warped),
+        1: (warped, fixed, w, f, var_warped, var_fixed),
+    }
+    parts = [by_cross]
+    for n in wanted:
+        _, _, own, other, own_variance, other_variance = sides[n]
+        # A variance that rounding made negative was clamped: it has no slope.
+        by_variance = by_product * other_variance * (own_variance > 0)
+        by_sum = torch.addcmul(other * by_cross, own, by_variance, value=2).mul_(-1.0 / window**3)
+        parts += [by_variance, by_sum]
+    sums = box_sum(torch.cat(parts, 1), window).chunk(len(parts), dim=1)
+    slopes = []
+    for place, n in enumerate(wanted):
+        image, partner = sides[n][:2]
+        by_variance, by_sum = sums[1 + 2 * place], sums[2 + 2 * place]
+        slope_of_image = torch.addcmul(by_sum, sums[0], partner)
+        slopes.append(slope_of_image.addcmul_(by_variance, image, value=2))
+    return slopes
 
 
 class _LocalCorrelation(torch.autograd.Function):
-    """The gradient in closed form: three box sums for one image, five for both."""
+    """The mean, with the gradient in closed form."""
 
     @staticmethod
     def forward(ctx: Any, fixed: Tensor, warped: Tensor, window: int, floor: float) -> Tensor:
-        stacked = torch.cat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], 1)
-        f, w, ff, ww, fw = box_sum(stacked, window).chunk(5, dim=1)
-        ctx.share, ctx.window, ctx.floor = -1.0 / window**3, window, floor
-        cross = torch.addcmul(fw, f, w, value=ctx.share)
-        var_fixed = torch.addcmul(ff, f, f, value=ctx.share).clamp_(min=0)
-        var_warped = torch.addcmul(ww, w, w, value=ctx.share).clamp_(min=0)
-        ctx.save_for_backward(fixed, warped, f, w, cross, var_fixed, var_warped)
-        return (cross * cross / (var_fixed * var_warped + floor)).mean()
+        moments = _moments(fixed, warped, window)
+        ctx.window, ctx.floor = window, floor
+        ctx.save_for_backward(fixed, warped, *moments)
+        return _squared(moments, floor).mean()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        fixed, warped, f, w, cross, var_fixed, var_warped = ctx.saved_tensors
-        by_cross = cross / (var_fixed * var_warped + ctx.floor)
-        by_product = by_cross.square().mul_(-slope / cross.numel())
-        by_cross.mul_(2 * slope / cross.numel())
-        sides = {
-            0: (fixed, warped, f, w, var_fixed, var_warped),
-            1: (warped, fixed, w, f, var_warped, var_fixed),
-        }
-        wanted = [n for n in sides if ctx.needs_input_grad[n]]
-        parts = [by_cross]
-        for n in wanted:
-            _, _, own, other, own_variance, other_variance = sides[n]
-            # A variance that rounding made negative was clamped: it has no slope.
-            by_variance = by_product * other_variance * (own_variance > 0)
-            by_sum = torch.addcmul(other * by_cross, own, by_variance, value=2).mul_(ctx.share)
-            parts += [by_variance, by_sum]
-        sums = box_sum(torch.cat(parts, 1), ctx.window).chunk(len(parts), dim=1)
-        slopes: list[Tensor | None] = [None, None]
-        for place, n in enumerate(wanted):
-            image, partner = sides[n][:2]
-            by_variance, by_sum = sums[1 + 2 * place], sums[2 + 2 * place]
-            slope_of_image = torch.addcmul(by_sum, sums[0], partner)
-            slopes[n] = slope_of_image.addcmul_(by_variance, image, value=2)
-        return slopes[0], slopes[1], None, None
+        fixed, warped, *moments = ctx.saved_tensors
+        wanted = [n for n in (0, 1) if ctx.needs_input_grad[n]]
+        scale = slope / fixed.numel()
+        slopes = _slopes((fixed, warped), tuple(moments), ctx.window, ctx.floor, scale, wanted)
+        by_image = dict(zip(wanted, slopes, strict=True))
+        return by_image.get(0), by_image.get(1), None, None

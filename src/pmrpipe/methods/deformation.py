@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pmrpipe.images.volume import Grid
+from pmrpipe.spatial.blocks import is_large
 from pmrpipe.spatial.integrate import compose, integrate, invert
 from pmrpipe.spatial.jacobian import jacobian_determinant
 from pmrpipe.spatial.resize import resize_displacement
@@ -73,7 +74,13 @@ class Deformation:
     def millimetres(self) -> np.ndarray:
         """Displacements of the first of the batch, (X, Y, Z, 3) in RAS mm, float32."""
         voxels = self.displacement[0].detach().cpu().numpy().transpose(1, 2, 3, 0)
-        return np.ascontiguousarray(voxels @ self.grid.affine[:3, :3].T, dtype=np.float32)
+        matrix = self.grid.affine[:3, :3].T
+        if not is_large(self.grid.shape):
+            return np.ascontiguousarray(voxels @ matrix, dtype=np.float32)
+        out = np.empty(voxels.shape, np.float32)
+        for plane, moved in zip(voxels, out, strict=True):
+            moved[:] = plane @ matrix
+        return out
 
     def resampled(self, grid: Grid) -> Deformation:
         """The same map, with its own inverse, sampled on another grid of the same field of view."""

@@ -10,7 +10,6 @@ where the gradient through scaling and squaring costs twelve and more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,61 +20,31 @@ from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import Grid
 from pmrpipe.losses.features import self_similarity, self_similarity_agreement
 from pmrpipe.losses.similarity import counted_local_correlation, local_correlation
+from pmrpipe.methods.blockwise import level_in_blocks
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.lesions import Lesions
 from pmrpipe.methods.protocols import Method
-from pmrpipe.methods.stops import Ascent, read
+from pmrpipe.methods.refinement import (
+    MEMORY,
+    MOMENTUM,
+    PATIENCE,
+    PROGRESS,
+    Refinement,
+    typical_force,
+    update_of,
+)
+from pmrpipe.methods.stops import Ascent, value
+from pmrpipe.spatial.blocks import in_blocks, is_large
 from pmrpipe.spatial.integrate import compose
-from pmrpipe.spatial.jacobian import gradient, jacobian_determinant
+from pmrpipe.spatial.jacobian import gradient, lowest_jacobian
 from pmrpipe.spatial.resize import resize_displacement, resize_image
-from pmrpipe.spatial.smooth import smoothed
+from pmrpipe.spatial.smooth import reach_of, smoothed
 from pmrpipe.spatial.warp import warp
 
-# Steps over which the similarity must have risen, and by how much; else a level ends.
-_PATIENCE, _PROGRESS = 8, 5e-4
-# Decay of the means of the gradient and of its square, as in Adam.
-_MOMENTUM, _MEMORY = 0.9, 0.99
-# Updates longer than this many typical ones are shortened, so that no voxel runs ahead.
-_LONGEST = 3.0
-# Levels finer than this take fewer steps.
-_COSTLY_MM = 1.9
-# Typical forces below this one are none; float32 holds it.
-_LEAST = 1e-30
 # Rounds of smoothing after which a field that still folds is left as it is.
 _MOST_ROUNDS = 50
 
 Tell = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Refinement:
-    """How a pair is optimised.
-
-    steps : most steps on each level; a quarter of them on levels finer than 2 mm, which cost
-        eight times as much and have little left to do
-    mm : voxel size of each level, coarse to fine; those finer than the images are left out
-    rate : typical length of an update, voxels
-    window : edge of the local correlation's cube, voxels
-    fluid, elastic : deviation, voxels, of the Gaussian that smooths each update, and of the one
-        that smooths the whole displacement after it: the prior
-    across : the images are of two contrasts: their self-similarities are compared
-    """
-
-    steps: int = 40
-    mm: tuple[float, ...] = (8.0, 4.0, 2.0, 1.0)
-    rate: float = 0.3
-    window: int = 5
-    fluid: float = 1.0
-    elastic: float = 0.7
-    across: bool = False
-
-    def down_to(self, finest: float) -> Refinement:
-        """The same without levels finer than `finest` mm; the coarsest one stays."""
-        return replace(self, mm=tuple(mm for mm in self.mm if mm >= finest) or self.mm[:1])
-
-    def steps_at(self, mm: float) -> int:
-        """Most steps on a level of so many mm."""
-        return self.steps if mm > _COSTLY_MM else -(-self.steps // 4)
 
 
 class Refined:
@@ -121,7 +90,7 @@ def refine(
     keep_freed_memory()
     displacement, inner = start.displacement, start.grid
     finest = min(grid.spacing)
-    levels = [mm for mm in plan.mm if mm > 0.99 * finest] or [finest]
+    levels = plan.levels(finest)
     most, before = sum(map(plan.steps_at, levels)), 0
     for mm in levels:
         inner = grid.rescaled(mm)
@@ -133,8 +102,10 @@ def refine(
             if tell is not None:
                 tell(before + step, most)
 
-        level = replace(plan, steps=plan.steps_at(mm))
-        displacement = unfolded(_level(source, target, first, level, told, left_out), plan.elastic)
+        level = plan.at(mm)
+        ascend = level_in_blocks if is_large(inner.shape, plan.whole) else _level
+        displacement = ascend(source, target, first, level, told, left_out)
+        displacement = unfolded(displacement, level.elastic)
         before += level.steps
     return Deformation(displacement, inner)
 
@@ -148,7 +119,7 @@ def _level(
     lesions: Lesions | None = None,
 ) -> Tensor:
     """The displacement of the highest local correlation on the way."""
-    displacement, ascent = first, Ascent(first, _PATIENCE, _PROGRESS)
+    displacement, ascent = first, Ascent(first, PATIENCE, PROGRESS)
     slow, square = torch.zeros_like(first), first.new_zeros((), dtype=torch.float64)
     known = self_similarity(fixed) if plan.across else fixed
     for step in range(1, plan.steps + 2):
@@ -159,13 +130,9 @@ def _level(
         if step > plan.steps or ascent.stuck:
             break
         force = smoothed(gradient(warped)[:, 0] * slope, plan.fluid)
-        slow = _MOMENTUM * slow + (1 - _MOMENTUM) * force
-        square = _MEMORY * square + (1 - _MEMORY) * force.square().sum(1).mean().double()
-        # Where there is nothing to align, the force and so the update are 0.
-        typical = (square / (1 - _MEMORY**step)).sqrt().clamp_min(_LEAST)
-        update = slow / ((1 - _MOMENTUM**step) * typical)
-        length = update.square().sum(1, keepdim=True).sqrt()
-        update = update * (plan.rate / (1 + length / _LONGEST))
+        slow = MOMENTUM * slow + (1 - MOMENTUM) * force
+        square = MEMORY * square + (1 - MEMORY) * force.square().sum(1).mean().double()
+        update = update_of(slow, typical_force(square, step), step, plan.rate)
         displacement = smoothed(compose(displacement, update), plan.elastic)
         tell(step)
     return ascent.best
@@ -195,11 +162,13 @@ def _ascent(
 
 def unfolded(displacement: Tensor, deviation: float) -> Tensor:
     """Smoothed until its Jacobian determinant is positive at every voxel."""
+    deviation = deviation or 1.0
     for _ in range(_MOST_ROUNDS):
-        lowest = read([jacobian_determinant(displacement).min()])
-        if lowest is None or lowest[0] > 0:
+        if value(lowest_jacobian(displacement)) > 0:
             break
-        displacement = smoothed(displacement, deviation or 1.0)
+        displacement = in_blocks(
+            displacement, lambda field: smoothed(field, deviation), reach_of(deviation)
+        )
     return displacement
 
 
@@ -214,12 +183,16 @@ class Greedy:
 
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         """Register (1, 1, X, Y, Z) images; the result lies on the finest level's grid."""
-        start = Deformation(fixed.new_zeros(1, 3, *grid.shape), grid)
-        return refine(moving, fixed, grid, start, self.plan)
+        return refine(moving, fixed, grid, self._start(fixed, grid), self.plan)
 
     def register_around(
         self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions
     ) -> Deformation:
         """The same, lesions left out of the similarity."""
-        start = Deformation(fixed.new_zeros(1, 3, *grid.shape), grid)
-        return refine(*lesions.filled(moving, fixed), grid, start, self.plan, lesions=lesions)
+        moving, fixed = lesions.filled(moving, fixed)
+        return refine(moving, fixed, grid, self._start(fixed, grid), self.plan, lesions=lesions)
+
+    def _start(self, fixed: Tensor, grid: Grid) -> Deformation:
+        """No displacement, on the coarsest level's grid."""
+        coarse = grid.rescaled(self.plan.levels(min(grid.spacing))[0])
+        return Deformation(fixed.new_zeros(1, 3, *coarse.shape), coarse)

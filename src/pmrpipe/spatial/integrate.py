@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from pmrpipe.spatial.blocks import blocks, is_large, sampled
 from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp
 
@@ -81,6 +83,20 @@ def invert(displacement: Tensor, iterations: int = 30) -> Tensor:
 
 
 def _iterated(displacement: Tensor, inverse: Tensor, iterations: int) -> Tensor:
+    shape = displacement.shape[2:]
+    if is_large(shape):
+        return _iterated_in_blocks(displacement, inverse, iterations)
     for _ in range(iterations):
         inverse = (inverse - warp(displacement, inverse, padding="border")) / 2
     return inverse
+
+
+def _iterated_in_blocks(displacement: Tensor, inverse: Tensor, iterations: int) -> Tensor:
+    """Every voxel is iterated alone: blocks need no neighbours."""
+    out = torch.empty_like(inverse)
+    for block in blocks(displacement.shape[2:], reach=0):
+        field = block.seen(inverse)
+        for _ in range(iterations):
+            field = (field - sampled(displacement, block, field, "border")) / 2
+        out[(..., *block.core)] = field
+    return out

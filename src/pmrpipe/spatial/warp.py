@@ -10,14 +10,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def identity_grid(shape: Sequence[int], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Voxel coordinates (1, 3, X, Y, Z) of a grid."""
-    axes = [torch.arange(n, device=device, dtype=dtype) for n in shape]
+def identity_grid(
+    shape: Sequence[int],
+    device: torch.device,
+    dtype: torch.dtype,
+    start: Sequence[int] = (0, 0, 0),
+) -> Tensor:
+    """Voxel coordinates (1, 3, X, Y, Z) of a grid, or of a part of one that begins at `start`."""
+    axes = [
+        torch.arange(first, first + n, device=device, dtype=dtype)
+        for first, n in zip(start, shape, strict=True)
+    ]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
 
 
 def warp(
-    image: Tensor, displacement: Tensor, mode: str = "bilinear", padding: str = "zeros"
+    image: Tensor,
+    displacement: Tensor,
+    mode: str = "bilinear",
+    padding: str = "zeros",
+    start: tuple[int, ...] = (0, 0, 0),
 ) -> Tensor:
     """Sample `image` at p + u(p).
 
@@ -27,10 +39,13 @@ def warp(
     displacement : (B, 3, x, y, z) in voxels of `image`'s grid; the result has its shape
     mode : "bilinear" (trilinear) or "nearest"
     padding : "zeros", or "border" to repeat the outermost voxels
+    start : voxel of the image where the displacement's first one lies, of a part of the grid
     """
-    base, scale = _unit_grid(
+    # Kept for whole grids: parts are many, and none of them is asked for again soon.
+    unit_grid = _unit_grid.__wrapped__ if any(start) else _unit_grid
+    base, scale = unit_grid(
         tuple(displacement.shape[2:]), tuple(image.shape[2:]), displacement.device,
-        displacement.dtype,
+        displacement.dtype, start,
     )  # fmt: skip
     # grid_sample wants the last array axis first, in [-1, 1].
     unit = torch.addcmul(base, displacement.permute(0, 2, 3, 4, 1).flip(-1), scale)
@@ -77,10 +92,17 @@ def _parts(image: Tensor, unit: Tensor) -> int:
 
 @lru_cache(maxsize=32)
 def _unit_grid(
-    shape: tuple[int, ...], image: tuple[int, ...], device: torch.device, dtype: torch.dtype
+    shape: tuple[int, ...],
+    image: tuple[int, ...],
+    device: torch.device,
+    dtype: torch.dtype,
+    start: tuple[int, ...] = (0, 0, 0),
 ) -> tuple[Tensor, Tensor]:
-    """Voxel coordinates in units of grid_sample (1, X, Y, Z, 3), and that unit per voxel (3,)."""
+    """Voxel coordinates in units of grid_sample (1, X, Y, Z, 3), and that unit per voxel (3,).
+
+    The first point is the voxel `start`.
+    """
     size = torch.tensor([max(n - 1, 1) for n in image], device=device, dtype=dtype)
     scale = (2 / size).flip(0)
-    points = identity_grid(shape, device, dtype).permute(0, 2, 3, 4, 1).flip(-1)
+    points = identity_grid(shape, device, dtype, start).permute(0, 2, 3, 4, 1).flip(-1)
     return points * scale - 1, scale

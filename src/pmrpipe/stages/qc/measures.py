@@ -10,7 +10,7 @@ import pandas as pd
 
 from pmrpipe.images.extremes import count_extremes
 from pmrpipe.images.orientation import DISAGREEMENT_MM
-from pmrpipe.images.resampling import sample_points, within
+from pmrpipe.images.resampling import slabs_of_points, within
 from pmrpipe.images.volume import Grid, Volume
 from pmrpipe.metrics.judgement import usual_range
 from pmrpipe.metrics.similarity import ncc
@@ -172,8 +172,12 @@ def measure_cover(scan: Grid, affine: np.ndarray, template: Volume) -> dict[str,
     -------
     cover : part of the template's brain that lies in the scan's voxels
     """
-    inside = within(scan, sample_points(template.grid, affine))
-    return {"cover": float(inside[template.data > 0].mean())}
+    brain = template.data > 0
+    held = (
+        within(scan, points)[brain[part]].sum()
+        for part, points in slabs_of_points(template.grid, affine)
+    )
+    return {"cover": float(sum(held) / brain.sum())}
 
 
 def contrast(white: np.ndarray) -> float:

@@ -61,7 +61,8 @@ RefineMm = Annotated[
     Field(
         gt=0,
         description="finest level of instance optimisation, mm: 2 is faster and smoother, 1 more "
-        "accurate; levels finer than 2 mm take a quarter of the steps",
+        "accurate; below 1 a last level at the grid's own voxels, if they are as fine; levels "
+        "finer than 2 mm take a quarter of the steps",
     ),
 ]
 FinetuneRate = Annotated[

@@ -1,0 +1,93 @@
+"""How a pair is optimised: levels, steps, and what a force becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from pmrpipe.spatial.blocks import WHOLE_VOXELS
+
+# Steps over which the similarity must have risen, and by how much; else a level ends.
+PATIENCE, PROGRESS = 8, 5e-4
+# Decay of the means of the gradient and of its square, as in Adam.
+MOMENTUM, MEMORY = 0.9, 0.99
+# Updates longer than this many typical ones are shortened, so that no voxel runs ahead.
+_LONGEST = 3.0
+# Levels finer than this take fewer steps.
+_COSTLY_MM = 1.9
+# Typical forces below this one are none; float32 holds it.
+_LEAST = 1e-30
+# Below this voxel size widths are kept in mm. A level finer than it takes the place of one whose
+# voxels are larger by less than the factor.
+_ORDINARY_MM, _APART = 1.0, 1.3
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How a pair is optimised.
+
+    steps : most steps on each level; a quarter of them on levels finer than 2 mm, which cost
+        eight times as much and have little left to do
+    mm : voxel size of each level, coarse to fine; those finer than the images are left out
+    rate : typical length of an update, voxels
+    window : edge of the local correlation's cube, voxels
+    fluid, elastic : deviation, voxels, of the Gaussian that smooths each update, and of the one
+        that smooths the whole displacement after it: the prior
+    across : the images are of two contrasts: their self-similarities are compared
+    finest : below 1 mm: one more level, at the images' own voxels or, if that is larger, at these
+    whole : most voxels of a level that is worked on at once; a larger one goes in blocks
+    """
+
+    steps: int = 40
+    mm: tuple[float, ...] = (8.0, 4.0, 2.0, 1.0)
+    rate: float = 0.3
+    window: int = 5
+    fluid: float = 1.0
+    elastic: float = 0.7
+    across: bool = False
+    finest: float = 1.0
+    whole: int = WHOLE_VOXELS
+    scaled: str = "fluid elastic window rate"
+
+    def down_to(self, finest: float) -> Refinement:
+        """The same without levels finer than `finest` mm; the coarsest one stays."""
+        levels = tuple(mm for mm in self.mm if mm >= finest) or self.mm[:1]
+        return replace(self, mm=levels, finest=finest)
+
+    def levels(self, spacing: float) -> list[float]:
+        """Voxel sizes, coarse to fine, for images of `spacing` mm."""
+        levels = [mm for mm in self.mm if mm > 0.99 * spacing] or [spacing]
+        own = max(spacing, self.finest)
+        if levels[-1] > _ORDINARY_MM or own > 0.99 * levels[-1]:
+            return levels
+        return [mm for mm in levels if mm >= _APART * own] + [own]
+
+    def steps_at(self, mm: float) -> int:
+        """Most steps on a level of so many mm."""
+        return self.steps if mm > _COSTLY_MM else -(-self.steps // 4)
+
+    def at(self, mm: float) -> Refinement:
+        """The plan of a level: its steps and, below 1 mm, widths that are those of 1 mm in mm."""
+        plan = replace(self, steps=self.steps_at(mm))
+        if mm > 0.99 * _ORDINARY_MM:
+            return plan
+        larger = _ORDINARY_MM / mm
+        ch = {
+            k: getattr(plan, k) * larger for k in ("fluid", "elastic", "rate") if k in self.scaled
+        }
+        if "window" in self.scaled:
+            ch["window"] = 2 * round((plan.window * larger - 1) / 2) + 1
+        return replace(plan, **ch)
+
+
+def typical_force(square: Tensor, step: int) -> Tensor:
+    """From the running mean of the squared force; where there is nothing to align it is tiny."""
+    return (square / (1 - MEMORY**step)).sqrt().clamp_min(_LEAST)
+
+
+def update_of(slow: Tensor, typical: Tensor, step: int, rate: float) -> Tensor:
+    """The update (B, 3, X, Y, Z), voxels, that the running mean of the forces makes."""
+    update = slow / ((1 - MOMENTUM**step) * typical)
+    length = update.square().sum(1, keepdim=True).sqrt()
+    return update * (rate / (1 + length / _LONGEST))

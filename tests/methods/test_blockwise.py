@@ -1,0 +1,116 @@
+"""A level in blocks is the level of the whole grid, but for rounding."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pmrpipe.images.volume import Grid
+from pmrpipe.methods import blockwise
+from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.lesions import Lesions
+from pmrpipe.methods.refine import Refinement, refine
+from pmrpipe.spatial.blocks import blocks
+from pmrpipe.spatial.integrate import integrate
+from pmrpipe.spatial.smooth import smoothed
+from pmrpipe.spatial.warp import warp
+
+MM = 0.7
+GRID = Grid((40, 44, 36), np.diag([MM, MM, MM, 1.0]))
+PLAN = Refinement(steps=24, mm=(2.0, 1.0), finest=MM)
+
+
+def noise(channels: int, seed: int, deviation: float) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    drawn = smoothed(torch.randn(1, channels, *GRID.shape, generator=generator), deviation)
+    return drawn / drawn.abs().max()
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[torch.Tensor, torch.Tensor]:
+    """A textured ball and its warp; outside it both are 0."""
+    axes = [torch.linspace(-1.3, 1.3, n) for n in GRID.shape]
+    ball = sum(a.square() for a in torch.meshgrid(*axes, indexing="ij")) < 1
+    moving = (0.5 + 0.5 * noise(1, 0, 1.5)) * ball
+    return moving, warp(moving, integrate(2 * noise(3, 1, 5.0)))
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(blockwise, "blocks", lambda shape, reach: blocks(shape, reach, 17))
+
+
+def lesion(place: int) -> torch.Tensor:
+    mask = torch.zeros(1, 1, *GRID.shape)
+    mask[..., place : place + 7, 18:26, 14:22] = 1
+    return mask
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize(
+    "lesions", [None, Lesions(lesion(8), lesion(22)), Lesions(None, lesion(20))]
+)
+def test_blocks_and_whole_give_the_same_field(pair, across, lesions):
+    # Descriptors of a background without texture let rounding grow over many steps.
+    plan = replace(PLAN, across=across, steps=8 if across else PLAN.steps)
+    start = Deformation(torch.zeros(1, 3, *GRID.shape), GRID)
+    whole = refine(*pair, GRID, start, plan, lesions=lesions)
+    in_blocks = refine(*pair, GRID, start, replace(plan, whole=0), lesions=lesions)
+    assert whole.grid == in_blocks.grid == GRID
+    apart = MM * (whole.displacement - in_blocks.displacement).square().sum(1).sqrt()
+    assert whole.displacement.abs().max() > 0.5
+    assert apart.max() < 0.01
+    assert not torch.equal(whole.displacement, in_blocks.displacement)
+
+
+def test_too_small_a_reach_gives_another_field(pair, monkeypatch):
+    """What the equality above rests on."""
+    start = Deformation(torch.zeros(1, 3, *GRID.shape), GRID)
+    whole = refine(*pair, GRID, start, PLAN)
+    monkeypatch.setattr(blockwise, "blocks", lambda shape, reach: blocks(shape, 2, 17))
+    in_blocks = refine(*pair, GRID, start, replace(PLAN, whole=0))
+    apart = MM * (whole.displacement - in_blocks.displacement).square().sum(1).sqrt()
+    assert apart.max() > 0.02
+
+
+def test_steps_and_end_are_told_alike(pair):
+    """Images that are the same: the level ends where nothing is gained."""
+    start = Deformation(torch.zeros(1, 3, *GRID.shape), GRID)
+    fixed, steps = pair[1], []
+    for whole in (0, 10**9):
+        told = []
+        plan = replace(PLAN, mm=(2.0,), finest=2.0, whole=whole)
+        refine(fixed, fixed, GRID, start, plan, lambda *step, told=told: told.append(step))
+        steps.append(told)
+    assert steps[0] == steps[1] != []
+    assert len(steps[0]) < PLAN.steps
+
+
+def test_on_a_device_without_values_nothing_is_read(pair):
+    images = [image.to("meta") for image in pair]
+    for across in (False, True):
+        plan = Refinement(steps=2, across=across, whole=0, finest=MM)
+        start = Deformation(torch.empty(1, 3, *GRID.shape, device="meta"), GRID)
+        refined = refine(*images, GRID, start, plan)
+        assert refined.displacement.is_meta
+        assert refined.displacement.shape[2:] == GRID.shape
+
+
+def test_the_finest_level_is_the_images_own_where_that_is_asked_for():
+    plan = Refinement()
+    assert plan.levels(0.5) == plan.levels(1.0) == plan.down_to(1).levels(0.5) == [8, 4, 2, 1]
+    assert plan.down_to(0.5).levels(0.5) == [8, 4, 2, 1, 0.5]
+    assert plan.down_to(0.5).levels(0.7) == [8, 4, 2, 1, 0.7]
+    assert plan.down_to(0.7).levels(0.5) == [8, 4, 2, 1, 0.7]
+    assert plan.down_to(0.5).levels(0.9) == [8, 4, 2, 0.9]  # not at 1 mm and at 0.9 mm
+    assert plan.down_to(0.5).levels(1.5) == plan.down_to(2).levels(0.5) == [8, 4, 2]
+    assert plan.levels(10.0) == [10]
+
+
+def test_widths_are_kept_in_millimetres_below_one():
+    plan = Refinement(steps=10)
+    assert [plan.at(mm) for mm in (8, 1)] == [plan, replace(plan, steps=3)]
+    fine = plan.at(0.5)
+    assert (fine.fluid, fine.elastic, fine.steps) == (2 * plan.fluid, 2 * plan.elastic, 3)
+    assert fine.window % 2 == 1
