@@ -112,5 +112,5 @@ def test_widths_are_kept_in_millimetres_below_one():
     plan = Refinement(steps=10)
     assert [plan.at(mm) for mm in (8, 1)] == [plan, replace(plan, steps=3)]
     fine = plan.at(0.5)
-    assert (fine.fluid, fine.elastic, fine.steps) == (2 * plan.fluid, 2 * plan.elastic, 3)
-    assert fine.window % 2 == 1
+    assert (fine.fluid, fine.elastic, fine.rate, fine.steps) == (2.0, 1.4, 0.6, 3)
+    assert [plan.at(mm).window for mm in (1, 0.8, 0.7, 0.5)] == [5, 7, 7, 9]

@@ -48,7 +48,6 @@ class Refinement:
     across: bool = False
     finest: float = 1.0
     whole: int = WHOLE_VOXELS
-    scaled: str = "fluid elastic window rate"
 
     def down_to(self, finest: float) -> Refinement:
         """The same without levels finer than `finest` mm; the coarsest one stays."""
@@ -73,12 +72,13 @@ class Refinement:
         if mm > 0.99 * _ORDINARY_MM:
             return plan
         larger = _ORDINARY_MM / mm
-        ch = {
-            k: getattr(plan, k) * larger for k in ("fluid", "elastic", "rate") if k in self.scaled
-        }
-        if "window" in self.scaled:
-            ch["window"] = 2 * round((plan.window * larger - 1) / 2) + 1
-        return replace(plan, **ch)
+        return replace(
+            plan,
+            rate=plan.rate * larger,
+            window=2 * round((plan.window * larger - 1) / 2) + 1,
+            fluid=plan.fluid * larger,
+            elastic=plan.elastic * larger,
+        )
 
 
 def typical_force(square: Tensor, step: int) -> Tensor:
