@@ -7,7 +7,8 @@ The study must be preprocessed (target `preprocess`). Of its test pairs a fixed 
 evenly spread. `convexadam`, `fireants`, `syntx-syn`, `syntx-tvf` and `syntx-syngs` run in PYTHON,
 an environment of their own with torch, convexAdam 0.2.0, fireants 1.5.0 and syntx 4.0.12 (with
 antspyx and jax; later versions of it lack a dependency); every other name is a method of pmrpipe,
-refined after `+refine-20` (`+refine-20-2mm`: no finer than 2 mm), networks with the weights named
+refined after `+refine-20` (`+refine-20-2mm`: no finer than 2 mm; `+refine-40-e0.7`: with
+`refine_elastic` 0.7), networks with the weights named
 by --weights METHOD=FOLDER, shipped ones, or those of the study. Seconds are the registration alone,
 images in memory, all with the same number of threads. Rows are appended as they come: run again,
 the command goes on. At the end it prints the means.
@@ -22,11 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 SYNTX = ("syntx-syn", "syntx-tvf", "syntx-syngs")
 PEERS = ("convexadam", "fireants", *SYNTX)
-COLUMNS = ("method", "moving", "fixed", "dice", "folding_percent", "sdlogj", "seconds")
+COLUMNS = ("method", "moving", "fixed", "dice", "folding_percent", "strain", "sdlogj", "seconds")
 
 
 # -- in the peers' environment -------------------------------------------------------------------
@@ -157,8 +159,14 @@ class Study:
         _, method = load_method(name, weights=weights, network_mm=self.plan.study.network_mm)
         if not refinement:
             return method
-        steps, _, finest = refinement.removesuffix("mm").partition("-")
-        return Refined(method, Refinement(steps=int(steps)).down_to(float(finest or 1)))
+        steps, *more = refinement.split("-")
+        plan = Refinement(steps=int(steps))
+        for word in more:
+            if word.startswith("e"):
+                plan = replace(plan, elastic=float(word[1:]))
+            else:
+                plan = plan.down_to(float(word.removesuffix("mm")))
+        return Refined(method, plan)
 
     def _judge(self, path: Path, moving: str, fixed: str) -> dict[str, float]:
         import numpy as np
@@ -179,6 +187,7 @@ class Study:
         return {
             "dice": round(float(dice), 5),
             "folding_percent": round(regular.folding_percent, 5),
+            "strain": round(regular.strain, 4),
             "sdlogj": round(regular.sdlogj, 4),
         }
 

@@ -8,9 +8,10 @@ import torch
 
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods import blockwise
+from pmrpipe.methods.blockwise import level_in_blocks
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.lesions import Lesions
-from pmrpipe.methods.refine import Refinement, refine
+from pmrpipe.methods.refine import Refinement, one_sided, refine
 from pmrpipe.spatial.blocks import blocks
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.smooth import smoothed
@@ -47,44 +48,56 @@ def lesion(place: int) -> torch.Tensor:
     return mask
 
 
+def ascended(pair, plan, ascend, lesions=None) -> tuple[torch.Tensor, list[int]]:
+    """The displacement of a level at the images' own voxels, and the steps that it told."""
+    told = []
+    first = torch.zeros(1, 3, *GRID.shape)
+    return ascend(*pair, first, plan, told.append, lesions), told
+
+
+def apart(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The largest distance of two displacements, mm."""
+    return float(MM * (one - other).square().sum(1).sqrt().max())
+
+
 @pytest.mark.parametrize("across", [False, True])
 @pytest.mark.parametrize(
     "lesions", [None, Lesions(lesion(8), lesion(22)), Lesions(None, lesion(20))]
 )
 def test_blocks_and_whole_give_the_same_field(pair, across, lesions):
     # Descriptors of a background without texture let rounding grow over many steps.
-    plan = replace(PLAN, across=across, steps=8 if across else PLAN.steps)
-    start = Deformation(torch.zeros(1, 3, *GRID.shape), GRID)
-    whole = refine(*pair, GRID, start, plan, lesions=lesions)
-    in_blocks = refine(*pair, GRID, start, replace(plan, whole=0), lesions=lesions)
-    assert whole.grid == in_blocks.grid == GRID
-    apart = MM * (whole.displacement - in_blocks.displacement).square().sum(1).sqrt()
-    assert whole.displacement.abs().max() > 0.5
-    assert apart.max() < 0.01
-    assert not torch.equal(whole.displacement, in_blocks.displacement)
+    plan = replace(PLAN, across=across, steps=6 if across else PLAN.steps)
+    whole, _ = ascended(pair, plan, one_sided, lesions)
+    in_blocks, _ = ascended(pair, plan, level_in_blocks, lesions)
+    assert whole.abs().max() > 0.5
+    assert apart(whole, in_blocks) < 0.01
+    assert not torch.equal(whole, in_blocks)
 
 
 def test_too_small_a_reach_gives_another_field(pair, monkeypatch):
     """What the equality above rests on."""
-    start = Deformation(torch.zeros(1, 3, *GRID.shape), GRID)
-    whole = refine(*pair, GRID, start, PLAN)
+    whole, _ = ascended(pair, PLAN, one_sided)
     monkeypatch.setattr(blockwise, "blocks", lambda shape, reach: blocks(shape, 2, 17))
-    in_blocks = refine(*pair, GRID, start, replace(PLAN, whole=0))
-    apart = MM * (whole.displacement - in_blocks.displacement).square().sum(1).sqrt()
-    assert apart.max() > 0.02
+    assert apart(whole, ascended(pair, PLAN, level_in_blocks)[0]) > 0.02
 
 
 def test_steps_and_end_are_told_alike(pair):
     """Images that are the same: the level ends where nothing is gained."""
-    start = Deformation(torch.zeros(1, 3, *GRID.shape), GRID)
-    fixed, steps = pair[1], []
-    for whole in (0, 10**9):
-        told = []
-        plan = replace(PLAN, mm=(2.0,), finest=2.0, whole=whole)
-        refine(fixed, fixed, GRID, start, plan, lambda *step, told=told: told.append(step))
-        steps.append(told)
+    alike = (pair[1], pair[1])
+    steps = [ascended(alike, PLAN, ascend)[1] for ascend in (one_sided, level_in_blocks)]
     assert steps[0] == steps[1] != []
     assert len(steps[0]) < PLAN.steps
+
+
+def test_large_grids_go_in_blocks_and_those_below_one_millimetre_move_one_image(pair):
+    start = Deformation(torch.zeros(1, 3, *GRID.shape), GRID)
+    plan = replace(PLAN, steps=4)
+    whole = refine(*pair, GRID, start, plan)
+    in_blocks = refine(*pair, GRID, start, replace(plan, whole=0))
+    assert whole.grid == in_blocks.grid == GRID
+    assert whole.parametrisation is in_blocks.parametrisation is None
+    # Half-way and one-sided levels are two ways to the same place.
+    assert apart(whole.displacement, in_blocks.displacement) < 1.0
 
 
 def test_on_a_device_without_values_nothing_is_read(pair):
@@ -112,5 +125,5 @@ def test_widths_are_kept_in_millimetres_below_one():
     plan = Refinement(steps=10)
     assert [plan.at(mm) for mm in (8, 1)] == [plan, replace(plan, steps=3)]
     fine = plan.at(0.5)
-    assert (fine.fluid, fine.elastic, fine.rate, fine.steps) == (2.0, 1.4, 0.6, 3)
+    assert (fine.fluid, fine.elastic, fine.rate, fine.steps) == (2.0, 2.0, 0.6, 3)
     assert [plan.at(mm).window for mm in (1, 0.8, 0.7, 0.5)] == [5, 7, 7, 9]

@@ -156,6 +156,11 @@ def test_without_a_method_it_is_the_shipped_network_refined(done, heads):
     assert "refine" not in network.facts
     assert refined.facts["ncc"] > network.facts["ncc"] > network.facts["ncc_affine"]
     assert refined.facts["folding_percent"] == 0
+    accurate = pmrpipe.register(*scans, accurate=True, **options).facts
+    assert (accurate["refine"], accurate["refine_elastic"]) == (2 * refined.facts["refine"], 0.7)
+    assert accurate["ncc"] > refined.facts["ncc"]
+    with pytest.raises(InputError, match="accurate: is for instance optimisation"):
+        pmrpipe.register(*scans, accurate=True, refine=0, **options)
 
 
 @pytest.mark.slow

@@ -46,6 +46,17 @@ class Lesions:
             out = out * (1 - warp(self.moving, displacement))
         return out.clamp(0, 1)
 
+    def counted_halfway(self, both: Tensor) -> Tensor:
+        """How much each voxel of the middle counts, (1, 1, X, Y, Z).
+
+        both : displacements (2, 3, X, Y, Z) from the middle to moving and to fixed
+        """
+        out = torch.ones_like(both[:1, :1])
+        for mask, displacement in zip(self._masks, both.split(1), strict=True):
+            if mask is not None:
+                out = out * (1 - warp(mask, displacement))
+        return out.clamp(0, 1)
+
     def filled(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor]:
         """Both images with what surrounds each lesion in its place."""
         return _filled(moving, self.moving), _filled(fixed, self.fixed)

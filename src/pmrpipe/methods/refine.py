@@ -3,13 +3,14 @@
 The idea of Balakrishnan et al., TMI 38 (2019): a network's answer is the start of an
 optimisation. The warp grows by composition with the exponentials of small smooth velocities, as
 in LDDMM's flows and in the greedy algorithms of ANTs and FireANTs (Christensen et al., TIP 5
-(1996); Avants et al., MedIA 12 (2008)): phi <- phi ∘ (id + v). That costs two warps a step,
-where the gradient through scaling and squaring costs twelve and more.
+(1996); Avants et al., MedIA 12 (2008)), half-way between the images (halfway.py). That costs two
+warps a step and image, where the gradient through scaling and squaring costs twelve and more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,11 +23,13 @@ from pmrpipe.losses.features import self_similarity, self_similarity_agreement
 from pmrpipe.losses.similarity import counted_local_correlation, local_correlation
 from pmrpipe.methods.blockwise import level_in_blocks
 from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.halfway import Halves, level_halfway
 from pmrpipe.methods.lesions import Lesions
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.refinement import (
     MEMORY,
     MOMENTUM,
+    ORDINARY_MM,
     PATIENCE,
     PROGRESS,
     Refinement,
@@ -80,37 +83,97 @@ def refine(
 ) -> Deformation:
     """Optimise the displacement of `start` level by level; the same bits every time.
 
-    No level ends less similar than it began, unless it folds: then it is smoothed until it does
-    not, at most fifty times. `tell` is called with the steps done and the most that there can be.
+    Both images move, and the result has an inverse of its own; below 1 mm, and on grids that go in
+    blocks, the moving image alone moves. No level ends less similar than it began, unless it
+    folds: then it is smoothed until it does not, at most fifty times. `tell` is called with the
+    steps done and the most that there can be.
 
     Parameters
     ----------
     moving, fixed : (1, 1, X, Y, Z) on `grid`, in [0, 1]
     """
     keep_freed_memory()
-    displacement, inner = start.displacement, start.grid
-    finest = min(grid.spacing)
-    levels = plan.levels(finest)
-    most, before = sum(map(plan.steps_at, levels)), 0
+    levels = plan.levels(min(grid.spacing))
+    if not plan.steps:
+        return start.resampled(grid.rescaled(levels[-1]))
+    pair = _Pair(moving, fixed, grid, lesions)
+    progress = _Progress(sum(map(plan.steps_at, levels)), tell)
+    halfway = [mm for mm in levels if _goes_halfway(grid.rescaled(mm), plan)]
+    deformation = _halfway(pair, start, plan, halfway, progress)
+    for mm in levels[len(halfway) :]:
+        inner, moving, fixed = pair.at(mm)
+        level, first = plan.at(mm), resize_displacement(deformation.displacement, inner.shape)
+        told, left_out = progress.of(level), pair.left_out(mm)
+        ascend = level_in_blocks if is_large(inner.shape, plan.whole) else one_sided
+        displacement = ascend(moving, fixed, first, level, told, left_out)
+        deformation = Deformation(unfolded(displacement, level.elastic), inner)
+    return deformation
+
+
+def _goes_halfway(inner: Grid, plan: Refinement) -> bool:
+    """Whether both images move: finer and larger grids have no room for the fields of both."""
+    return min(inner.spacing) > 0.99 * ORDINARY_MM and not is_large(inner.shape, plan.whole)
+
+
+def _halfway(
+    pair: _Pair, start: Deformation, plan: Refinement, levels: list[float], progress: _Progress
+) -> Deformation:
+    """The levels on which both images move."""
+    both, inner = None, start.grid
     for mm in levels:
-        inner = grid.rescaled(mm)
-        left_out = None if lesions is None else lesions.resized(inner.shape)
-        source, target = (resize_image(image, inner.shape) for image in (moving, fixed))
-        first = resize_displacement(displacement, inner.shape)
-
-        def told(step: int, before: int = before) -> None:
-            if tell is not None:
-                tell(before + step, most)
-
-        level = plan.at(mm)
-        ascend = level_in_blocks if is_large(inner.shape, plan.whole) else _level
-        displacement = ascend(source, target, first, level, told, left_out)
-        displacement = unfolded(displacement, level.elastic)
-        before += level.steps
-    return Deformation(displacement, inner)
+        inner, moving, fixed = pair.at(mm)
+        if both is None:
+            both = Halves.of(resize_displacement(start.displacement, inner.shape)).both
+        level, first = plan.at(mm), resize_displacement(both, inner.shape)
+        told, left_out = progress.of(level), pair.left_out(mm)
+        both = level_halfway(moving, fixed, first, level, told, left_out)
+        both = unfolded(both, level.elastic)
+    if both is None:
+        return start
+    halves = Halves(both)
+    displacement = halves.displacement()
+    whole = unfolded(displacement, plan.elastic)
+    return Deformation(whole, inner, halves if whole is displacement else None)
 
 
-def _level(
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Images (1, 1, X, Y, Z) on `grid`, and what is left out of them."""
+
+    moving: Tensor
+    fixed: Tensor
+    grid: Grid
+    lesions: Lesions | None
+
+    def at(self, mm: float) -> tuple[Grid, Tensor, Tensor]:
+        """The grid of a level, and both images on it."""
+        inner = self.grid.rescaled(mm)
+        moving, fixed = (resize_image(image, inner.shape) for image in (self.moving, self.fixed))
+        return inner, moving, fixed
+
+    def left_out(self, mm: float) -> Lesions | None:
+        return None if self.lesions is None else self.lesions.resized(self.grid.rescaled(mm).shape)
+
+
+class _Progress:
+    """Tells the steps that are done over all levels, and the most that there can be."""
+
+    def __init__(self, most: int, tell: Tell | None) -> None:
+        self._most, self._tell, self._before = most, tell, 0
+
+    def of(self, level: Refinement) -> Callable[[int], None]:
+        """What the next level calls after each of its steps."""
+        before = self._before
+        self._before += level.steps
+
+        def told(step: int) -> None:
+            if self._tell is not None:
+                self._tell(before + step, self._most)
+
+        return told
+
+
+def one_sided(
     moving: Tensor,
     fixed: Tensor,
     first: Tensor,
@@ -118,7 +181,7 @@ def _level(
     tell: Callable[[int], None],
     lesions: Lesions | None = None,
 ) -> Tensor:
-    """The displacement of the highest local correlation on the way."""
+    """The displacement of the highest local correlation on the way; the moving image moves."""
     displacement, ascent = first, Ascent(first, PATIENCE, PROGRESS)
     slow, square = torch.zeros_like(first), first.new_zeros((), dtype=torch.float64)
     known = self_similarity(fixed) if plan.across else fixed

@@ -20,7 +20,7 @@ _COSTLY_MM = 1.9
 _LEAST = 1e-30
 # Below this voxel size widths are kept in mm. A level finer than it takes the place of one whose
 # voxels are larger by less than the factor.
-_ORDINARY_MM, _APART = 1.0, 1.3
+ORDINARY_MM, _APART = 1.0, 1.3
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Refinement:
     rate: float = 0.3
     window: int = 5
     fluid: float = 1.0
-    elastic: float = 0.7
+    elastic: float = 1.0
     across: bool = False
     finest: float = 1.0
     whole: int = WHOLE_VOXELS
@@ -58,7 +58,7 @@ class Refinement:
         """Voxel sizes, coarse to fine, for images of `spacing` mm."""
         levels = [mm for mm in self.mm if mm > 0.99 * spacing] or [spacing]
         own = max(spacing, self.finest)
-        if levels[-1] > _ORDINARY_MM or own > 0.99 * levels[-1]:
+        if levels[-1] > ORDINARY_MM or own > 0.99 * levels[-1]:
             return levels
         return [mm for mm in levels if mm >= _APART * own] + [own]
 
@@ -69,9 +69,9 @@ class Refinement:
     def at(self, mm: float) -> Refinement:
         """The plan of a level: its steps and, below 1 mm, widths that are those of 1 mm in mm."""
         plan = replace(self, steps=self.steps_at(mm))
-        if mm > 0.99 * _ORDINARY_MM:
+        if mm > 0.99 * ORDINARY_MM:
             return plan
-        larger = _ORDINARY_MM / mm
+        larger = ORDINARY_MM / mm
         return replace(
             plan,
             rate=plan.rate * larger,

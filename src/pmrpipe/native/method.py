@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pmrpipe.methods.spec import MethodSpec
 
 DEFAULT = "pmr-plus"
+# `refine_elastic` of --accurate.
+_ACCURATE = 0.7
 Deviation = Callable[[Sequence["Tensor"], "Grid"], "np.ndarray"]
 
 
@@ -101,12 +103,18 @@ def _optimised(
     """
     own = 0 if options.finetune else spec.refine
     refine = own if options.refine is None else options.refine
+    elastic = options.refine_elastic
+    if options.accurate:
+        refine, elastic = 2 * refine, _ACCURATE
+    if options.accurate and not refine:
+        problem = "is for instance optimisation, and there is none"
+        raise InputError("accurate", problem, f"leave it out: {spec.name} is as it is")
     if refine and options.finetune:
         problem = "both optimise the pair: the field, and the weights"
         raise InputError("finetune", problem, "give it without --refine, or --refine alone")
     if refine:
-        facts |= {"refine": refine, "refine_mm": options.refine_mm}
-        return _refined(method, spec, refine, options.refine_mm, say)
+        facts |= {"refine": refine, "refine_mm": options.refine_mm, "refine_elastic": elastic}
+        return _refined(method, spec, refine, options.refine_mm, elastic, say)
     if options.finetune:
         facts |= {"finetune": options.finetune, "finetune_rate": options.finetune_rate}
         return _finetuned(method, spec, options, facts, say)
@@ -128,7 +136,9 @@ def _finetuned(
     return finetuned(spec, method, Finetuning(options.finetune, options.finetune_rate), tell, done)
 
 
-def _refined(method: Method, spec: MethodSpec, steps: int, finest: float, say: Say) -> Method:
+def _refined(
+    method: Method, spec: MethodSpec, steps: int, finest: float, elastic: float, say: Say
+) -> Method:
     from pmrpipe.methods.protocols import RefinesItself
     from pmrpipe.methods.refine import Refined, Refinement
 
@@ -141,7 +151,7 @@ def _refined(method: Method, spec: MethodSpec, steps: int, finest: float, say: S
         if step % max(1, most // 4) == 0:
             say(f"refining: {step} of at most {most} steps")
 
-    return Refined(method, Refinement(steps=steps).down_to(finest), tell)
+    return Refined(method, Refinement(steps=steps, elastic=elastic).down_to(finest), tell)
 
 
 def _deviation(method: Method, spec: MethodSpec, samples: int, seed: int) -> Deviation:

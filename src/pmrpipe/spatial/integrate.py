@@ -62,6 +62,17 @@ def compose(outer: Tensor, inner: Tensor) -> Tensor:
     return inner + warp(outer, inner, padding="border")
 
 
+def root(displacement: Tensor, iterations: int = 10) -> Tensor:
+    """Displacement h whose map taken twice is that of `displacement`, (B, 3, X, Y, Z) in voxels.
+
+    Half of what h ∘ h misses is added to h; it converges where the gradient of h stays below 2.
+    """
+    half = displacement / 2
+    for _ in range(iterations):
+        half = half + (displacement - compose(half, half)) / 2
+    return half
+
+
 def invert(displacement: Tensor, iterations: int = 30) -> Tensor:
     """Displacement w of the inverse of a diffeomorphism: w = -u(id + w), by fixed-point iteration.
 

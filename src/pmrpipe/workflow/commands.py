@@ -219,6 +219,7 @@ def register_pairs(plan: Plan, method: str, batch: str) -> Registration:
         refine=steps,
         # Said only where it counts, so that a new value reruns refined rows alone.
         refine_mm=study.refine_mm if steps else default(Registration, "refine_mm"),
+        refine_elastic=study.refine_elastic if steps else default(Registration, "refine_elastic"),
         finetune=tuned,
         finetune_rate=study.finetune_rate if tuned else default(Registration, "finetune_rate"),
         uncertainty=study.uncertainty if uncertain else 0,

@@ -104,12 +104,13 @@ def _loaded(
     if options.refine:
         from pmrpipe.methods.refine import Refined, Refinement
 
-        method = Refined(method, Refinement(steps=options.refine).down_to(options.refine_mm))
+        plan = Refinement(steps=options.refine, elastic=options.refine_elastic)
+        method = Refined(method, plan.down_to(options.refine_mm))
     if options.finetune:
         from pmrpipe.methods.finetune import Finetuning, finetuned
 
-        plan = Finetuning(options.finetune, options.finetune_rate)
-        method = finetuned(spec, method, plan, done=tuned)
+        tuning = Finetuning(options.finetune, options.finetune_rate)
+        method = finetuned(spec, method, tuning, done=tuned)
     return spec, method
 
 

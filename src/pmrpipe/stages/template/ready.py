@@ -56,7 +56,8 @@ def ready(options: TemplateMaking) -> Ready:
     if steps:
         from pmrpipe.methods.refine import Refined, Refinement
 
-        method = Refined(method, Refinement(steps=steps).down_to(options.refine_mm))
+        plan = Refinement(steps=steps, elastic=options.refine_elastic)
+        method = Refined(method, plan.down_to(options.refine_mm))
     return Ready(method, device, _identity(options, spec, weights, steps))
 
 
@@ -67,7 +68,7 @@ def _identity(options: TemplateMaking, spec: MethodSpec, weights: Path | None, s
         "method": spec.model_dump(mode="json"),
         "weights": sha256(weights / WEIGHTS) if spec.learned and weights else None,
         "network_mm": options.network_mm,
-        "refine": [steps, options.refine_mm],
+        "refine": [steps, options.refine_mm, options.refine_elastic],
         "seed": options.seed,
         "source": digest("pmrpipe.methods.refine", *spec.modules()) if _ours(spec) else None,
     }

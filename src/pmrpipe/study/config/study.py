@@ -22,6 +22,7 @@ from pmrpipe.study.options.common import (
     NetworkMm,
     Options,
     Orientation,
+    RefineElastic,
     RefineMm,
     Samples,
     Seed,
@@ -141,6 +142,7 @@ class Study(Options):
         "row of its own, with the method's weights",
     )
     refine_mm: RefineMm = default(Registration, "refine_mm")
+    refine_elastic: RefineElastic = default(Registration, "refine_elastic")
     finetune: dict[str, int] = Field(
         default_factory=dict,
         description="learned method: steps in which its weights are tuned to each pair, on a copy, "

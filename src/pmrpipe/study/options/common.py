@@ -65,6 +65,16 @@ RefineMm = Annotated[
         "finer than 2 mm take a quarter of the steps",
     ),
 ]
+RefineElastic = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=4,
+        description="how smooth instance optimisation stays: deviation, voxels of the level, of "
+        "the Gaussian that smooths the displacement after each step; 0.7 overlaps more and is "
+        "rougher",
+    ),
+]
 FinetuneRate = Annotated[
     float,
     Field(gt=0, description="learning rate of Adam when weights are tuned to a pair"),

@@ -16,6 +16,8 @@ SHARED = (
     "weights",
     "refine",
     "refine_mm",
+    "refine_elastic",
+    "accurate",
     "brain_extracted",
     "n4",
     "cache",

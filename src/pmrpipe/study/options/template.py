@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pmrpipe.base.seed import SEED
-from pmrpipe.study.options.common import Device, NetworkMm, Options, Seed, Threads
+from pmrpipe.study.options.common import Device, NetworkMm, Options, RefineElastic, Seed, Threads
 from pmrpipe.study.options.preprocessing import Gridded
 
 Average = Literal["trimmed", "median", "mean"]
@@ -27,6 +27,7 @@ class Rounds(Options):
     refine_mm: Annotated[
         float, Field(gt=0, description="finest level of instance optimisation, mm")
     ] = 2.0
+    refine_elastic: RefineElastic = 1.0
     rounds: int = Field(4, ge=1, le=50, description="most rounds of registering all to the mean")
     tolerance: float = Field(
         0.003,

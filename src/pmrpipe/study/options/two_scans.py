@@ -13,6 +13,7 @@ from pmrpipe.study.options.common import (
     FinetuneRate,
     LabelInterpolation,
     Orientation,
+    RefineElastic,
     RefineMm,
     Samples,
     Seed,
@@ -35,6 +36,12 @@ class TwoScans(Gridded):
         description="most steps a level of instance optimisation; 0: none; None: the method's own",
     )
     refine_mm: RefineMm = 1.0
+    refine_elastic: RefineElastic = 1.0
+    accurate: bool = Field(
+        False,
+        description="instance optimisation with twice the method's own steps and refine_elastic "
+        "0.7: more overlap, rougher, slower",
+    )
     finetune: int = Field(
         0,
         ge=0,
