@@ -19,14 +19,14 @@ STUDY = {
     "cohort": "taught",
     "reader": "embedded",
     "root": "data/taught",
-    "embedded": {"subjects": 14, "mm": 4.0, "seed": 2019},
+    "embedded": {"subjects": 34, "mm": 4.0, "seed": 2019},
     "labels": "embedded",
     "grid_mm": 8,
     "preprocessing": "whole",
     "split": {
-        "train": [f"{n:02d}" for n in range(1, 11)],
-        "validation": ["11"],
-        "test": ["12", "13", "14"],
+        "train": [f"{n:02d}" for n in range(1, 31)],
+        "validation": ["31"],
+        "test": ["32", "33", "34"],
     },
     "methods": ["affine", "greedy", "imitate.yaml"],
     "device": "cpu",
@@ -49,11 +49,12 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_a_student_is_nearer_to_its_teacher_than_no_warp(taught: Workflow) -> None:
     results = Results(taught.folder / "results" / "taught", 8.0)
     missed, zero = [], []
-    for moving in ("sub-12", "sub-13", "sub-14"):
-        for fixed in {"sub-12", "sub-13", "sub-14"} - {moving}:
+    for moving in ("sub-32", "sub-33", "sub-34"):
+        for fixed in {"sub-32", "sub-33", "sub-34"} - {moving}:
             brain = read_image(results.preproc(fixed)).data > 0
             teacher, own = (
                 read_field(results.field(method, moving, fixed))[0]
@@ -61,10 +62,11 @@ def test_a_student_is_nearer_to_its_teacher_than_no_warp(taught: Workflow) -> No
             )
             missed.append(np.linalg.norm(own - teacher, axis=-1)[brain].mean())
             zero.append(np.linalg.norm(teacher, axis=-1)[brain].mean())
-    assert np.mean(missed) <= 0.75 * np.mean(zero)
+    assert np.mean(missed) <= 0.5 * np.mean(zero)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_a_teacher_s_change_reruns_its_pairs_and_its_students(taught: Workflow) -> None:
     assert taught.planned(*WORDS) == set()
     path = Path(taught.folder / "teacher.yaml")
@@ -77,7 +79,7 @@ def test_a_teacher_s_change_reruns_its_pairs_and_its_students(taught: Workflow) 
     assert {"teach", "pack_targets", "train_method", "register_pairs"} <= planned
     assert not planned & {"pack", "preprocess_scan", "simulate"}
     lists = set(results_of(taught))
-    assert all("12" not in name and "11" not in name for name in lists)
+    assert all("32" not in name and "31" not in name for name in lists)
 
 
 def results_of(taught: Workflow) -> list[str]:

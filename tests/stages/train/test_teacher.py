@@ -115,4 +115,4 @@ def test_trained_weights_are_loaded_as_any(lesson, tmp_path):
     learn(student(max_steps=1, validate_every=1), lesson, tmp_path)
     path = Path(__file__).resolve().parents[2] / "helpers" / "imitate.yaml"
     method, _ = load_method(str(path), weights=tmp_path, network_mm=2.0)
-    assert method.teacher.pairs == 90
+    assert method.teacher.pairs == 300
