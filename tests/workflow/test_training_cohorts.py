@@ -20,7 +20,7 @@ STUDY = {
     "input_state": "brain",
     "grid_mm": 8,
     "preprocessing": "whole",
-    "methods": ["affine", "brief.yaml"],
+    "methods": ["affine", "brief"],
     "device": "cpu",
 }
 FIRST = {
@@ -37,7 +37,8 @@ def studies(workflow: Workflow, brain_dataset: Path) -> Workflow:
     shipped = workflow.folder / "src/pmrpipe/data/methods/voxelmorph.yaml"
     brief = yaml.safe_load(shipped.read_text()) | {"name": "brief"}
     brief["schedule"] = {"max_steps": 4, "validate_every": 2}
-    (workflow.folder / "brief.yaml").write_text(yaml.safe_dump(brief))
+    # Among those of the package: weights of one's own methods cannot be shipped with it.
+    (shipped.parent / "brief.yaml").write_text(yaml.safe_dump(brief))
     for name, keys in (("first", FIRST), ("second", SECOND)):
         root = Path(shutil.copytree(brain_dataset, workflow.folder / "data" / name))
         describe(root, name, LICENCES[name])

@@ -109,10 +109,12 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_subject(entry: os.DirEntry[str]) -> bool:
-    """Whether a folder's name says, or nearly says, that it is a subject's."""
-    return entry.name[:3].lower() == "sub" and (
-        _is_folder(entry) or (entry.is_symlink() and SUBJECT.fullmatch(entry.name) is not None)
-    )
+    """Whether a folder's name says, or nearly says, that it is a subject's; or what it holds."""
+    if entry.name[:3].lower() == "sub":
+        return _is_folder(entry) or (
+            entry.is_symlink() and SUBJECT.fullmatch(entry.name) is not None
+        )
+    return not entry.name.startswith(".") and os.path.isdir(f"{entry.path}/anat")
 
 
 def _list_subject(study: Study, subject: str, listing: Listing, complete: bool) -> None:
