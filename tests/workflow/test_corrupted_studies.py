@@ -121,7 +121,11 @@ def judged_alone(results: Results, key: str) -> bool:
 
     quality = read_json(sidecar_path(results.affine(key)))["Quality"]
     brain, mask = read_image(results.brain(key)), read_mask(results.mask(key))
-    measures = measure(brain, mask, quality, read_image(results.preproc(key)).data)
+    white, template = (
+        read_image(results.preproc(key)),
+        read_image(results.preproc(results.space.key)),
+    )
+    measures = measure(brain, mask, quality, white.data, template)
     return bool(judged(pd.DataFrame([measures]))["outlier"].notna()[0])
 
 
