@@ -13,6 +13,7 @@ import torch
 from pmrpipe.cli import GROUPS
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods.deformation import ConsistentPair
+from pmrpipe.methods.halfway import Halves
 from pmrpipe.methods.load import build
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.spec import names, spec
@@ -102,7 +103,7 @@ def _inverse(name: str, method: Method) -> str:
     form = method.register(ball, ball.roll(1, 2), grid).parametrisation
     if form is None:
         return "by iteration"
-    return "its own" if isinstance(form, ConsistentPair) else "exact"
+    return "its own" if isinstance(form, ConsistentPair | Halves) else "exact"
 
 
 def between(page: Path, name: str, table: str) -> str:

@@ -55,7 +55,7 @@ def test_histograms_have_the_reference_once():
 def test_times_have_a_panel_for_each_kind_of_device():
     one = "quicksilver"
     rows = [("lddmm", "cpu", 1, 60.0), (one, "cpu", 1, 6.0), (one, "cpu", 2, 3.5)]
-    rows.append((one, "cuda", 1, 0.3))
+    rows += [(one, "cuda", 1, 0.3), ("affine", "cuda", 1, 0.1)]
     table = pd.DataFrame(rows, columns=["method", "device", "number", "seconds_median"])
     drawn = references.device_times(table, LOOKS)
     assert [axes.get_xlabel() for axes in drawn.axes] == [
@@ -64,6 +64,8 @@ def test_times_have_a_panel_for_each_kind_of_device():
     ]
     lines = {line.get_label(): line.get_ydata().tolist() for line in drawn.axes[0].lines}
     assert lines == {"lddmm": [60.0], "quicksilver": [6.0, 3.5]}
+    (legend,) = drawn.legends
+    assert {text.get_text() for text in legend.get_texts()} == set(NAMES)
 
 
 @pytest.mark.parametrize(

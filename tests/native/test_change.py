@@ -69,10 +69,15 @@ def test_the_table_tells_what_grew_and_how_sure_that_is(out: Path) -> None:
 def test_the_transforms_are_inverse_and_the_maps_lie_on_the_first_scan(
     out: Path, person: Path
 ) -> None:
-    there, own = read_field(out / "from-first_to-scan2_mode-image_xfm.nii.gz")
-    back, other = read_field(out / "from-scan2_to-first_mode-image_xfm.nii.gz")
+    # As of `register`: the name says whose image it brings where, and so whose grid it lies on.
+    there, own = read_field(out / "from-scan2_to-first_mode-image_xfm.nii.gz")
+    back, other = read_field(out / "from-first_to-scan2_mode-image_xfm.nii.gz")
     first = read_image(person / "sub-A_ses-01_T1w.nii.gz")
-    assert own == first.grid
+    second = read_image(person / "sub-A_ses-02_T1w.nii.gz")
+    assert (own, other) == (first.grid, second.grid)
+    brought = resample(second, sample_points(own, field=(there, own)))
+    alike = [np.corrcoef(one.ravel(), first.data.ravel())[0, 1] for one in (brought, second.data)]
+    assert alike[0] > max(0.95, alike[1])
     moved = sample_points(own, field=(there, own))
     parts = [resample(Volume(back[..., c], other.affine), moved) for c in range(3)]
     missed = np.linalg.norm(there + np.stack(parts, -1), axis=-1)

@@ -43,7 +43,7 @@ def test_a_t2w_comes_onto_the_grid_of_the_t1w(head: Path, cache: Path) -> None:
     apart = rigid - read_affine(head / "truth.mat")
     assert np.linalg.norm(points @ apart[:3, :3].T + apart[:3, 3], axis=1).mean() < 1
     assert shown.facts["doubts"] == []
-    assert read_json(out / "modalities.json")["scans"]["sub-01_T2w.nii.gz"]["contrast"] == "T2w"
+    assert read_json(out / "modalities.json")["scans"]["T2w"]["scan"] == "sub-01_T2w.nii.gz"
     assert "Checkerboard" in (out / "qc.html").read_text(encoding="utf-8")
     modalities(t1w, [head / "sub-01_T2w.nii.gz"], work, out)  # its own files may be replaced
 
@@ -70,3 +70,14 @@ def test_a_file_of_others_is_left_alone(head: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not written by pmrpipe modalities"):
         modalities(head / "sub-01_T1w.nii.gz", [head / "sub-01_T2w.nii.gz"], TwoScans(), tmp_path)
     assert (tmp_path / "qc.html").read_text() == "mine"
+
+
+def test_nothing_is_written_where_one_scan_cannot_be_read(head: Path, tmp_path: Path) -> None:
+    damaged, out = tmp_path / "sub-01_FLAIR.nii.gz", tmp_path / "out"
+    damaged.write_bytes(b"no image")
+    work = TwoScans(mm=8, brain_extracted=True, cache=tmp_path / "cache", threads=1)
+    scans = [head / "sub-01_T2w.nii.gz", damaged]
+    with pytest.raises(InputError, match="sub-01_FLAIR"):
+        modalities(head / "sub-01_T1w.nii.gz", scans, work, out)
+    assert not out.exists()
+    assert not work.cache.exists()  # it is told before any work

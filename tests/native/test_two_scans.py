@@ -161,6 +161,8 @@ def test_without_a_method_it_is_the_shipped_network_refined(done, heads):
     assert accurate["ncc"] > refined.facts["ncc"]
     with pytest.raises(InputError, match="accurate: is for instance optimisation"):
         pmrpipe.register(*scans, accurate=True, refine=0, **options)
+    with pytest.raises(InputError, match=r"accurate: means refine_elastic 0\.7, and 0\.5 is given"):
+        pmrpipe.register(*scans, accurate=True, refine_elastic=0.5, **options)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from pmrpipe.drawing.style import INK, MUTED, Look, figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 Looks = Mapping[str, Look]
 # Columns of the table of distances: whiskers, box and median; points beyond.
@@ -122,7 +123,7 @@ def _histograms(axes: Axes, table: pd.DataFrame, looks: Looks) -> None:
 
 
 def _reference_histogram(axes: Axes, table: pd.DataFrame) -> None:
-    """The reference once: of the method that shares most pairs with it."""
+    """The reference once: of the first method beside it, as all have the same pairs."""
     for name, rows in table.groupby("reference", sort=False):
         first = rows["method"].iloc[0]
         of_first = rows[rows["method"] == first]
@@ -157,9 +158,11 @@ def device_times(times: pd.DataFrame, looks: Looks) -> Figure | None:
         axes.set(xlabel=unit, yscale="log", xlim=(numbers[0] - 0.5, numbers[-1] + 0.5))
         axes.set_xticks(numbers, [f"{number:g}" for number in numbers])
     panels[0].set_ylabel("Seconds a pair")
-    drawn.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8.5
-    )  # fmt: skip
+    named: dict[str, Line2D] = {}
+    for axes in panels:  # a method may be measured on one kind of device alone
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    drawn.legend(named.values(), named, loc="outside right upper", fontsize=8.5)
     return drawn
 
 

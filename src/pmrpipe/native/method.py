@@ -105,10 +105,8 @@ def _optimised(
     refine = own if options.refine is None else options.refine
     elastic = options.refine_elastic
     if options.accurate:
+        _require_accurate(options, spec, refine)
         refine, elastic = 2 * refine, _ACCURATE
-    if options.accurate and not refine:
-        problem = "is for instance optimisation, and there is none"
-        raise InputError("accurate", problem, f"leave it out: {spec.name} is as it is")
     if refine and options.finetune:
         problem = "both optimise the pair: the field, and the weights"
         raise InputError("finetune", problem, "give it without --refine, or --refine alone")
@@ -119,6 +117,16 @@ def _optimised(
         facts |= {"finetune": options.finetune, "finetune_rate": options.finetune_rate}
         return _finetuned(method, spec, options, facts, say)
     return method
+
+
+def _require_accurate(options: TwoScans, spec: MethodSpec, refine: int) -> None:
+    """InputError where `accurate` has nothing to change, or another option says otherwise."""
+    if not refine:
+        problem = "is for instance optimisation, and there is none"
+        raise InputError("accurate", problem, f"leave it out: {spec.name} is as it is")
+    if "refine_elastic" in options.model_fields_set and options.refine_elastic != _ACCURATE:
+        problem = f"means refine_elastic {_ACCURATE}, and {options.refine_elastic} is given"
+        raise InputError("accurate", problem, "give one of both")
 
 
 def _finetuned(

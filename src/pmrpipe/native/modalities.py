@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import read_json, write_json
-from pmrpipe.base.outputs import is_one_of
+from pmrpipe.base.files import write_json
+from pmrpipe.base.outputs import is_one_of, require_replaceable
 from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.transforms import write_affine
 from pmrpipe.images.volume import Volume, read_image, read_mask, write_volume
@@ -49,20 +49,20 @@ def modalities(
     names = _names(t1w, scans)
     if not work.overwrite:
         _require_free(output, [t1w, *scans], names)
+    images = [read_image(path) for path in scans]  # an unusable one is told before any work
     with tempfile.TemporaryDirectory(prefix="pmrpipe-modalities-") as space:
         work = work.model_copy(update={"cache": work.cache or Path(space)})
         scan = Scan(t1w, "brain" if work.brain_extracted else "head", contrast="T1w")
         request = Request(scan, scan, None, work)
         with limited_threads(request.threads):
-            image, brain, mask = _prepared(request, say)
-            say(f"writing {output}")
-            write_json(output / FACTS, {"GeneratedBy": generated_by(), "T1w": t1w.name})
-            shown = [
-                _brought(path, name, (image, brain, mask), work, output, say)
-                for path, name in zip(scans, names, strict=True)
+            place = _prepared(request, say)
+            brought = [
+                _brought(path, name, image, place, work, say)
+                for path, name, image in zip(scans, names, images, strict=True)
             ]
-    _finish(t1w, image, mask, shown, names, output)
-    return shown
+    say(f"writing {output}")
+    _write(t1w, place, brought, names, output)
+    return [shown for shown, _ in brought]
 
 
 def _prepared(request: Request, say: Say) -> tuple[Volume, Volume, Volume]:
@@ -76,34 +76,43 @@ def _prepared(request: Request, say: Say) -> tuple[Volume, Volume, Volume]:
 def _brought(
     path: Path,
     name: str,
+    scan: Volume,
     t1w: tuple[Volume, Volume, Volume],
     work: TwoScans,
-    output: Path,
     say: Say,
-) -> Overlay:
-    """One scan on the T1w's grid, written."""
+) -> tuple[Overlay, np.ndarray]:
+    """One scan on the T1w's grid, and the rigid transform (4, 4), points of the T1w to its own."""
     say(f"{path.name}: rigid registration to the T1w")
     image, brain, mask = t1w
-    scan = read_image(path)
     rigid = coregister(scan, brain, mask, subject=str(path), seed=work.seed).matrix
     shown = overlay(path.name, name.partition("-")[0], scan, image, mask.data > 0, rigid)
-    write_affine(output / _RIGID.format(name=name), rigid)
-    write_volume(output / _IMAGE.format(name=name), shown.image.data, image.affine, np.float32)
-    return shown
+    return shown, rigid
 
 
-def _finish(
-    t1w: Path, image: Volume, mask: Volume, shown: Sequence[Overlay], names: list[str], out: Path
+def _write(
+    t1w: Path,
+    place: tuple[Volume, Volume, Volume],
+    brought: Sequence[tuple[Overlay, np.ndarray]],
+    names: list[str],
+    out: Path,
 ) -> None:
-    """modalities.json with all facts, and the page."""
-    facts = {o.name: {"contrast": o.contrast, **o.facts} for o in shown}
+    """All files, each whole or not at all; modalities.json first, so that what a killed run leaves
+    is known as pmrpipe's."""
+    image, _, mask = place
+    facts = {
+        name: {"scan": shown.name, "contrast": shown.contrast, **shown.facts}
+        for (shown, _), name in zip(brought, names, strict=True)
+    }
     about = {"GeneratedBy": generated_by(), "T1w": t1w.name, "scans": facts}
     write_json(out / FACTS, about)
     files = {FACTS: "what was done"}
-    for scan, name in zip(shown, names, strict=True):
-        files[_IMAGE.format(name=name)] = f"{scan.name} on the T1w's grid"
+    for (shown, rigid), name in zip(brought, names, strict=True):
+        write_affine(out / _RIGID.format(name=name), rigid)
+        write_volume(out / _IMAGE.format(name=name), shown.image.data, image.affine, np.float32)
+        files[_IMAGE.format(name=name)] = f"{shown.name} on the T1w's grid"
         files[_RIGID.format(name=name)] = "resamples it there: ITK affine, rigid"
-    write_page(out / PAGE, t1w.name, image, mask, shown, files)
+    overlays = [shown for shown, _ in brought]
+    write_page(out / PAGE, t1w.name, image, mask, overlays, files)
 
 
 def _names(t1w: Path, scans: Sequence[Path]) -> list[str]:
@@ -112,7 +121,7 @@ def _names(t1w: Path, scans: Sequence[Path]) -> list[str]:
     for number, path in enumerate(scans):
         if is_one_of(path, [t1w, *scans[:number]]):
             raise InputError(path, "is given twice", "give each scan once")
-        contrast = path.name.split(".")[0].rpartition("_")[2]
+        contrast = Scan(path).weighting
         if contrast not in OTHER_CONTRASTS:
             remedy = f"end its name with one of {', '.join(f'_{name}' for name in OTHER_CONTRASTS)}"
             raise InputError(path, "has no other contrast than T1w by its name", remedy)
@@ -125,20 +134,4 @@ def _require_free(folder: Path, inputs: Sequence[Path], names: Sequence[str]) ->
     """Raises InputError where a result would take the place of an input, or of others' files."""
     written = [FACTS, PAGE, *(form.format(name=n) for n in names for form in (_IMAGE, _RIGID))]
     there = [folder / name for name in written if os.path.lexists(folder / name)]
-    remedy = "choose another --output, or say --overwrite"
-    for path in there:
-        if is_one_of(path, inputs):
-            problem = "is an input, and the result would take its place"
-            raise InputError(path, problem, remedy)
-    if there and not _is_own(folder / FACTS):
-        problem = "was not written by pmrpipe modalities, and the result would take its place"
-        raise InputError(there[0], problem, remedy)
-
-
-def _is_own(path: Path) -> bool:
-    try:
-        facts = read_json(path)
-    except InputError:
-        return False
-    maker = facts.get("GeneratedBy") if isinstance(facts, dict) else None
-    return isinstance(maker, dict) and maker.get("Name") == "pmrpipe" and "T1w" in facts
+    require_replaceable(there, inputs, "modalities", folder / FACTS, "T1w")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ TABLES = ("errors_by_pair", "errors", "jacobians", "overlap", "overlap_summary",
 _PARTS = ("errors_by_pair.tsv", "counts.tsv")
 
 
+@lru_cache(maxsize=4)  # every job asks
 def jobs(plan: Plan) -> dict[str, list[Pair]]:
     """Pairs of each job, the same for every method."""
     return batches(plan.pairs, plan.study.pairs_per_job)
@@ -42,13 +44,21 @@ def wanted(plan: Plan) -> list[Path]:
 def compared(plan: Plan, method: str, job: str) -> dict[str, Any]:
     """What one job reads: the lists of its pairs, by both methods, and the fixed brains."""
     pairs, paths = jobs(plan)[job], plan.results
-    lists = [
-        paths.registered(name, batch)
+    lists = {
+        paths.registered(name, _batches(plan, name)[pair]): None
         for name in (method, plan.references[method])
-        for batch, registered in plan.batches(name).items()
-        if set(registered) & set(pairs)
-    ]
-    return {"pairs": lists, "fixed": [paths.preproc(key) for key in sorted({f for _, f in pairs})]}
+        for pair in pairs
+    }
+    return {
+        "pairs": list(lists),
+        "fixed": [paths.preproc(key) for key in sorted({f for _, f in pairs})],
+    }
+
+
+@lru_cache(maxsize=64)
+def _batches(plan: Plan, method: str) -> dict[Pair, str]:
+    """The job in which a method registers each pair."""
+    return {pair: batch for batch, pairs in plan.batches(method).items() for pair in pairs}
 
 
 def comparing(plan: Plan, method: str, job: str) -> Comparing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pmrpipe.workflow.plan import Plan
 TABLE, FACTS, PAGE = "change.tsv", "change.json", "page.html"
 
 
+@lru_cache(maxsize=4)  # every job asks
 def persons(plan: Plan) -> dict[str, list[Scan]]:
     """The compared scans of each person, the first in front: of each session its first run.
 

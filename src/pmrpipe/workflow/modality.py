@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pmrpipe.workflow.plan import Plan
 PAGE = "page.html"
 
 
+@lru_cache(maxsize=4)  # every job asks
 def sessions(plan: Plan) -> dict[str, list[str]]:
     """Keys of T1w scans, each with the scans of other contrasts that go through it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def method(plan: Plan) -> str:
     return named
 
 
+@lru_cache(maxsize=4)  # every job asks
 def atlases(plan: Plan) -> dict[str, list[str]]:
     """Scans that are labelled, each with the labelled scans that are registered to it.
 

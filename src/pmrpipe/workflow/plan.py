@@ -33,7 +33,7 @@ from pmrpipe.workflow.teaching import Teaching
 from pmrpipe.workflow.verbs import WORK
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """A study with its cohort, pairs, methods and result paths."""
 

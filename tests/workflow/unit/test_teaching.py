@@ -36,7 +36,7 @@ def many(**keys: object) -> Plan:
 
 def test_the_pairs_of_a_teacher_are_of_training_subjects(tmp_path):
     teaching = many(methods=["affine", student(tmp_path)]).teaching
-    assert teaching.of("imitate") == ("greedy", 90)
+    assert teaching.of("imitate") == ("greedy", 300)
     assert teaching.of("affine") is None
     pairs = teaching.pairs("greedy")
     assert len(pairs) == len(set(pairs)) == 6 * 5

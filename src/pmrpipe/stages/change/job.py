@@ -57,7 +57,7 @@ def _visit(results: Results, options: Comparing, key: str) -> Visit:
 
 def _facts(options: Comparing) -> dict[str, Any]:
     first = next(iter(options.scans))
-    without = f"{first} has no labels: only the brain as a whole is measured"
+    without = f"{first} has no labels: the brain is measured as a whole"
     return {
         "scans": list(options.scans),
         "labels": None if options.labels is None else options.labels.name,

@@ -24,8 +24,8 @@ BRAIN, LESION = "brain", "lesion"
 # What an unchanged brain with another noise and coil can show, percent: docs/log.md.
 CLEAR_PERCENT = 0.3
 _LOGJ, _NOISE = "space-first_desc-logjacobian_map.nii.gz", "space-first_desc-noise_map.nii.gz"
-_FORWARD = "from-first_to-{scan}_mode-image_xfm.nii.gz"
-_INVERSE = "from-{scan}_to-first_mode-image_xfm.nii.gz"
+_FORWARD = "from-{scan}_to-first_mode-image_xfm.nii.gz"
+_INVERSE = "from-first_to-{scan}_mode-image_xfm.nii.gz"
 _LESION = "space-{scan}_desc-lesion_mask.nii.gz"
 _ABOUT = {
     "label": {"Description": "number of the label; or brain, or lesion"},

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from pmrpipe.base.seed import SEED
-from pmrpipe.study.options.common import Options, RefineMm, Seed, Threads
+from pmrpipe.study.options.common import Options, Seed, Threads
 from pmrpipe.study.options.preprocessing import Gridded
 
 # Options of two scans that hold here too, for all scans alike.
@@ -30,7 +30,11 @@ class Measuring(Options):
     steps: int = Field(
         12, ge=1, description="most linearisations of the registration on each level"
     )
-    finest_mm: RefineMm = 2.0
+    finest_mm: float = Field(
+        2.0,
+        gt=0,
+        description="finest level of the registration, mm; there are 8, 4, 2 and 1, and none finer",
+    )
     noise: int = Field(
         2,
         ge=0,

@@ -39,8 +39,8 @@ class TwoScans(Gridded):
     refine_elastic: RefineElastic = 1.0
     accurate: bool = Field(
         False,
-        description="instance optimisation with twice the method's own steps and refine_elastic "
-        "0.7: more overlap, rougher, slower",
+        description="instance optimisation with twice the steps, and refine_elastic 0.7: more "
+        "overlap, rougher, slower",
     )
     finetune: int = Field(
         0,
