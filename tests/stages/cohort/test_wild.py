@@ -189,6 +189,7 @@ def test_whatever_is_skipped_is_listed(tmp_path):
         "Sub06/anat/sub-06_T1w.nii.gz",
         "patient07/anat/sub-07_T1w.nii.gz",
         "code/sub-08_T1w.nii.gz",
+        "sub-09",
         "sub-01/anat/sub-01_desc-brain_T1w.nii.gz",
         "sub-01/anat/sub-01_space-T1w_desc-brain_mask.nii.gz",
         "sub-01/anat/sub-01_T1w.json",
@@ -200,6 +201,7 @@ def test_whatever_is_skipped_is_listed(tmp_path):
     assert cohort.skipped == {
         "Sub06": "no subject's folder (sub-, then letters and digits)",
         "patient07": "no subject's folder (sub-, then letters and digits)",
+        "sub-09": "a file, no folder",
         "sub-05_old": "no subject's folder (sub-, then letters and digits)",
         "sub-01/anat/sub-01_desc-brain_T1w.nii.gz": "desc-brain is not inputs.t1w_desc",
         "sub-02/anat/sub-02_T1W.nii.gz": "not named sub-X[_ses-Y][_...]_T1w",

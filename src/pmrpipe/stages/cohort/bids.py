@@ -83,12 +83,12 @@ def _require_folders(study: Study, root: Path) -> None:
 
 def _subject_folders(root: Path, listing: Listing) -> Iterator[str]:
     with os.scandir(root) as entries:
-        folders = sorted((entry.name, _is_folder(entry)) for entry in entries if _is_subject(entry))
-    for name, is_folder in folders:
+        folders = sorted((e.name, _is_folder(e), e.is_symlink()) for e in entries if _is_subject(e))
+    for name, is_folder, is_link in folders:
         if not SUBJECT.fullmatch(name):
             listing.skipped[name] = "no subject's folder (sub-, then letters and digits)"
         elif not is_folder:
-            listing.skipped[name] = "a link without content"
+            listing.skipped[name] = "a link without content" if is_link else "a file, no folder"
         else:
             listing.subjects.add(name)
             yield name
@@ -111,9 +111,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 def _is_subject(entry: os.DirEntry[str]) -> bool:
     """Whether a folder's name says, or nearly says, that it is a subject's; or what it holds."""
     if entry.name[:3].lower() == "sub":
-        return _is_folder(entry) or (
-            entry.is_symlink() and SUBJECT.fullmatch(entry.name) is not None
-        )
+        return _is_folder(entry) or SUBJECT.fullmatch(entry.name) is not None
     return not entry.name.startswith(".") and os.path.isdir(f"{entry.path}/anat")
 
 
