@@ -124,7 +124,7 @@ def test_a_network_of_one_s_own_learns_a_shift(folder: Path) -> None:
     method = build(spec(str(folder / "shift.yaml")))
     moving, fixed, grid = balls(1)
     optimiser = torch.optim.Adam(method.parameters(), 2e-2)
-    for _ in range(30):
+    for _ in range(60):
         optimiser.zero_grad()
         method.objective(Batch(moving, fixed, grid))["total"].backward()
         optimiser.step()

@@ -78,7 +78,7 @@ def test_a_map_does_not_depend_on_the_pairs_before_it(results, weights, tmp_path
 
 
 def test_the_method_s_factor_scales_the_map(results, weights, tmp_path):
-    words = ("--weights", weights, "--network-mm", MM, "--uncertainty", 3)
+    words = ("--weights", weights, "--network-mm", MM, "--uncertainty", 3, "--overwrite")
     maps = []
     for factor in (1, 4):
         text = yaml.safe_dump({**spec("pmr").model_dump(), "uncertainty_factor": factor})
