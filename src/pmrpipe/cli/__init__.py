@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from pmrpipe.base.errors import PmrpipeError
-from pmrpipe.cli.arguments import add_overwrite, require_separate
 
 # Words that these verbs do not know are Snakemake's.
 _HANDED_ON = ("run", "bids")
@@ -96,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Telemetry of nipype and etelemetry would wait for the network.
     os.environ.setdefault("NO_ET", "1")
     os.environ.setdefault("NIPYPE_NO_ET", "1")
+    from pmrpipe.cli.arguments import require_separate
+
     try:
         require_separate(options)
         with _cleared_on_sigterm(words[0]):
@@ -164,6 +165,8 @@ def _parser(words: list[str]) -> tuple[argparse.ArgumentParser, Callable | None]
     for verb, (module, text) in VERBS.items():
         sub = verbs.add_parser(verb, description=text[0].upper() + text[1:] + ".")
         if words and words[0] == verb:
+            from pmrpipe.cli.arguments import add_overwrite
+
             name = verb.replace("-", "_")
             code = importlib.import_module(f"pmrpipe.cli.{module}")
             getattr(code, f"add_{name}")(sub)
