@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pmrpipe.losses.features import self_similarity, self_similarity_agreement
-from pmrpipe.losses.similarity import counted_local_correlation, local_correlation
 from pmrpipe.methods.lesions import Lesions
 from pmrpipe.methods.refinement import (
     MEMORY,
@@ -23,6 +21,7 @@ from pmrpipe.methods.refinement import (
     PATIENCE,
     PROGRESS,
     Refinement,
+    alike,
     typical_force,
     update_of,
 )
@@ -105,11 +104,6 @@ def _ascent(
     with torch.enable_grad():
         leaf = warped.detach().requires_grad_()
         moving, fixed = leaf.chunk(2)
-        if plan.across:
-            similarity = self_similarity_agreement(self_similarity(fixed), moving, counted)
-        elif counted is None:
-            similarity = local_correlation(fixed, moving, plan.window)
-        else:
-            similarity = counted_local_correlation(fixed, moving, counted, plan.window)
+        similarity = alike(fixed, moving, plan, counted)
         (slopes,) = torch.autograd.grad(similarity, leaf)
     return similarity.detach(), slopes

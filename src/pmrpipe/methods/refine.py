@@ -19,8 +19,6 @@ from torch import Tensor
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import Grid
-from pmrpipe.losses.features import self_similarity, self_similarity_agreement
-from pmrpipe.losses.similarity import counted_local_correlation, local_correlation
 from pmrpipe.methods.blockwise import level_in_blocks
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.halfway import Halves, level_halfway
@@ -33,6 +31,7 @@ from pmrpipe.methods.refinement import (
     PATIENCE,
     PROGRESS,
     Refinement,
+    alike,
     typical_force,
     update_of,
 )
@@ -184,11 +183,10 @@ def one_sided(
     """The displacement of the highest local correlation on the way; the moving image moves."""
     displacement, ascent = first, Ascent(first, PATIENCE, PROGRESS)
     slow, square = torch.zeros_like(first), first.new_zeros((), dtype=torch.float64)
-    known = self_similarity(fixed) if plan.across else fixed
     for step in range(1, plan.steps + 2):
         warped = warp(moving, displacement)
         counted = None if lesions is None else lesions.counted(displacement)
-        similarity, slope = _ascent(known, warped, plan, counted)
+        similarity, slope = _ascent(fixed, warped, plan, counted)
         ascent.add(displacement, similarity)
         if step > plan.steps or ascent.stuck:
             break
@@ -206,19 +204,11 @@ def _ascent(
 ) -> tuple[Tensor, Tensor]:
     """How alike the images are, and its derivative by the warped one, (B, 1, X, Y, Z).
 
-    Parameters
-    ----------
-    fixed : the image; of two contrasts its self-similarity
     counted : how much each voxel counts; None: all alike
     """
     with torch.enable_grad():
         leaf = warped.detach().requires_grad_()
-        if plan.across:
-            similarity = self_similarity_agreement(fixed, leaf, counted)
-        elif counted is None:
-            similarity = local_correlation(fixed, leaf, plan.window)
-        else:
-            similarity = counted_local_correlation(fixed, leaf, counted, plan.window)
+        similarity = alike(fixed, leaf, plan, counted)
         (slope,) = torch.autograd.grad(similarity, leaf)
     return similarity.detach(), slope
 

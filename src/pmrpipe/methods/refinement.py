@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from pmrpipe.losses.features import self_similarity, self_similarity_agreement
+from pmrpipe.losses.similarity import counted_local_correlation, local_correlation
 from pmrpipe.spatial.blocks import WHOLE_VOXELS
 
 # Steps over which the similarity must have risen, and by how much; else a level ends.
@@ -79,6 +81,15 @@ class Refinement:
             fluid=plan.fluid * larger,
             elastic=plan.elastic * larger,
         )
+
+
+def alike(fixed: Tensor, moving: Tensor, plan: Refinement, counted: Tensor | None) -> Tensor:
+    """How alike two images (1, 1, X, Y, Z) are, a scalar; `counted`: by voxel; None: all alike."""
+    if plan.across:
+        return self_similarity_agreement(self_similarity(fixed), moving, counted)
+    if counted is None:
+        return local_correlation(fixed, moving, plan.window)
+    return counted_local_correlation(fixed, moving, counted, plan.window)
 
 
 def typical_force(square: Tensor, step: int) -> Tensor:
