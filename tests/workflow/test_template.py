@@ -28,6 +28,11 @@ def test_the_target_makes_what_the_study_names_and_a_second_run_nothing(tiny: Wo
         ("template={method: greedy}", "the study names none"),
         ("template={name: MNI152NLin2009aSym}", "comes with pmrpipe"),
         ("template={name: one, subjects: ['01']}", "two subjects"),
+        ("template={name: one, method: greedy, refine: 5}", "`greedy` is no network"),
+        (
+            "template={name: one, initial: absent.nii.gz}",
+            "template.initial: there is no file absent.nii.gz",
+        ),
         ("template={name: absent, subjects: ['01', '99']}", "sub-99 has no T1w scan"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any, Literal
@@ -209,7 +210,9 @@ def spec_path(name: str) -> Path:
     path = shipped if shipped.exists() else Path(name).expanduser()
     if path.suffix not in (".yaml", ".yml") or not path.exists():
         problem = "is neither a method of pmrpipe nor a YAML file"
-        raise InputError(name, problem, f"known: {', '.join(names())}")
+        near = difflib.get_close_matches(name.lower(), names(), 3)
+        remedy = f"is it {' or '.join(near)}?" if near else "see `pmrpipe methods`"
+        raise InputError(name, problem, remedy)
     return path
 
 

@@ -23,10 +23,12 @@ def persons(plan: Plan) -> dict[str, list[Scan]]:
 
     Raises
     ------
-    InputError : nobody has two sessions; a named subject that has not, or is not there
+    InputError : nobody has two sessions; a named subject that has not, or is not there; a named
+        session that nobody has
     """
     contrast, named = plan.study.inputs.contrast, plan.study.change.subjects
     everybody = _sessions(plan)
+    _require_sessions(plan)
     for subject in named or ():
         if subject not in everybody:
             problem = f"{subject} has no {contrast} scan in these sessions"
@@ -64,6 +66,14 @@ def _sessions(plan: Plan) -> dict[str, list[Scan]]:
     }
 
 
+def _require_sessions(plan: Plan) -> None:
+    there = {scan.session for scan in plan.scans.values() if scan.session}
+    absent = [name for name in plan.study.change.sessions or () if name not in there]
+    if absent:
+        remedy = f"there are {', '.join(sorted(there, key=natural)[:9]) or 'none'}"
+        raise InputError("change.sessions", f"nobody has {absent[0]}", remedy)
+
+
 def natural(name: str) -> list[tuple[int, str]]:
     """Order of names in which numbers count by their size: ses-2 before ses-10."""
     parts = re.findall(r"\d+|\D+", name)
@@ -88,16 +98,30 @@ def wanted(plan: Plan) -> list[Path]:
 
 
 def remarks(plan: Plan) -> list[str]:
-    """What whoever asks for the target is told: of whom the brain alone is measured."""
-    firsts = [scans[0] for scans in persons(plan).values()]
+    """What whoever asks for the target is told.
+
+    Of whom the brain alone is measured, who is not compared, and who begins at a later session.
+    """
+    firsts, named = [scans[0] for scans in persons(plan).values()], plan.study.change
     bare = [scan.key for scan in firsts if labels(plan, scan) is None]
-    if not bare:
-        return []
-    more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
-    return [
-        f"change: {bare[0]}{more}: no labels of the first scan; the brain as a whole is measured "
-        "(inputs.labels_root, or pairs: {policy: from-atlases})"
+    later = [
+        f"{scan.subject} at {scan.session}"
+        for scan in firsts
+        if named.sessions and scan.session != named.sessions[0]
     ]
+    everybody = sorted({scan.subject for scan in plan.scans.values()} - set(persons(plan)))
+    alone = [] if named.subjects else everybody
+    told = {
+        "no labels of the first scan; the brain as a whole is measured "
+        "(inputs.labels_root, or pairs: {policy: from-atlases})": bare,
+        "fewer than two of the sessions; not compared": alone,
+        f"without {(named.sessions or [''])[0]}; the first is another": later,
+    }
+    return [f"change: {_counted(names)}: {line}" for line, names in told.items() if names]
+
+
+def _counted(names: list[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def reading(plan: Plan, subject: str) -> dict[str, Any]:

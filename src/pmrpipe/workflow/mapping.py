@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.study.keys import subject_of
 from pmrpipe.study.options.mapping import Mapping, MapTable
+from pmrpipe.study.participants import read_covariates
 from pmrpipe.workflow.plan import Plan
 
 
@@ -38,9 +40,11 @@ def participants(plan: Plan) -> Path | None:
 
 
 def wanted(plan: Plan) -> list[Path]:
-    """The files of the target."""
+    """The files of the target; what cannot be tabulated is refused before the first job."""
     method(plan)
-    scans(plan)
+    subjects, people = {subject_of(key) for key in scans(plan)}, participants(plan)
+    if people is not None:
+        read_covariates(people, subjects)
     return [plan.results.maps / "maps.tsv"]
 
 

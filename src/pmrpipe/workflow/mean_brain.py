@@ -10,6 +10,7 @@ from pmrpipe.methods.load import shipped_weights, weights_folder
 from pmrpipe.methods.spec import spec, spec_path
 from pmrpipe.methods.weights import WEIGHTS
 from pmrpipe.stages.cohort.scans import Scan
+from pmrpipe.stages.template.ready import steps_of
 from pmrpipe.study.keys import T1W
 from pmrpipe.study.options.template import Rounds, TemplateMaking
 from pmrpipe.study.space_file import shipped_names
@@ -90,6 +91,7 @@ class MeanBrain:
     def options(self) -> TemplateMaking:
         """What the verb is told."""
         section, study = self.plan.study.template, self.plan.study
+        self._require_possible()
         scans, labels = self.scans, self.labels
         return TemplateMaking(
             **{name: getattr(section, name) for name in Rounds.model_fields},
@@ -106,6 +108,14 @@ class MeanBrain:
             threads=study.threads.registration,
             device=study.device,
         )
+
+    def _require_possible(self) -> None:
+        """InputError for what the job would refuse, before the first of them."""
+        section = self.plan.study.template
+        steps_of(spec(section.method), section)
+        if section.initial is not None and not section.initial.is_file():
+            problem = f"there is no file {section.initial}"
+            raise InputError("template.initial", problem, "correct it")
 
     def inputs(self) -> list[Path]:
         """Preprocessed scans, label maps and what brings them along, weights."""
@@ -126,7 +136,6 @@ class MeanBrain:
     def digest(self, verb: str) -> str:
         """Digest of a verb as the method runs it."""
         method = self.plan.study.template.method
-        steps = self.plan.study.template.refine
         chosen = spec(method)
-        refined = bool(chosen.refine if steps is None else steps)
+        refined = bool(steps_of(chosen, self.plan.study.template))
         return method_digest(chosen, spec_path(method), verb, refined=refined)

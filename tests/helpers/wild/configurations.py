@@ -128,4 +128,6 @@ TABLES: dict[str, tuple[str, Callable[[str], str]]] = {
     ),
     "people: ends of lines of Windows": ("participants.tsv", replaced("\n", "\r\n")),
     "people: a mark of order": ("participants.tsv", lambda text: "\ufeff" + text),
+    "people: without sub-": ("participants.tsv", replaced("sub-", "")),
+    "labels: semicolons": ("labels.tsv", replaced("\t", ";")),
 }  # fmt: skip

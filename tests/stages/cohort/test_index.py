@@ -131,6 +131,9 @@ def test_split_by_column(tmp_path: Path) -> None:
     table.write_text("participant_id\trole\nsub-A\ttrain\nsub-B\ttest\n")
     cohort = index(study(tmp_path, split={"column": "role"}))
     assert [scan.split for scan in cohort.scans] == ["train", "test"]
+    table.write_text("participant_id\trole\nA\ttest\nB\ttrain\n")
+    cohort = index(study(tmp_path, split={"column": "role"}))
+    assert [scan.split for scan in cohort.scans] == ["test", "train"]
     table.write_text("participant_id\trole\nsub-A\ttrain\nsub-A\ttest\n")
     with pytest.raises(InputError, match="two splits"):
         index(study(tmp_path, split={"column": "role"}))

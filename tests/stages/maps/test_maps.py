@@ -77,3 +77,12 @@ def test_the_table_joins_files_and_covariates(tmp_path):
     assert rows["file"][1] == results.log_jacobian("sub-02_ses-1").name
     with pytest.raises(InputError, match="lacks 1 subjects, such as sub-03"):
         gather(results, ["sub-03"], table)
+
+
+def test_a_covariate_takes_the_name_of_no_column(tmp_path):
+    results, table = Results(tmp_path / "results", MM), tmp_path / "participants.tsv"
+    write_tsv(table, pd.DataFrame({"participant_id": ["sub-01"], "file": ["a.dcm"], "scan": ["x"]}))
+    gather(results, ["sub-01"], table)
+    rows = read_tsv(results.maps / "maps.tsv")
+    assert list(rows["file"]) == [results.log_jacobian("sub-01").name]
+    assert list(rows["file_participants"]) == ["a.dcm"]

@@ -75,7 +75,7 @@ def test_labels_are_the_first_scan_s_own_else_those_that_parcellate_makes(tmp_pa
     study = plan(tmp_path, **keys)
     made = study.results.parcellated("sub-A_ses-1")
     assert longitudinal.comparing(study, "sub-A").labels == made
-    assert longitudinal.remarks(study) == []
+    assert not [line for line in longitudinal.remarks(study) if "no labels" in line]
     dataset(tmp_path, ("sub-A_ses-1",), "dseg")
     own = place(tmp_path, "sub-A_ses-1", "dseg")
     assert longitudinal.comparing(plan(tmp_path, **keys), "sub-A").labels == own
@@ -87,10 +87,23 @@ def test_a_person_without_labels_is_told_in_one_line(tmp_path: Path) -> None:
     assert line.startswith("change: sub-A_ses-1: no labels of the first scan; the brain")
 
 
+def test_who_is_not_compared_or_begins_later_is_told(tmp_path: Path) -> None:
+    pre, post, late = "ses-pre", "ses-post", "ses-late"
+    dataset(tmp_path, (f"sub-A_{pre}", f"sub-A_{post}", f"sub-B_{post}", f"sub-B_{late}"))
+    dataset(tmp_path, (f"sub-C_{pre}", f"sub-D_{pre}"))
+    study = plan(tmp_path, change={"sessions": ["pre", "post", "late"]})
+    assert longitudinal.remarks(study)[1:] == [
+        "change: sub-C and 1 more: fewer than two of the sessions; not compared",
+        "change: sub-B at ses-post: without ses-pre; the first is another",
+    ]
+    assert len(longitudinal.remarks(plan(tmp_path, change={"subjects": ["A"]}))) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sessions": ["1", "7"]}, "nobody has two sessions with a T1w scan"),
+        ({"sessions": ["1", "7"]}, "change.sessions: nobody has ses-7; there are ses-1, ses-2"),
+        ({"subjects": []}, "nobody has two sessions with a T1w scan"),
         ({"subjects": ["C"]}, "sub-C has one session with a T1w scan, sub-C_ses-1"),
         ({"subjects": ["D"]}, "sub-D has no T1w scan"),
     ],

@@ -48,3 +48,13 @@ def test_a_study_that_has_nothing_to_show_is_one_line(keys: dict, message: str) 
     with pytest.raises(InputError) as error:
         mapping.wanted(plan(**keys))
     assert message in str(error.value)
+
+
+def test_covariates_are_checked_before_the_first_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "participants.tsv"
+    table.write_text("participant_id\tage\n03\t30\n", encoding="utf-8")
+    monkeypatch.setattr(mapping, "participants", lambda study: table)
+    with pytest.raises(InputError, match="lacks 1 subjects, such as sub-04"):
+        mapping.wanted(plan(**TO_TEMPLATE))

@@ -37,6 +37,22 @@ def test_a_target_after_configfile_is_said_in_one_line() -> None:
     assert words("--configfile", "mine.yaml", "--cores", "2", "score")[-1] == "score"
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"root: a\n\tseed: 3\n", "line 2"),
+        (b"methods: [affine\nseed: 3\n", "line 2"),
+        ("cohort: wíld\n".encode("latin-1"), "UTF-8"),
+    ],
+)
+def test_a_configuration_that_is_no_yaml_is_named_with_its_line(
+    tmp_path: Path, content: bytes, line: str
+) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=rf"mine\.yaml.*{line}"):
+        words("--configfile", "mine.yaml")
+
+
 @pytest.mark.parametrize("form", [["--configfile", "{}"], ["--configfile={}"]])
 def test_a_configuration_of_the_package_serves_where_the_folder_has_none(
     form: list[str], tmp_path: Path

@@ -91,7 +91,7 @@ def test_shipped_weights_are_ready_to_teach(tmp_path):
 @pytest.mark.parametrize(
     ("teacher", "problem"),
     [
-        ("gredy", "gredy: is neither a method of pmrpipe nor a YAML file"),
+        ("gredy", "gredy: is neither a method of pmrpipe nor a YAML file; is it greedy?"),
         ("voxelmorph", "imitate: its teacher `voxelmorph` has no weights, and would have to be"),
         ("affine", "imitate: its teacher `affine` deforms nothing"),
     ],

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import read_tsv
 from pmrpipe.stages.cohort.scans import SPLITS, Scan
 from pmrpipe.study.config import Split
+from pmrpipe.study.participants import read_participants
 
 
 def assign(scans: Sequence[Scan], split: Split, seed: int, participants: Path) -> list[Scan]:
@@ -50,7 +50,7 @@ def _from_lists(subjects: list[str], split: Split, seed: int) -> dict[str, str]:
 
 
 def _from_column(subjects: list[str], column: str, participants: Path) -> dict[str, str]:
-    table = read_tsv(participants, required=("participant_id", column))
+    table = read_participants(participants, required=(column,))
     roles: dict[str, str] = {}
     for subject, role in zip(table["participant_id"], table[column], strict=True):
         if str(role) not in (*SPLITS, "nan"):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import read_tsv, write_tsv
+from pmrpipe.base.files import write_tsv
 from pmrpipe.images.volume import write_volume
 from pmrpipe.study.keys import subject_of
+from pmrpipe.study.participants import read_covariates
 from pmrpipe.study.paths import Results
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 def gather(results: Results, keys: Sequence[str], participants: Path | None) -> None:
     """Write maps/mask.nii.gz and maps/maps.tsv: scan, file, and the columns of participants.tsv.
 
+    A column of participants.tsv that is named scan or file gets `_participants` at its end.
+
     Raises
     ------
-    InputError : participants.tsv lacks a subject
+    InputError : participants.tsv lacks a subject, or has rows of one that differ
     """
     import pandas as pd
 
@@ -38,10 +40,5 @@ def gather(results: Results, keys: Sequence[str], participants: Path | None) -> 
 
 
 def _joined(rows: pd.DataFrame, participants: Path) -> pd.DataFrame:
-    table = read_tsv(participants, required=("participant_id",))
-    table = table.assign(participant_id=table["participant_id"].astype(str))
-    absent = sorted(set(rows["participant_id"]) - set(table["participant_id"]))
-    if absent:
-        problem = f"lacks {len(absent)} subjects, such as {absent[0]}"
-        raise InputError(participants, problem, "add their rows")
-    return rows.merge(table, on="participant_id", how="left", validate="many_to_one")
+    table = read_covariates(participants, set(rows["participant_id"]))
+    return rows.merge(table, on="participant_id", how="left", suffixes=("", "_participants"))

@@ -11,7 +11,7 @@ from pmrpipe.base.device import chosen_device
 from pmrpipe.base.digest import digest
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import sha256
-from pmrpipe.study.options.template import TemplateMaking
+from pmrpipe.study.options.template import Rounds, TemplateMaking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,15 +50,22 @@ def ready(options: TemplateMaking) -> Ready:
         seed=options.seed,
         device=device,
     )
-    steps = spec.refine if options.refine is None else options.refine
-    if steps and not spec.learned:
-        raise InputError(spec.name, "is no network", "refine: 0, or a learned method")
+    steps = steps_of(spec, options)
     if steps:
         from pmrpipe.methods.refine import Refined, Refinement
 
         plan = Refinement(steps=steps, elastic=options.refine_elastic)
         method = Refined(method, plan.down_to(options.refine_mm))
     return Ready(method, device, _identity(options, spec, weights, steps))
+
+
+def steps_of(spec: MethodSpec, options: Rounds) -> int:
+    """Most steps a level of instance optimisation; InputError where a method cannot be refined."""
+    steps = (spec.refine or 0) if options.refine is None else options.refine
+    if steps and not spec.learned:
+        problem = f"`{spec.name}` is no network"
+        raise InputError("template.refine", problem, "refine: 0, or a learned method")
+    return steps
 
 
 def _identity(options: TemplateMaking, spec: MethodSpec, weights: Path | None, steps: int) -> str:
