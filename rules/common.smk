@@ -16,6 +16,7 @@ for folder in (Path(workflow.basedir), Path(workflow.basedir).parent):
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from pmrpipe.base.errors import PmrpipeError
+from pmrpipe.study.config.syntax import require_sound
 from pmrpipe.study.keys import (
     FOLDER_PATTERN,
     OTHER_CONTRASTS,
@@ -36,6 +37,9 @@ if workflow.is_main_process and clear_dead_locks(Path.cwd()):
 
 STARTED = time.time()
 try:
+    for path in map(Path, workflow.configfiles):
+        if path.suffix != ".json":
+            require_sound(path)
     PLAN = Plan.of(config)
 except PmrpipeError as error:
     raise WorkflowError(str(error)) from None

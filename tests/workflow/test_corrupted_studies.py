@@ -41,7 +41,7 @@ STUDY = {
 # Where no scan is touched the others would only be preprocessed once more.
 WHOLE_ALONE = STUDY | {"subjects": ["01", "02"]}
 # Read before the workflow: `pmrpipe run` names the file and the line.
-OF_SNAKEMAKE = "Config file is not valid JSON or YAML."
+OF_SNAKEMAKE = ("Config file is not valid JSON or YAML.", "Config file must be given as JSON or")
 # How alike a result must be to that of the whole files, and how alike one that is doubted.
 RIGHT = 0.97
 

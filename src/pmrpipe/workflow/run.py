@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.study.config.syntax import require_sound
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CONFIGFILE = ("--configfile", "--configfiles")
@@ -57,30 +58,13 @@ def _with_configurations(words: Sequence[str], folder: Path) -> list[str]:
     return checked
 
 
-def _require_yaml(path: Path) -> None:
-    """InputError with the line that is no YAML, where Snakemake would not name the file."""
-    import yaml
-
-    if path.suffix not in (".yaml", ".yml") or not path.is_file():
-        return
-    try:
-        for _ in yaml.parse(path.read_text(encoding="utf-8")):
-            pass
-    except UnicodeDecodeError:
-        raise InputError(path, "is not written in UTF-8", "save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", error)
-        where = f"line {mark.line + 1}: " if mark else ""
-        remedy = "correct it: blanks in front and no tabulators, brackets and quotes closed"
-        raise InputError(path, f"is no YAML: {where}{problem}", remedy) from None
-
-
 def _configuration(name: str, folder: Path) -> str:
     path = Path(name)
     if path.suffix in _SUFFIXES:
         shipped = folder / path
         if path.exists() or path.is_absolute() or not shipped.exists():
-            _require_yaml(path)
+            if path.is_file() and path.suffix != ".json":
+                require_sound(path)  # Snakemake would not name the file
             return name
         return str(shipped)
     remedy = f"a target stands before it: pmrpipe run {name} --configfile FILE"

@@ -42,6 +42,7 @@ def test_a_target_after_configfile_is_said_in_one_line() -> None:
     [
         (b"root: a\n\tseed: 3\n", "line 2"),
         (b"methods: [affine\nseed: 3\n", "line 2"),
+        (b"root: a\nseed: 3\nroot: b\n", "`root` again in line 3"),
         ("cohort: wíld\n".encode("latin-1"), "UTF-8"),
     ],
 )
@@ -61,7 +62,7 @@ def test_a_configuration_of_the_package_serves_where_the_folder_has_none(
     shipped = workflow_folder() / "config" / "tiny.yaml"
     assert words(*line) == [word.format(shipped) for word in form]
     (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "tiny.yaml").touch()
+    (tmp_path / "config" / "tiny.yaml").write_text("root: a", encoding="utf-8")
     assert words(*line) == line
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.study.config.study import Study
+from pmrpipe.study.config.syntax import require_sound
 
 
 def parse(content: dict[str, Any], source: object = "configuration") -> Study:
@@ -66,11 +67,10 @@ def _read(source: str | os.PathLike[str]) -> Study:
     text = os.fspath(source)
     if text.lstrip().startswith("{"):
         return parse(json.loads(text))
+    require_sound(text)
     try:
         content = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(text, "no such file") from None
-    except (OSError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
         raise InputError(text, f"is not readable YAML ({error})") from None
     return parse(content or {}, text)
 
