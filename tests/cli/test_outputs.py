@@ -113,3 +113,24 @@ def test_told_to_a_verb_replaces_what_is_there_and_in_results_always(tmp_path, c
     assert main(words) == 2
     (tmp_path / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "pmrpipe"}]}')
     assert main(words) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["register", "a.nii.gz", "b.nii.gz"],
+        ["change", "a.nii.gz", "b.nii.gz"],
+        ["modalities", "a.nii.gz", "b_T2w.nii.gz"],
+        ["parcellate", "a.nii.gz", "--atlases", "atlases"],
+        ["shoot", "a"],
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("place", ["notes.txt", "notes.txt/below"])
+def test_results_do_not_go_below_a_file(words, place, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main([*words, "--output", place, "--overwrite"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "notes.txt: is no folder, and results go to one; name a folder" in line
+    assert (tmp_path / "notes.txt").read_text() == "mine"

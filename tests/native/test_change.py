@@ -142,3 +142,14 @@ def test_a_folder_of_others_is_left_alone(person: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not written by pmrpipe change"):
         change(scans, Change(), TwoScans(), tmp_path)
     assert (tmp_path / "change.tsv").read_text() == "mine"
+
+
+def test_without_repetitions_nothing_is_said_of_noise(
+    person: Path, cache: Path, tmp_path: Path
+) -> None:
+    work = TwoScans(mm=4, brain_extracted=True, cache=cache, threads=1)
+    scans = [person / f"sub-A_ses-{name}_T1w.nii.gz" for name in ("01", "02")]
+    change(scans, Change(noise=0, finest_mm=8, steps=1), work, tmp_path)
+    assert read_tsv(tmp_path / "change.tsv")["noise_percent"].isna().all()
+    assert "without any change" not in (tmp_path / "qc.html").read_text(encoding="utf-8")
+    assert not list(tmp_path.glob("*noise*"))

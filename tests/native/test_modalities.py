@@ -65,6 +65,11 @@ def test_scans_that_are_no_other_contrast_are_refused(
         )
 
 
+def test_a_t2w_takes_no_t1w_s_place(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a_T2w\.nii\.gz: is a T2w by its name; give the T1w in"):
+        modalities(tmp_path / "a_T2w.nii.gz", [tmp_path / "a_FLAIR.nii.gz"], TwoScans(), tmp_path)
+
+
 def test_a_file_of_others_is_left_alone(head: Path, tmp_path: Path) -> None:
     (tmp_path / "qc.html").write_text("mine")
     with pytest.raises(InputError, match="not written by pmrpipe modalities"):

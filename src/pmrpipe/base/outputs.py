@@ -15,6 +15,15 @@ def is_one_of(path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[s
     return any(_same(Path(path), Path(other)) for other in inputs)
 
 
+def require_folder(path: str | os.PathLike[str]) -> None:
+    """Raises InputError when results would go below a file."""
+    for place in (Path(path), *Path(path).parents):
+        if os.path.lexists(place):
+            if not place.is_dir():
+                raise InputError(place, "is no folder, and results go to one", "name a folder")
+            return
+
+
 def require_no_input(
     path: str | os.PathLike[str],
     inputs: Iterable[str | os.PathLike[str]],

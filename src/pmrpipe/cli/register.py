@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pmrpipe.base.errors import InputError, WorkError
 from pmrpipe.base.files import atomic
+from pmrpipe.base.outputs import require_folder
 from pmrpipe.cli.arguments import path_argument
 from pmrpipe.cli.messages import say
 from pmrpipe.cli.native_work import add_work, read_work
@@ -46,6 +47,7 @@ def _registered(options: Namespace, checked: TwoScans) -> dict:
 
 def _require_writable(folder: Path) -> None:
     """Before minutes of work: a file can be written there."""
+    require_folder(folder)
     with atomic(folder / ".pmrpipe") as temporary:
         temporary.touch()
     try:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.malloc import keep_freed_memory
-from pmrpipe.base.outputs import is_one_of
+from pmrpipe.base.outputs import is_one_of, require_folder
 from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.volume import read_grid
 from pmrpipe.native.changed import PAGE, require_free
@@ -48,6 +48,8 @@ def change(
     WorkError : a step failed
     """
     _require_one_person(scans)
+    if output is not None:
+        require_folder(output)
     marked = _marked(scans[0], options)
     if output is not None and not work.overwrite:
         extra = [path for path in (options.labels, options.lesion) if path is not None]
@@ -72,7 +74,7 @@ def _changed(
     table: list[dict[str, Any]] = []
     began = time.perf_counter()
     for number, other in enumerate(others, start=2):
-        prepared = prepare(Request(first, other, None, work), say)
+        prepared = prepare(Request(first, other, None, work, flags=None), say)
         say(f"comparing {other.path.name} with {first.path.name}")
         before, after = (_visit(scan, n) for n, scan in zip((1, number), prepared, strict=True))
         interval, part = compare(before, after, marked, options, work.seed)

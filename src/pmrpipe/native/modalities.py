@@ -14,7 +14,7 @@ import numpy as np
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_json
-from pmrpipe.base.outputs import is_one_of, require_replaceable
+from pmrpipe.base.outputs import is_one_of, require_folder, require_replaceable
 from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.transforms import write_affine
 from pmrpipe.images.volume import Volume, read_image, read_mask, write_volume
@@ -47,13 +47,14 @@ def modalities(
     WorkError : a scan is not of the same head
     """
     names = _names(t1w, scans)
+    require_folder(output)
     if not work.overwrite:
         _require_free(output, [t1w, *scans], names)
     images = [read_image(path) for path in scans]  # an unusable one is told before any work
     with tempfile.TemporaryDirectory(prefix="pmrpipe-modalities-") as space:
         work = work.model_copy(update={"cache": work.cache or Path(space)})
         scan = Scan(t1w, "brain" if work.brain_extracted else "head", contrast="T1w")
-        request = Request(scan, scan, None, work)
+        request = Request(scan, scan, None, work, flags=None)
         with limited_threads(request.threads):
             place = _prepared(request, say)
             brought = [
@@ -117,6 +118,8 @@ def _write(
 
 def _names(t1w: Path, scans: Sequence[Path]) -> list[str]:
     """Of each scan what names of files call it: its contrast, numbered where it comes again."""
+    if (named := Scan(t1w).weighting) in OTHER_CONTRASTS:
+        raise InputError(t1w, f"is a {named} by its name", "give the T1w in front")
     names: list[str] = []
     for number, path in enumerate(scans):
         if is_one_of(path, [t1w, *scans[:number]]):

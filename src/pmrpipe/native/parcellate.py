@@ -17,6 +17,7 @@ import numpy as np
 
 from pmrpipe.base.device import memory_told
 from pmrpipe.base.malloc import keep_freed_memory
+from pmrpipe.base.outputs import require_folder
 from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.resampling import composite_field, resample, sample_points
 from pmrpipe.images.volume import Grid, Volume, read_labels
@@ -69,13 +70,15 @@ def parcellate(
         lacks; files in `output` that pmrpipe did not write
     WorkError : a step failed
     """
+    if output is not None:
+        require_folder(output)
     atlases = read_atlases(options, scan.state)
     if output is not None and not work.overwrite:
         require_free(output, [*scan.files, *(p for a in atlases.scans for p in (a.scan, a.labels))])
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="pmrpipe-parcellate-") as space:
         work = work.model_copy(update={"cache": work.cache or Path(space)})
-        request = Request(scan, scan, None, work)
+        request = Request(scan, scan, None, work, flags="--")
         with limited_threads(request.threads):
             labelled = _labelled(request, atlases, options, say)
     if output is not None:

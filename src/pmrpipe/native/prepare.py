@@ -138,7 +138,7 @@ def prepare(request: Request, say: Say) -> list[PreparedScan]:
     scans = request.scans
     images = {}
     for which, scan in scans.items():
-        with about(which, scan):
+        with about(which, scan, request.flags):
             images[which] = read_image(scan.path, scan.orientation)
     with tempfile.TemporaryDirectory(prefix="pmrpipe-register-") as space:
         cache = Path(space) if request.options.cache is None else request.options.cache
@@ -162,7 +162,7 @@ def _preprocess(
             say(f"{plan.t1w}: preprocessing")
             jobs[which] = plan.job(cache)
     for which, error in run_jobs(jobs, space):
-        with about(which, request.scans[which]):
+        with about(which, request.scans[which], request.flags):
             raise error
 
 

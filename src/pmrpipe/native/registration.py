@@ -21,6 +21,7 @@ import numpy as np
 from pmrpipe.base.device import memory_told
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.malloc import keep_freed_memory
+from pmrpipe.base.outputs import require_folder
 from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.jacobian import jacobian_determinant
 from pmrpipe.images.resampling import (
@@ -95,6 +96,8 @@ _declare(TwoScans)
 def run(request: Request, say: Say = _silent) -> NativeRegistration:
     """Do what a request says; errors as `register`."""
     request.device()  # before any work
+    if request.output is not None:
+        require_folder(request.output)
     if request.output is not None and not request.options.overwrite:
         require_replaceable(request.output, request.inputs)
     keep_freed_memory()

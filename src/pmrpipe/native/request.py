@@ -62,12 +62,16 @@ AnyScan = str | os.PathLike[str] | Scan
 
 @dataclass(frozen=True)
 class Request:
-    """Two scans, where the result goes (None: it stays in memory), and the options."""
+    """Two scans, where the result goes (None: it stays in memory), and the options.
+
+    flags : how the command's options of one scan begin; None: it has none
+    """
 
     moving: Scan
     fixed: Scan
     output: Path | None
     options: TwoScans
+    flags: str | None = "--{which}-"
 
     @property
     def scans(self) -> dict[Which, Scan]:

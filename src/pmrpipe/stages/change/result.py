@@ -155,7 +155,7 @@ def _pictures(interval: Interval) -> dict[str, Any]:
         resample(Volume(image, grid.affine), sample_points(grid, field=flow.field(time)))
         for image, time in ((first, -0.5), (second, 0.5))
     ]
-    pictures: dict[str, Any] = {"scan": interval.scan}
+    pictures: dict[str, Any] = {"scan": interval.scan, "noise": None}
     # Cut where any of them begins: what flickers must lie on what it flickers with.
     whole = np.maximum.reduce([first, second, *aligned])
     names = ("first", "second", "to", "fro")

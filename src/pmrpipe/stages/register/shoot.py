@@ -11,7 +11,7 @@ import numpy as np
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_json
-from pmrpipe.base.outputs import require_no_input
+from pmrpipe.base.outputs import require_folder, require_no_input
 from pmrpipe.images.resampling import Transform, composite_field
 from pmrpipe.images.transforms import write_field
 from pmrpipe.images.volume import Grid
@@ -45,6 +45,7 @@ def shoot(results: Sequence[Path], out: Path, options: Shot) -> dict[str, Any]:
     """
     import torch
 
+    require_folder(out)
     torch.set_num_threads(options.threads)
     places = [*results, *options.mean]
     momenta = [read_momentum(place) for place in places]
