@@ -53,6 +53,7 @@ def test_a_t2w_comes_onto_the_grid_of_the_t1w(head: Path, cache: Path) -> None:
     [
         (["sub-01_T1w.nii.gz"], "given twice"),
         (["sub-01_T2w.nii.gz"] * 2, "given twice"),
+        (["sub-02_T2w.nii.gz"], "another person than sub-01_T1w"),
         (["other_T1w.nii.gz"], "no other contrast than T1w by its name"),
     ],
 )
@@ -86,3 +87,19 @@ def test_nothing_is_written_where_one_scan_cannot_be_read(head: Path, tmp_path: 
         modalities(head / "sub-01_T1w.nii.gz", scans, work, out)
     assert not out.exists()
     assert not work.cache.exists()  # it is told before any work
+
+
+def test_one_scan_is_warned_of_once_and_is_neither_moving_nor_fixed(
+    head: Path, cache: Path, tmp_path: Path
+) -> None:
+    scan = read_image(head / "sub-01_T1w.nii.gz")
+    cut = scan.data[: 2 * scan.data.shape[0] // 3]
+    write_volume(tmp_path / "cut_T1w.nii.gz", cut, scan.affine)
+    work = TwoScans(mm=8, brain_extracted=True, cache=cache, threads=1)
+    said: list[str] = []
+    scans = tmp_path / "cut_T1w.nii.gz", [head / "sub-01_T2w.nii.gz"]
+    modalities(*scans, work, tmp_path / "out", said.append)
+    warned = [line for line in said if line.startswith("warning: ")]
+    assert warned
+    assert len(warned) == len(set(warned))
+    assert not [line for line in warned if "(moving)" in line or "(fixed)" in line]

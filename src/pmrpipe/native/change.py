@@ -6,7 +6,6 @@ a half-way space of their own.
 
 from __future__ import annotations
 
-import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.base.outputs import is_one_of, require_folder
 from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.volume import read_grid
+from pmrpipe.native.alike import require_one
 from pmrpipe.native.changed import PAGE, require_free
 from pmrpipe.native.prepare import PreparedScan, prepare
 from pmrpipe.native.request import Request, Say, Scan
@@ -26,9 +26,6 @@ from pmrpipe.stages.change.compare import Marked, Visit, compare
 from pmrpipe.stages.change.result import Changed, write_changed
 from pmrpipe.study.options.change import Change
 from pmrpipe.study.options.two_scans import TwoScans
-
-_CONTRAST = re.compile(r"_(T1w|T2w|PDw|FLAIR|inplaneT2)\.")
-_SUBJECT = re.compile(r"(sub-[A-Za-z0-9]+)(?=[_.])")
 
 
 def change(
@@ -108,8 +105,5 @@ def _require_one_person(scans: Sequence[Path]) -> None:
     for number, path in enumerate(scans[1:], start=1):
         if is_one_of(path, scans[:number]):
             raise InputError(path, "is given twice", "give scans of different days")
-        for pattern, what in ((_SUBJECT, "person"), (_CONTRAST, "contrast")):
-            ours, theirs = (pattern.search(p.name) for p in (scans[0], path))
-            if ours and theirs and ours[1] != theirs[1]:
-                problem = f"is of another {what} than {scans[0].name}, {theirs[1]}"
-                raise InputError(path, problem, f"give scans of one {what}")
+        require_one("person", scans[0], path)
+        require_one("contrast", scans[0], path)

@@ -18,6 +18,7 @@ from pmrpipe.base.outputs import is_one_of, require_folder, require_replaceable
 from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.transforms import write_affine
 from pmrpipe.images.volume import Volume, read_image, read_mask, write_volume
+from pmrpipe.native.alike import require_one
 from pmrpipe.native.prepare import preparation, prepare
 from pmrpipe.native.request import Request, Say, Scan
 from pmrpipe.native.result import generated_by
@@ -42,8 +43,8 @@ def modalities(
 
     Raises
     ------
-    InputError : a scan whose name says no other contrast, or given twice; an unusable scan; files
-        in `output` that pmrpipe did not write
+    InputError : a scan whose name says no other contrast, or another person, or given twice; an
+        unusable scan; files in `output` that pmrpipe did not write
     WorkError : a scan is not of the same head
     """
     names = _names(t1w, scans)
@@ -124,6 +125,7 @@ def _names(t1w: Path, scans: Sequence[Path]) -> list[str]:
     for number, path in enumerate(scans):
         if is_one_of(path, [t1w, *scans[:number]]):
             raise InputError(path, "is given twice", "give each scan once")
+        require_one("person", t1w, path)
         contrast = Scan(path).weighting
         if contrast not in OTHER_CONTRASTS:
             remedy = f"end its name with one of {', '.join(f'_{name}' for name in OTHER_CONTRASTS)}"

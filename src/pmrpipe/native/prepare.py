@@ -144,10 +144,18 @@ def prepare(request: Request, say: Say) -> list[PreparedScan]:
         cache = Path(space) if request.options.cache is None else request.options.cache
         plans = {which: preparation(scan, request) for which, scan in scans.items()}
         _preprocess(request, plans, cache, Path(space), say)
-        return [
-            _prepared(which, scan, images[which], plans[which], cache, say)
+        prepared = {
+            which: _prepared(scan, images[which], plans[which], cache)
             for which, scan in scans.items()
-        ]
+        }
+    lines = (
+        f"warning: {scans[which].path}{request.said(which)}: {doubt}"
+        for which, scan in prepared.items()
+        for doubt in scan.doubts
+    )
+    for line in dict.fromkeys(lines):  # of one scan that takes both places once
+        say(line)
+    return list(prepared.values())
 
 
 def _preprocess(
@@ -166,15 +174,11 @@ def _preprocess(
             raise error
 
 
-def _prepared(
-    which: Which, scan: Scan, image: Volume, plan: Preparation, cache: Path, say: Say
-) -> PreparedScan:
+def _prepared(scan: Scan, image: Volume, plan: Preparation, cache: Path) -> PreparedScan:
     results, key = plan.results(cache), plan.key
     white = read_image(results.preproc(key))
     matrix = read_affine(results.affine(key))
     doubtful, doubts = _judge(results, key, white, (image.grid, matrix))
-    for doubt in doubts:
-        say(f"warning: {scan.path} ({which}): {doubt}")
     lesion = None
     if scan.lesion is not None:
         lesion = lesion_share(read_mask(scan.lesion, scan.orientation), white.grid, matrix)

@@ -77,6 +77,10 @@ class Request:
     def scans(self) -> dict[Which, Scan]:
         return {"moving": self.moving, "fixed": self.fixed}
 
+    def said(self, which: Which) -> str:
+        """Behind a file's name: which of two scans it is, where the command has two."""
+        return f" ({which})" if self.flags and "{which}" in self.flags else ""
+
     @property
     def threads(self) -> int:
         return self.options.threads or all_cores()
