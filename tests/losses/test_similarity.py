@@ -82,7 +82,7 @@ def test_folding_counts_negative_determinants_only():
 
 
 def test_self_similarity_does_not_ask_which_side_is_bright():
-    from pmrpipe.losses.features import self_similarity, self_similarity_agreement
+    from pmrpipe.losses.features import agreement_map, self_similarity
 
     generator = torch.Generator().manual_seed(3)
     image = torch.rand(1, 1, 14, 15, 16, generator=generator)
@@ -92,19 +92,19 @@ def test_self_similarity_does_not_ask_which_side_is_bright():
     assert float(known.min()) >= 0
     assert float(known.amax(1).min()) == pytest.approx(1)
     torch.testing.assert_close(self_similarity(3 - 2 * image), known, rtol=1e-3, atol=1e-3)
-    assert float(self_similarity_agreement(known, 1 - image)) == pytest.approx(1, abs=1e-4)
-    assert float(self_similarity_agreement(known, other)) < 0.7
+    assert float(agreement_map(known, 1 - image)[0].mean()) == pytest.approx(1, abs=1e-4)
+    assert float(agreement_map(known, other)[0].mean()) < 0.7
 
 
 def test_a_descriptor_of_what_does_not_count_has_no_slope():
-    from pmrpipe.losses.features import self_similarity, self_similarity_agreement
+    from pmrpipe.losses.features import agreement_map, self_similarity
 
     generator = torch.Generator().manual_seed(4)
     image, other = torch.rand(2, 1, 1, 16, 16, 16, generator=generator)
     counted = torch.ones_like(image)
     counted[..., 5:11, 5:11, 5:11] = 0
     leaf = other.clone().requires_grad_()
-    value = self_similarity_agreement(self_similarity(image), leaf, counted)
-    (slope,) = torch.autograd.grad(value, leaf)
+    similar, weight = agreement_map(self_similarity(image), leaf, counted=counted)
+    (slope,) = torch.autograd.grad(similar.sum() / weight.sum(), leaf)
     # The spread's limits are means over the image: next to no slope, in place of none.
     assert float(slope[counted == 0].abs().max()) < 1e-3 * float(slope.abs().max())

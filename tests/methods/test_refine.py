@@ -44,9 +44,9 @@ def test_it_finds_most_of_a_smooth_warp(pair):
     start = AffineOnly().register(moving, fixed, GRID)
     deformation = Refined(AffineOnly(), QUICK).register(moving, fixed, GRID)
     assert similarity(start, moving, fixed) < 0.85
-    assert similarity(deformation, moving, fixed) > 0.97
+    assert similarity(deformation, moving, fixed) > 0.96
     assert deformation.jacobian().min() > 0
-    assert deformation.grid == GRID
+    assert deformation.grid == GRID.rescaled(2.0)
     again = Refined(AffineOnly(), QUICK).register(moving, fixed, GRID)
     assert torch.equal(deformation.displacement, again.displacement)
 
@@ -60,7 +60,7 @@ def test_levels_finer_than_the_images_are_left_out(pair):
     coarse = GRID.rescaled(2.0)
     images = [resize_image(image, coarse.shape) for image in (moving, fixed)]
     start = AffineOnly().register(*images, coarse)
-    assert refine(*images, coarse, start, Refinement(steps=3, mm=(1.0,))).grid == coarse
+    assert refine(*images, coarse, start, Refinement(steps=3, mm=(1.0,))).grid == GRID.rescaled(4.0)
 
 
 def test_how_fine_it_goes_and_in_how_many_steps():
@@ -96,19 +96,19 @@ def test_the_warp_itself_is_found_where_there_is_texture(pair):
     refined = refine(moving, fixed, GRID, start, QUICK)
     inside = (..., slice(5, -5), slice(5, -5), slice(5, -5))
     truth = integrate(velocity)[inside]
-    apart = (refined.displacement[inside] - truth).square().sum(1).sqrt().mean()
+    apart = (refined.resampled(GRID).displacement[inside] - truth).square().sum(1).sqrt().mean()
     assert apart < 0.25 * truth.square().sum(1).sqrt().mean()
 
 
 def test_it_never_ends_worse_and_says_how_far_it_is(pair):
     """A rate far too high: the start is kept."""
     moving, fixed, velocity = pair
-    start = Deformation(integrate(velocity), GRID, velocity)
+    start = Deformation(integrate(velocity), GRID)
     wild = Refinement(steps=20, mm=(1.0,), rate=20.0)  # a quarter of them below 2 mm
     told = []
     refined = refine(moving, fixed, GRID, start, wild, lambda *step: told.append(step))
-    inside = (..., slice(4, -4), slice(4, -4), slice(4, -4))
-    assert (refined.displacement - start.displacement)[inside].abs().max() < 0.1
+    kept = start.resampled(refined.grid).displacement
+    assert (refined.displacement - kept)[..., 2:-2, 2:-2, 2:-2].abs().max() < 0.1
     assert told == [(n, 5) for n in range(1, 6)]
 
 
@@ -117,7 +117,8 @@ def test_no_steps_change_nothing_and_nothing_to_see_is_no_reason_to_move(pair):
     start = Deformation(integrate(0.5 * velocity), GRID)
     for images, steps in (((moving, fixed), 0), ((torch.zeros_like(moving),) * 2, 5)):
         refined = refine(*images, GRID, start, Refinement(steps=steps, mm=(1.0,)))
-        apart = (refined.displacement - start.displacement)[..., 4:-4, 4:-4, 4:-4].abs().max()
+        kept = start.resampled(refined.grid).displacement
+        apart = (refined.displacement - kept)[..., 2:-2, 2:-2, 2:-2].abs().max()
         assert apart < (0.05 if steps else 1e-6)
 
 

@@ -157,12 +157,12 @@ def test_without_a_method_it_is_the_shipped_network_refined(done, heads):
     assert refined.facts["ncc"] > network.facts["ncc"] > network.facts["ncc_affine"]
     assert refined.facts["folding_percent"] == 0
     accurate = pmrpipe.register(*scans, accurate=True, **options).facts
-    assert (accurate["refine"], accurate["refine_elastic"]) == (2 * refined.facts["refine"], 0.7)
+    assert (accurate["refine"], accurate["refine_elastic"]) == (2 * refined.facts["refine"], 0.5)
     assert accurate["ncc"] > refined.facts["ncc"]
     with pytest.raises(InputError, match="accurate: is for instance optimisation"):
         pmrpipe.register(*scans, accurate=True, refine=0, **options)
-    with pytest.raises(InputError, match=r"accurate: means refine_elastic 0\.7, and 0\.5 is given"):
-        pmrpipe.register(*scans, accurate=True, refine_elastic=0.5, **options)
+    with pytest.raises(InputError, match=r"accurate: means refine_elastic 0\.5, and 0\.8 is given"):
+        pmrpipe.register(*scans, accurate=True, refine_elastic=0.8, **options)
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ EXAMPLES: list[BaseModel] = [
         uncertainty=8,
         refine=5,
         refine_mm=2,
-        refine_elastic=0.7,
+        refine_elastic=0.6,
         finetune=50,
         finetune_rate=1e-4,
     ),

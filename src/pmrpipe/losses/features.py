@@ -55,31 +55,21 @@ def _distances(image: Tensor, dilation: int, patch: int) -> tuple[Tensor, Tensor
     return distances, distances.mean(1, keepdim=True)
 
 
-def self_similarity_agreement(
-    known: Tensor, warped: Tensor, counted: Tensor | None = None
-) -> Tensor:
-    """1 less the mean squared difference of descriptors, times five: about a correlation's range.
+def agreement_map(
+    known: Tensor, warped: Tensor, middle: Tensor | None = None, counted: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """How alike descriptors are at every voxel, and how much it counts, (B, 1, X, Y, Z).
+
+    1 less their mean squared difference times five, which has about a correlation's range. The
+    agreement of two images is the sum of the first over that of the second.
 
     Parameters
     ----------
     known : (B, 12, X, Y, Z) of the fixed image, by `self_similarity`
     warped : (B, 1, X, Y, Z)
+    middle : as of `self_similarity`
     counted : (B, 1, X, Y, Z) in [0, 1], how much each voxel counts; a descriptor counts as little
         as the least of the voxels that it looks at
-    """
-    apart = (known - self_similarity(warped)).square().mean(1, keepdim=True)
-    if counted is None:
-        return 1 - _SCALE * apart.mean()
-    least = _least(counted)
-    return 1 - _SCALE * (apart * least).sum() / least.sum().clamp(min=1)
-
-
-def agreement_map(
-    known: Tensor, warped: Tensor, middle: Tensor, counted: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Every voxel's part in `self_similarity_agreement`, and how much it counts, (B, 1, X, Y, Z).
-
-    The agreement is the sum of the first over that of the second; `middle` as `self_similarity`.
     """
     apart = (known - self_similarity(warped, middle=middle)).square().mean(1, keepdim=True)
     weight = torch.ones_like(apart) if counted is None else _least(counted)

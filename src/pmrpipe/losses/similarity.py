@@ -128,33 +128,27 @@ def local_correlation(
 
 def local_correlation_map(
     fixed: Tensor, warped: Tensor, window: int = 9, floor: float = 1e-5
-) -> tuple[Tensor, Tensor]:
-    """Every voxel's part in `local_correlation`, and the slope of their sum by the warped image.
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Every voxel's part in `local_correlation`, and the slopes of their sum by both images.
 
-    Both (B, C, X, Y, Z); autograd sees neither.
+    All (B, C, X, Y, Z); autograd sees none of them.
     """
     moments = _moments(fixed, warped, window)
-    (slope,) = _slopes((fixed, warped), moments, window, floor, fixed.new_ones(()), (1,))
-    return _squared(moments, floor), slope
-
-
-def counted_local_correlation(
-    fixed: Tensor, warped: Tensor, counted: Tensor, window: int = 9, floor: float = 1e-5
-) -> Tensor:
-    """`local_correlation` of the voxels that count: the others are in no window and in no mean.
-
-    Parameters
-    ----------
-    counted : (B, 1, X, Y, Z) in [0, 1], how much each voxel counts
-    """
-    correlation = counted_correlation_map(fixed, warped, counted, window, floor)
-    return correlation.sum() / counted.sum().clamp(min=1)
+    slopes = _slopes((fixed, warped), moments, window, floor, fixed.new_ones(()), (0, 1))
+    return _squared(moments, floor), tuple(slopes)
 
 
 def counted_correlation_map(
     fixed: Tensor, warped: Tensor, counted: Tensor, window: int = 9, floor: float = 1e-5
 ) -> Tensor:
-    """Every voxel's part in `counted_local_correlation`, (B, C, X, Y, Z), before the mean."""
+    """Every voxel's part in the local correlation of the voxels that count, (B, C, X, Y, Z).
+
+    The others are in no window; the mean is the sum over that of `counted`.
+
+    Parameters
+    ----------
+    counted : (B, 1, X, Y, Z) in [0, 1], how much each voxel counts
+    """
     stacked = torch.cat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], 1)
     number = box_sum(counted, window).clamp(min=1e-3)
     f, w, ff, ww, fw = box_sum(stacked * counted, window).chunk(5, dim=1)

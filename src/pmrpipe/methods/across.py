@@ -32,7 +32,7 @@ class Likening:
         self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions
     ) -> Deformation:
         """The same around lesions, which say nothing of how the contrasts are related."""
-        seen = lesions.counted(fixed.new_zeros(1, 3, *fixed.shape[2:])) > 0.5
+        seen = lesions.counted(fixed) > 0.5
         alike = likened(moving, fixed, seen)(moving, fixed)
         return register_around(self.method, "method", *alike, grid, lesions)
 

@@ -14,22 +14,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pmrpipe.methods.lesions import Lesions
+from pmrpipe.methods.forces import Pair
 from pmrpipe.methods.refinement import (
     MEMORY,
     MOMENTUM,
     PATIENCE,
     PROGRESS,
-    Refinement,
-    alike,
     typical_force,
     update_of,
 )
 from pmrpipe.methods.stops import Ascent
 from pmrpipe.spatial.integrate import compose, invert, root
-from pmrpipe.spatial.jacobian import gradient
+from pmrpipe.spatial.resize import resize_displacement, resize_image
 from pmrpipe.spatial.smooth import smoothed
-from pmrpipe.spatial.warp import warp
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,33 +55,25 @@ class Halves:
         return exchanged.displacement(), exchanged
 
 
-def level_halfway(
-    moving: Tensor,
-    fixed: Tensor,
-    first: Tensor,
-    plan: Refinement,
-    tell: Callable[[int], None],
-    lesions: Lesions | None = None,
-) -> Tensor:
+def level_halfway(pair: Pair, first: Tensor, tell: Callable[[int], None]) -> Tensor:
     """The halves of the highest similarity on the way, as `Halves.both`; `first` likewise.
+
+    The displacements' grid may be coarser than that of the images: they are interpolated to the
+    images' voxels, and the forces there are averaged over theirs.
 
     Parameters
     ----------
-    moving, fixed : (1, 1, X, Y, Z), of the level's voxels
     tell : called with the steps that are done
-    lesions : of the level's voxels; None: none
     """
-    images, both, ascent = torch.cat([moving, fixed]), first, Ascent(first, PATIENCE, PROGRESS)
+    plan, both, ascent = pair.plan, first, Ascent(first, PATIENCE, PROGRESS)
     slow, square = torch.zeros_like(first[:1]), first.new_zeros((), dtype=torch.float64)
     for step in range(1, plan.steps + 2):
-        warped = warp(images, both)
-        counted = None if lesions is None else lesions.counted_halfway(both)
-        similarity, slopes = _ascent(warped, plan, counted)
+        last = step > plan.steps
+        similarity, pull = pair.compare(resize_displacement(both, pair.shape), not last)
         ascent.add(both, similarity)
-        if step > plan.steps or ascent.stuck:
+        if pull is None or ascent.stuck:
             break
-        pulls = gradient(warped)[:, 0] * slopes
-        force = smoothed((pulls[:1] - pulls[1:]) / 2, plan.fluid)
+        force = smoothed(resize_image(pull, first.shape[2:]), plan.fluid)
         slow = MOMENTUM * slow + (1 - MOMENTUM) * force
         square = MEMORY * square + (1 - MEMORY) * force.square().sum(1).mean().double()
         # Each image goes half of the way.
@@ -92,18 +81,3 @@ def level_halfway(
         both = smoothed(compose(both, torch.cat([update, -update])), plan.elastic)
         tell(step)
     return ascent.best
-
-
-def _ascent(
-    warped: Tensor, plan: Refinement, counted: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """How alike the two images of the batch are, and its derivative by both, (2, 1, X, Y, Z).
-
-    counted : how much each voxel counts; None: all alike
-    """
-    with torch.enable_grad():
-        leaf = warped.detach().requires_grad_()
-        moving, fixed = leaf.chunk(2)
-        similarity = alike(fixed, moving, plan, counted)
-        (slopes,) = torch.autograd.grad(similarity, leaf)
-    return similarity.detach(), slopes

@@ -14,7 +14,6 @@ from torch import Tensor
 from pmrpipe.base.errors import InputError
 from pmrpipe.spatial.resize import resize_image
 from pmrpipe.spatial.smooth import smoothed
-from pmrpipe.spatial.warp import warp
 
 if TYPE_CHECKING:
     from pmrpipe.images.volume import Grid
@@ -37,24 +36,12 @@ class Lesions:
         """On a grid of another voxel size over the same field of view."""
         return Lesions(*(m if m is None else resize_image(m, shape) for m in self._masks))
 
-    def counted(self, displacement: Tensor) -> Tensor:
-        """How much each voxel of the fixed grid counts: 0 in a lesion of either image."""
-        out = torch.ones_like(displacement[:, :1])
-        if self.fixed is not None:
-            out = out * (1 - self.fixed)
-        if self.moving is not None:
-            out = out * (1 - warp(self.moving, displacement))
-        return out.clamp(0, 1)
-
-    def counted_halfway(self, both: Tensor) -> Tensor:
-        """How much each voxel of the middle counts, (1, 1, X, Y, Z).
-
-        both : displacements (2, 3, X, Y, Z) from the middle to moving and to fixed
-        """
-        out = torch.ones_like(both[:1, :1])
-        for mask, displacement in zip(self._masks, both.split(1), strict=True):
+    def counted(self, image: Tensor) -> Tensor:
+        """How much each voxel of an aligned pair counts, as (1, 1, X, Y, Z): 0 in a lesion."""
+        out = torch.ones_like(image)
+        for mask in self._masks:
             if mask is not None:
-                out = out * (1 - warp(mask, displacement))
+                out = out * (1 - mask)
         return out.clamp(0, 1)
 
     def filled(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from pmrpipe.losses.features import self_similarity, self_similarity_agreement
-from pmrpipe.losses.similarity import counted_local_correlation, local_correlation
 from pmrpipe.spatial.blocks import WHOLE_VOXELS
 
 # Steps over which the similarity must have risen, and by how much; else a level ends.
@@ -20,9 +18,11 @@ _LONGEST = 3.0
 _COSTLY_MM = 1.9
 # Typical forces below this one are none; float32 holds it.
 _LEAST = 1e-30
-# Below this voxel size widths are kept in mm. A level finer than it takes the place of one whose
+# Below this voxel size the window is kept in mm. A level finer than it takes the place of one whose
 # voxels are larger by less than the factor.
 ORDINARY_MM, _APART = 1.0, 1.3
+# Voxels of the displacements in those of a level's images: what the prior leaves is no finer.
+_COARSER = 2.0
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Refinement:
 
     steps : most steps on each level; a quarter of them on levels finer than 2 mm, which cost
         eight times as much and have little left to do
-    mm : voxel size of each level, coarse to fine; those finer than the images are left out
-    rate : typical length of an update, voxels
+    mm : voxel size of each level's images, coarse to fine; those finer than the images are left out
+    rate : typical length of an update, voxels of the displacements
     window : edge of the local correlation's cube, voxels
-    fluid, elastic : deviation, voxels, of the Gaussian that smooths each update, and of the one
-        that smooths the whole displacement after it: the prior
+    fluid, elastic : deviation, voxels of the displacements, of the Gaussian that smooths each
+        update, and of the one that smooths the whole displacements after it: the prior
     across : the images are of two contrasts: their self-similarities are compared
     finest : below 1 mm: one more level, at the images' own voxels or, if that is larger, at these
     whole : most voxels of a level that is worked on at once; a larger one goes in blocks
@@ -45,8 +45,8 @@ class Refinement:
     mm: tuple[float, ...] = (8.0, 4.0, 2.0, 1.0)
     rate: float = 0.3
     window: int = 5
-    fluid: float = 1.0
-    elastic: float = 1.0
+    fluid: float = 0.7
+    elastic: float = 0.7
     across: bool = False
     finest: float = 1.0
     whole: int = WHOLE_VOXELS
@@ -68,28 +68,16 @@ class Refinement:
         """Most steps on a level of so many mm."""
         return self.steps if mm > _COSTLY_MM else -(-self.steps // 4)
 
+    def displacements_mm(self, mm: float) -> float:
+        """Voxel size of the displacements on a level of `mm`."""
+        return _COARSER * max(mm, ORDINARY_MM)
+
     def at(self, mm: float) -> Refinement:
-        """The plan of a level: its steps and, below 1 mm, widths that are those of 1 mm in mm."""
+        """The plan of a level: its steps and, below 1 mm, a window that is that of 1 mm in mm."""
         plan = replace(self, steps=self.steps_at(mm))
         if mm > 0.99 * ORDINARY_MM:
             return plan
-        larger = ORDINARY_MM / mm
-        return replace(
-            plan,
-            rate=plan.rate * larger,
-            window=2 * round((plan.window * larger - 1) / 2) + 1,
-            fluid=plan.fluid * larger,
-            elastic=plan.elastic * larger,
-        )
-
-
-def alike(fixed: Tensor, moving: Tensor, plan: Refinement, counted: Tensor | None) -> Tensor:
-    """How alike two images (1, 1, X, Y, Z) are, a scalar; `counted`: by voxel; None: all alike."""
-    if plan.across:
-        return self_similarity_agreement(self_similarity(fixed), moving, counted)
-    if counted is None:
-        return local_correlation(fixed, moving, plan.window)
-    return counted_local_correlation(fixed, moving, counted, plan.window)
+        return replace(plan, window=2 * round((plan.window * ORDINARY_MM / mm - 1) / 2) + 1)
 
 
 def typical_force(square: Tensor, step: int) -> Tensor:

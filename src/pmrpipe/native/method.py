@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "pmr-plus"
 # `refine_elastic` of --accurate.
-_ACCURATE = 0.7
+_ACCURATE = 0.5
 Deviation = Callable[[Sequence["Tensor"], "Grid"], "np.ndarray"]
 
 

@@ -70,7 +70,7 @@ def test_a_refined_row_is_named_and_an_unrefined_one_is_not() -> None:
     plain = commands.register_pairs(study, "pmr-plus", batch)
     assert (refined.name, refined.refine, refined.refine_mm) == ("pmr-plus_refine-5", 5, 2)
     assert (plain.name, plain.refine, plain.refine_mm) == (None, 0, 1)
-    assert (refined.refine_elastic, plain.refine_elastic) == (0.5, 1)
+    assert (refined.refine_elastic, plain.refine_elastic) == (0.5, 0.7)
     assert (refined.uncertainty, plain.uncertainty) == (0, 4)
     assert plain.pairs == tuple(f"{moving}_to_{fixed}" for moving, fixed in pairs)
     assert "weights" in files.registration(study, "pmr-plus", batch)

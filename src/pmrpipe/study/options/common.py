@@ -70,9 +70,9 @@ RefineElastic = Annotated[
     Field(
         ge=0,
         le=4,
-        description="how smooth instance optimisation stays: deviation, voxels of the level, of "
-        "the Gaussian that smooths the displacement after each step; 0.7 overlaps more and is "
-        "rougher",
+        description="how smooth instance optimisation stays: deviation of the Gaussian that "
+        "smooths the displacements after each step, in their voxels, which are twice as wide as "
+        "those of the level; 0.5 overlaps more and is rougher",
     ),
 ]
 FinetuneRate = Annotated[

@@ -61,7 +61,7 @@ class Registration(Loading):
         0, ge=0, description="most steps of instance optimisation on each level; 0: none"
     )
     refine_mm: RefineMm = 1.0
-    refine_elastic: RefineElastic = 1.0
+    refine_elastic: RefineElastic = 0.7
     finetune: int = Field(
         0,
         ge=0,

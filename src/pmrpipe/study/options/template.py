@@ -27,7 +27,7 @@ class Rounds(Options):
     refine_mm: Annotated[
         float, Field(gt=0, description="finest level of instance optimisation, mm")
     ] = 2.0
-    refine_elastic: RefineElastic = 1.0
+    refine_elastic: RefineElastic = 0.7
     rounds: int = Field(4, ge=1, le=50, description="most rounds of registering all to the mean")
     tolerance: float = Field(
         0.003,

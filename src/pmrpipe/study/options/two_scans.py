@@ -36,10 +36,10 @@ class TwoScans(Gridded):
         description="most steps a level of instance optimisation; 0: none; None: the method's own",
     )
     refine_mm: RefineMm = 1.0
-    refine_elastic: RefineElastic = 1.0
+    refine_elastic: RefineElastic = 0.7
     accurate: bool = Field(
         False,
-        description="instance optimisation with twice the steps, and refine_elastic 0.7: more "
+        description="instance optimisation with twice the steps, and refine_elastic 0.5: more "
         "overlap, rougher, slower",
     )
     finetune: int = Field(
