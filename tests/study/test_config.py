@@ -43,6 +43,8 @@ def test_manual_and_schema_are_up_to_date() -> None:
     ("content", "message"),
     [
         ({"root": "x", "metods": []}, "unknown key `metods`"),
+        ({"root": "x", "seed": 10**30}, "less than 2147483648"),
+        ({"root": "x", "seeds": {"pmr": [-1]}}, "every seed is from 0 to"),
         ({"root": "x", "split": {"trian": []}}, "unknown key `split.trian`"),
         ({}, "key `root` is missing"),
         ({"root": "x", "grid_mm": "one"}, "key `grid_mm`"),

@@ -79,6 +79,7 @@ def test_every_option_is_described(options: BaseModel) -> None:
         (Normalisation, ["--threads", "-2"], "--threads: .*got -2"),
         (Normalisation, ["--threads", "two"], "--threads: .*got two"),
         (Normalisation, ["--seed", "-1"], "--seed"),
+        (Normalisation, ["--seed", str(2**31)], "--seed"),
         (Gridded, ["--mm", "0"], "--mm: .*greater than 0, got 0"),
         (Gridded, ["--mm", "nan"], "--mm"),
         (TwoScans, ["--refine", "-5"], "--refine"),

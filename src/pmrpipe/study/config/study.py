@@ -14,6 +14,7 @@ from pmrpipe.study.config.names import counted, with_prefix
 from pmrpipe.study.config.processing import ChangeSection, HeadTemplate, Maps, Parcellate, Threads
 from pmrpipe.study.config.template import TemplateSection
 from pmrpipe.study.options.common import (
+    MOST_SEEDS,
     Device,
     Devices,
     FinetuneRate,
@@ -175,6 +176,13 @@ class Study(Options):
     @classmethod
     def _prefixed(cls, value: dict[str, Any]) -> dict[str, Any]:
         return {with_prefix(name): item for name, item in value.items()}
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
+        if not all(0 <= seed < MOST_SEEDS for seeds in value.values() for seed in seeds):
+            raise ValueError(f"every seed is from 0 to {MOST_SEEDS - 1}")
+        return value
 
     @field_validator("subjects")
     @classmethod

@@ -29,7 +29,9 @@ def _no_single_sample(count: int) -> int:
 _AXES = r"^[RL][AP][SI]$|^[RL][SI][AP]$|^[AP][RL][SI]$|^[AP][SI][RL]$|^[SI][RL][AP]$|^[SI][AP][RL]$"
 
 Contrast = Literal["T1w", "T2w", "PDw", "FLAIR", "inplaneT2"]
-Seed = Annotated[int, Field(ge=0, description="seed of what is drawn")]
+# ITK holds a seed in 32 bits with their sign.
+MOST_SEEDS = 2**31
+Seed = Annotated[int, Field(ge=0, lt=MOST_SEEDS, description="seed of what is drawn")]
 Threads = Annotated[int, Field(ge=1, description="threads of the job")]
 GridMm = Annotated[float, Field(gt=0, le=8, description="voxel size of the template grid, mm")]
 SpaceName = Annotated[
