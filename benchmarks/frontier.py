@@ -70,7 +70,7 @@ def changed(name: str, *path: str) -> Callable[[float], Method]:
     return method
 
 
-ELASTIC = (0.5, 0.7, 1.0, 1.4, 2.0)
+ELASTIC = (0.4, 0.5, 0.7, 1.0, 1.4)
 # name: how a method is made of a setting, and the settings.
 SWEEPS: dict[str, tuple[Callable[[float], Method], tuple[float, ...]]] = {
     "pmr-plus": (lambda _: load_method("pmr-plus", weights=shipped_folder("pmr-plus"))[1], (0.0,)),

@@ -7,8 +7,8 @@ The study must be preprocessed (target `preprocess`). Of its test pairs a fixed 
 evenly spread. `convexadam`, `fireants`, `syntx-syn`, `syntx-tvf` and `syntx-syngs` run in PYTHON,
 an environment of their own with torch, convexAdam 0.2.0, fireants 1.5.0 and syntx 4.0.12 (with
 antspyx and jax; later versions of it lack a dependency); every other name is a method of pmrpipe,
-refined after `+refine-20` (`+refine-20-2mm`: no finer than 2 mm; `+refine-40-e0.7`: with
-`refine_elastic` 0.7), networks with the weights named
+refined after `+refine-20` (`+refine-20-2mm`: no finer than 2 mm; `+refine-40-e0.5`: with
+`refine_elastic` 0.5), networks with the weights named
 by --weights METHOD=FOLDER, shipped ones, or those of the study. Seconds are the registration alone,
 images in memory, all with the same number of threads. Rows are appended as they come: run again,
 the command goes on. At the end it prints the means.

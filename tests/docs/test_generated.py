@@ -43,7 +43,7 @@ PEERS = {
         "pmr-plus`, refined** (what `pmrpipe register` does)",
         "pmrpipe register",
     ),
-    "pmr-plus+refine-40-e0.7": (
+    "pmr-plus+refine-40-e0.5": (
         "pmr-plus`, refined with `--accurate",
         "pmrpipe register --accurate",
     ),
