@@ -129,8 +129,11 @@ def test_the_finest_level_is_the_images_own_where_that_is_asked_for():
 
 
 def test_displacements_are_twice_as_coarse_and_the_window_is_kept_in_millimetres_below_one():
-    plan = Refinement(steps=10)
-    assert [plan.displacements_mm(mm) for mm in (8, 2, 1.2, 1, 0.5)] == [16, 4, 2.4, 2, 2]
+    plan, head = Refinement(steps=10), Grid((160, 192, 176), np.eye(4))
+    places = {8: 16, 2: 4, 1.2: 2.4, 1: 2, 0.5: 2}
+    for mm, coarse in places.items():
+        assert plan.displacements(head, mm) == head.rescaled(coarse)
+    assert plan.displacements(GRID, 8) == GRID.rescaled(8)  # of 2 x 2 x 2 voxels at 16 mm
     assert [plan.at(mm) for mm in (8, 1)] == [plan, replace(plan, steps=3)]
     assert plan.at(0.5) == replace(plan, steps=3, window=9)
     assert [plan.at(mm).window for mm in (1, 0.8, 0.7, 0.5)] == [5, 7, 7, 9]

@@ -243,8 +243,8 @@ def test_an_unreadable_scan_and_an_unwritable_folder(heads, tmp_path, capsys):
     assert main([*words, str(tmp_path / "out")]) == 2
     assert "broken.nii.gz (moving): is truncated" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
-    assert main([*words, str(tmp_path / "file")]) == 1
-    assert "cannot be written" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "file")]) == 2
+    assert "file: is no folder" in capsys.readouterr().err
 
 
 def test_an_error_of_another_process_is_told_again():

@@ -71,7 +71,7 @@ def refine(
     Both images move, and the result has an inverse of its own. No level ends less similar than it
     began, unless it folds: then it is smoothed until it does not, at most fifty times. `tell` is
     called with the steps done and the most that there can be. The result's grid is that of the
-    last level's displacements, `Refinement.displacements_mm`.
+    last level's displacements, `Refinement.displacements`.
 
     Parameters
     ----------
@@ -80,11 +80,11 @@ def refine(
     keep_freed_memory()
     levels = plan.levels(min(grid.spacing))
     if not plan.steps:
-        return start.resampled(grid.rescaled(plan.displacements_mm(levels[-1])))
+        return start.resampled(plan.displacements(grid, levels[-1]))
     progress = _Progress(sum(map(plan.steps_at, levels)), tell)
     both, inner = None, start.grid
     for mm in levels:
-        inner, level = grid.rescaled(plan.displacements_mm(mm)), plan.at(mm)
+        inner, level = plan.displacements(grid, mm), plan.at(mm)
         pair = _resized(moving, fixed, lesions, grid.rescaled(mm).shape, level)
         if both is None:
             both = Halves.of(resize_displacement(start.displacement, inner.shape)).both

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from pmrpipe.images.volume import Grid
 from pmrpipe.spatial.blocks import WHOLE_VOXELS
 
 # Steps over which the similarity must have risen, and by how much; else a level ends.
@@ -22,7 +23,7 @@ _LEAST = 1e-30
 # voxels are larger by less than the factor.
 ORDINARY_MM, _APART = 1.0, 1.3
 # Voxels of the displacements in those of a level's images: what the prior leaves is no finer.
-_COARSER = 2.0
+_COARSER, _LEAST_EDGE = 2.0, 4
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,10 @@ class Refinement:
         """Most steps on a level of so many mm."""
         return self.steps if mm > _COSTLY_MM else -(-self.steps // 4)
 
-    def displacements_mm(self, mm: float) -> float:
-        """Voxel size of the displacements on a level of `mm`."""
-        return _COARSER * max(mm, ORDINARY_MM)
+    def displacements(self, grid: Grid, mm: float) -> Grid:
+        """Where the displacements lie on a level of `mm`: as fine as its images where few fit."""
+        coarse = grid.rescaled(_COARSER * max(mm, ORDINARY_MM))
+        return coarse if min(coarse.shape) >= _LEAST_EDGE else grid.rescaled(mm)
 
     def at(self, mm: float) -> Refinement:
         """The plan of a level: its steps and, below 1 mm, a window that is that of 1 mm in mm."""

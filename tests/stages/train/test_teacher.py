@@ -31,10 +31,11 @@ def lesson(tmp_path_factory):
     greedy = Greedy(mm=(4.0, 2.0), steps=10)
 
     def field(moving, fixed):
-        return greedy.register(images[moving], images[fixed], arrays.grid).millimetres()
+        deformation = greedy.register(images[moving], images[fixed], arrays.grid)
+        return deformation.resampled(grid).millimetres()
 
-    fields = {pair: field(*pair) for pair in PAIRS}
     grid = arrays.grid.rescaled(2.0)
+    fields = {pair: field(*pair) for pair in PAIRS}
     out = folder / "targets.safetensors"
     pack_targets({p: lambda f=f: f for p, f in fields.items()}, grid, out, "greedy")
     return arrays.path, out, fields
