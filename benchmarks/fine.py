@@ -35,6 +35,7 @@ from pmrpipe.methods.refine import Refinement, refine
 from pmrpipe.native import registration
 from pmrpipe.native.registration import register
 from pmrpipe.native.request import Scan, make_request
+from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.stages.cohort.embedded import simulate_subject, subject_name, write_dataset
 from pmrpipe.stages.cohort.embedded.anatomy import anatomy
 from pmrpipe.stages.cohort.embedded.deformation import random_deformation, transform_points
@@ -105,7 +106,9 @@ def blocks(folder: Path, mm: float) -> None:
         ("blocks", Refinement(steps=_STEPS, finest=mm)),
     ):
         began = time.process_time()
-        fields.append(refine(*images, grid, start, plan).displacement)
+        fields.append(
+            resize_displacement(refine(*images, grid, start, plan).displacement, grid.shape)
+        )
         print(f"{label}: {time.process_time() - began:.1f} s", flush=True)
     apart = mm * (fields[0] - fields[1]).square().sum(1).sqrt()[0][images[1][0, 0] > 0]
     print(f"apart in the brain: {apart.max():.6f} mm at most, {apart.mean():.7f} mm on average")
