@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from pmrpipe.spatial.blocks import blocks, in_blocks, is_large, sampled
+from pmrpipe.spatial.blocks import blocks, is_large, sampled
 from pmrpipe.spatial.integrate import invert
 from pmrpipe.spatial.jacobian import jacobian_determinant, lowest_jacobian
-from pmrpipe.spatial.smooth import reach_of, smoothed
+from pmrpipe.spatial.smooth import smoothed
 from pmrpipe.spatial.warp import warp
 
 SHAPES = [(7, 12, 31), (1, 5, 9), (20, 20, 20), (33, 2, 8)]
@@ -40,18 +40,6 @@ def test_edges_are_nearly_equal():
 def test_what_is_large():
     assert is_large((3, 3, 3), 26)
     assert not is_large((3, 3, 3), 27)
-
-
-@pytest.mark.parametrize("deviation", [0.5, 1.0, 1.7])
-def test_smoothing_in_blocks_is_smoothing(deviation):
-    field = random_field(3, 21, 18, 25)
-    work = lambda part: smoothed(part, deviation)  # noqa: E731
-    reach = reach_of(deviation)
-    assert torch.allclose(in_blocks(field, work, reach, 7, most=0), smoothed(field, deviation))
-    assert not torch.allclose(
-        in_blocks(field, work, reach - 1, 7, most=0), smoothed(field, deviation), atol=1e-4
-    )
-    assert torch.equal(in_blocks(field, work, reach, 7), smoothed(field, deviation))
 
 
 @pytest.mark.parametrize("padding", ["zeros", "border"])

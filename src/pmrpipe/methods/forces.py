@@ -49,7 +49,7 @@ class Pair:
         force : (1, 3, X, Y, Z), the gradient of the sum by the points that go to moving, less that
             by those that go to fixed, halved; None where it is not wanted
         """
-        spreads = self._spreads(both) if self.plan.across else ()
+        spreads = self._spreads(both) if self.plan.across and self._large else (None, None)
         sums = both.new_zeros(2, dtype=torch.float64)
         force = torch.zeros_like(both[:1]) if pulled else None
         for block in self._blocks():
@@ -66,9 +66,13 @@ class Pair:
         similarity, counts = sums.unbind()
         return similarity / counts.clamp(min=1), force
 
+    @property
+    def _large(self) -> bool:
+        return is_large(self.shape, self.plan.whole)
+
     def _blocks(self) -> Iterator[Block]:
         """The whole grid as one block where it is not large."""
-        if not is_large(self.shape, self.plan.whole):
+        if not self._large:
             return blocks(self.shape, 0, max(self.shape))
         return blocks(self.shape, self._seen)
 
@@ -82,7 +86,7 @@ class Pair:
         return sampled(self.moving, block, there), sampled(self.fixed, block, back)
 
     def _spreads(self, both: Tensor) -> tuple[Tensor, ...]:
-        """Mean spread of the descriptors of each of the warped images."""
+        """Mean spread of the descriptors of each warped image, which a block does not know."""
         sums = both.new_zeros(2, dtype=torch.float64)
         for block in self._blocks():
             spreads = (block.kept(spread_of(image)) for image in self._warped(block, both))
@@ -90,7 +94,10 @@ class Pair:
         return (sums / self.shape.numel()).float().unbind()
 
     def _slopes(
-        self, warped: tuple[Tensor, Tensor], counted: Tensor | None, spreads: tuple[Tensor, ...]
+        self,
+        warped: tuple[Tensor, Tensor],
+        counted: Tensor | None,
+        spreads: tuple[Tensor | None, ...],
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """Each voxel's part in the similarity, how much it counts, the slopes by both images.
 
@@ -123,7 +130,7 @@ class Pair:
 
     def _anything(self, warped: tuple[Tensor, Tensor]) -> bool:
         """Whether both images are seen: a single block is not asked, which costs a reading."""
-        if not is_large(self.shape, self.plan.whole):
+        if not self._large:
             return True
         return all(value(image.any()) != 0 for image in warped)
 

@@ -15,18 +15,19 @@ import torch
 from torch import Tensor
 
 from pmrpipe.methods.forces import Pair
-from pmrpipe.methods.refinement import (
-    MEMORY,
-    MOMENTUM,
-    PATIENCE,
-    PROGRESS,
-    typical_force,
-    update_of,
-)
 from pmrpipe.methods.stops import Ascent
 from pmrpipe.spatial.integrate import compose, invert, root
 from pmrpipe.spatial.resize import resize_displacement, resize_image
 from pmrpipe.spatial.smooth import smoothed
+
+# Steps over which the similarity must have risen, and by how much; else a level ends.
+_PATIENCE, _PROGRESS = 8, 5e-4
+# Decay of the means of the gradient and of its square, as in Adam.
+_MOMENTUM, _MEMORY = 0.9, 0.99
+# Updates longer than this many typical ones are shortened, so that no voxel runs ahead.
+_LONGEST = 3.0
+# Typical forces below this one are none; float32 holds it.
+_LEAST = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ def level_halfway(pair: Pair, first: Tensor, tell: Callable[[int], None]) -> Ten
     ----------
     tell : called with the steps that are done
     """
-    plan, both, ascent = pair.plan, first, Ascent(first, PATIENCE, PROGRESS)
+    plan, both, ascent = pair.plan, first, Ascent(first, _PATIENCE, _PROGRESS)
     slow, square = torch.zeros_like(first[:1]), first.new_zeros((), dtype=torch.float64)
     for step in range(1, plan.steps + 2):
         last = step > plan.steps
@@ -74,10 +75,22 @@ def level_halfway(pair: Pair, first: Tensor, tell: Callable[[int], None]) -> Ten
         if pull is None or ascent.stuck:
             break
         force = smoothed(resize_image(pull, first.shape[2:]), plan.fluid)
-        slow = MOMENTUM * slow + (1 - MOMENTUM) * force
-        square = MEMORY * square + (1 - MEMORY) * force.square().sum(1).mean().double()
+        slow = _MOMENTUM * slow + (1 - _MOMENTUM) * force
+        square = _MEMORY * square + (1 - _MEMORY) * force.square().sum(1).mean().double()
         # Each image goes half of the way.
-        update = update_of(slow, typical_force(square, step), step, plan.rate / 2)
+        update = _update_of(slow, _typical_force(square, step), step, plan.rate / 2)
         both = smoothed(compose(both, torch.cat([update, -update])), plan.elastic)
         tell(step)
     return ascent.best
+
+
+def _typical_force(square: Tensor, step: int) -> Tensor:
+    """From the running mean of the squared force; where there is nothing to align it is tiny."""
+    return (square / (1 - _MEMORY**step)).sqrt().clamp_min(_LEAST)
+
+
+def _update_of(slow: Tensor, typical: Tensor, step: int, rate: float) -> Tensor:
+    """The update (B, 3, X, Y, Z), voxels, that the running mean of the forces makes."""
+    update = slow / ((1 - _MOMENTUM**step) * typical)
+    length = update.square().sum(1, keepdim=True).sqrt()
+    return update * (rate / (1 + length / _LONGEST))

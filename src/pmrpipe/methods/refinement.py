@@ -1,27 +1,17 @@
-"""How a pair is optimised: levels, steps, and what a force becomes."""
+"""How a pair is optimised: levels, steps and widths."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from pmrpipe.images.volume import Grid
 from pmrpipe.spatial.blocks import WHOLE_VOXELS
 
-# Steps over which the similarity must have risen, and by how much; else a level ends.
-PATIENCE, PROGRESS = 8, 5e-4
-# Decay of the means of the gradient and of its square, as in Adam.
-MOMENTUM, MEMORY = 0.9, 0.99
-# Updates longer than this many typical ones are shortened, so that no voxel runs ahead.
-_LONGEST = 3.0
 # Levels finer than this take fewer steps.
 _COSTLY_MM = 1.9
-# Typical forces below this one are none; float32 holds it.
-_LEAST = 1e-30
 # Below this voxel size the window is kept in mm. A level finer than it takes the place of one whose
 # voxels are larger by less than the factor.
-ORDINARY_MM, _APART = 1.0, 1.3
+_ORDINARY_MM, _APART = 1.0, 1.3
 # Voxels of the displacements in those of a level's images: what the prior leaves is no finer.
 _COARSER, _LEAST_EDGE = 2.0, 4
 
@@ -61,7 +51,7 @@ class Refinement:
         """Voxel sizes, coarse to fine, for images of `spacing` mm."""
         levels = [mm for mm in self.mm if mm > 0.99 * spacing] or [spacing]
         own = max(spacing, self.finest)
-        if levels[-1] > ORDINARY_MM or own > 0.99 * levels[-1]:
+        if levels[-1] > _ORDINARY_MM or own > 0.99 * levels[-1]:
             return levels
         return [mm for mm in levels if mm >= _APART * own] + [own]
 
@@ -71,24 +61,12 @@ class Refinement:
 
     def displacements(self, grid: Grid, mm: float) -> Grid:
         """Where the displacements lie on a level of `mm`: as fine as its images where few fit."""
-        coarse = grid.rescaled(_COARSER * max(mm, ORDINARY_MM))
+        coarse = grid.rescaled(_COARSER * max(mm, _ORDINARY_MM))
         return coarse if min(coarse.shape) >= _LEAST_EDGE else grid.rescaled(mm)
 
     def at(self, mm: float) -> Refinement:
         """The plan of a level: its steps and, below 1 mm, a window that is that of 1 mm in mm."""
         plan = replace(self, steps=self.steps_at(mm))
-        if mm > 0.99 * ORDINARY_MM:
+        if mm > 0.99 * _ORDINARY_MM:
             return plan
-        return replace(plan, window=2 * round((plan.window * ORDINARY_MM / mm - 1) / 2) + 1)
-
-
-def typical_force(square: Tensor, step: int) -> Tensor:
-    """From the running mean of the squared force; where there is nothing to align it is tiny."""
-    return (square / (1 - MEMORY**step)).sqrt().clamp_min(_LEAST)
-
-
-def update_of(slow: Tensor, typical: Tensor, step: int, rate: float) -> Tensor:
-    """The update (B, 3, X, Y, Z), voxels, that the running mean of the forces makes."""
-    update = slow / ((1 - MOMENTUM**step) * typical)
-    length = update.square().sum(1, keepdim=True).sqrt()
-    return update * (rate / (1 + length / _LONGEST))
+        return replace(plan, window=2 * round((plan.window * _ORDINARY_MM / mm - 1) / 2) + 1)

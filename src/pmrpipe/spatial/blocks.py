@@ -7,11 +7,10 @@ wider by that reach: it ends where the grid ends, or beyond what any of its own 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
-import torch
 from torch import Tensor
 
 from pmrpipe.spatial.warp import warp
@@ -78,27 +77,6 @@ def _parts(size: int, edge: int) -> list[slice]:
     number = max(1, -(-size // edge))
     ends = [size * n // number for n in range(number + 1)]
     return [slice(*pair) for pair in pairwise(ends)]
-
-
-def in_blocks(
-    field: Tensor,
-    work: Callable[[Tensor], Tensor],
-    reach: int,
-    edge: int = _EDGE,
-    most: int = WHOLE_VOXELS,
-) -> Tensor:
-    """`work` of (B, C, X, Y, Z), whose result has the same shape; in blocks where it is large.
-
-    Parameters
-    ----------
-    work : a voxel of its result depends on no voxel of its argument farther away than `reach`
-    """
-    if not is_large(field.shape[2:], most):
-        return work(field)
-    out = torch.empty_like(field)
-    for block in blocks(field.shape[2:], reach, edge):
-        out[(..., *block.core)] = block.kept(work(block.seen(field)))
-    return out
 
 
 def sampled(image: Tensor, block: Block, displacement: Tensor, padding: str = "zeros") -> Tensor:

@@ -29,13 +29,8 @@ def smoothed(field: Tensor, deviation: float) -> Tensor:
     return field
 
 
-def reach_of(deviation: float) -> int:
-    """Voxels that `smoothed` looks away."""
-    return math.ceil(3 * deviation) if deviation > 0 else 0
-
-
 def _weights(deviation: float) -> list[float]:
     """Of the voxels 0, 1, 2, ... away; both sides together sum to 1."""
-    away = torch.arange(reach_of(deviation) + 1, dtype=torch.float64)
+    away = torch.arange(math.ceil(3 * deviation) + 1, dtype=torch.float64)
     weights = torch.exp(-0.5 * (away / deviation) ** 2)
     return (weights / (2 * weights.sum() - weights[0])).tolist()
