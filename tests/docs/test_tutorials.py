@@ -83,6 +83,11 @@ def test_every_command_of_the_cluster_page_can_be_planned(study: Path) -> None:
         assert "Nothing to be done" in _bash(f"{command} --dry-run", study)
 
 
+def test_the_heads_of_the_second_tutorial_are_simulated_as_the_page_says(tmp_path: Path) -> None:
+    _bash(blocks(TWO)[0].text, tmp_path)
+    assert len(list((tmp_path / "data" / "two").glob("sub-*/anat/*_T1w.nii.gz"))) == 2
+
+
 @pytest.mark.slow
 def test_two_scans_are_registered_as_the_page_says(tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")

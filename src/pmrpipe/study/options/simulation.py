@@ -11,7 +11,7 @@ from pmrpipe.study.options.common import Contrast, Options, Seed
 class Simulation(Options):
     """The simulated cohort (reader `embedded`)."""
 
-    subjects: int = Field(8, ge=4, le=999, description="number of simulated subjects")
+    subjects: int = Field(8, ge=1, le=999, description="number of simulated subjects")
     mm: float = Field(1.0, ge=0.8, le=6, description="mean voxel size of the simulated scans, mm")
     contrasts: tuple[Contrast, ...] = Field(
         (), description="further scans of each subject beside its T1w, in poses of their own"
