@@ -14,10 +14,10 @@ def add_apply(parser: ArgumentParser) -> None:
     add(parser, Applying, either=("image", "points"))
 
 
-def run_apply(given: Namespace) -> None:
+def run_apply(arguments: Namespace) -> None:
     from pmrpipe.study.options.applying import Applying
 
-    options = read(given, Applying)
+    options = read(arguments, Applying)
     from pmrpipe.stages.register.apply import apply_to_image, apply_to_points
 
     transforms, out, overwrite = options.transforms, options.output, options.overwrite

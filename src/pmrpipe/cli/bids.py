@@ -24,18 +24,18 @@ def add_bids(parser: ArgumentParser) -> None:
     parser.epilog = "Further options are handed to snakemake, such as --dry-run or --use-conda."
 
 
-def run_bids(given: Namespace) -> None:
+def run_bids(arguments: Namespace) -> None:
     from pmrpipe.base.errors import InputError
     from pmrpipe.study.options.bids_app import BidsApp
     from pmrpipe.workflow.bids_app import write_study
     from pmrpipe.workflow.run import run_snakemake
 
-    options = read(given, BidsApp)
-    if given.level == "group" and options.participant_label:
+    options = read(arguments, BidsApp)
+    if arguments.level == "group" and options.participant_label:
         remedy = "leave it out, or say participant"
         raise InputError("--participant-label", "goes with the level participant", remedy)
-    study = write_study(given.dataset, given.output, options)
+    study = write_study(arguments.dataset, arguments.output, options)
     say(f"the study is {study}")
     folder = str(study.parents[1])
-    words = [*given.more, "--cores", given.cores, "--directory", folder]
+    words = [*arguments.more, "--cores", arguments.cores, "--directory", folder]
     run_snakemake([*words, "--configfile", str(study)])

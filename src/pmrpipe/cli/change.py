@@ -38,12 +38,12 @@ def add_compare_sessions(parser: ArgumentParser) -> None:
     add(parser, Comparing)
 
 
-def run_compare_sessions(given: Namespace) -> None:
+def run_compare_sessions(arguments: Namespace) -> None:
     from pmrpipe.stages.change.job import run
     from pmrpipe.study.paths import Results
 
-    options = read(given, Comparing)
-    run(Results.of(given.results, options), options)
+    options = read(arguments, Comparing)
+    run(Results.of(arguments.results, options), options)
 
 
 def add_change_table(parser: ArgumentParser) -> None:
@@ -51,8 +51,8 @@ def add_change_table(parser: ArgumentParser) -> None:
     parser.add_argument("keys", nargs="+", help="first scan of each person")
 
 
-def run_change_table(given: Namespace) -> None:
+def run_change_table(arguments: Namespace) -> None:
     from pmrpipe.stages.change.job import gather
     from pmrpipe.study.paths import Results
 
-    gather(Results(given.results), given.keys)
+    gather(Results(arguments.results), arguments.keys)

@@ -15,12 +15,12 @@ def add_cohort(parser: ArgumentParser) -> None:
     path_argument(parser, "--pairs-out", help="pairs.tsv; default: in the result folder")
 
 
-def run_cohort(given: Namespace) -> None:
+def run_cohort(arguments: Namespace) -> None:
     from pmrpipe.stages.cohort.tables import write_tables
     from pmrpipe.study.config import load
 
-    study = load(given.study, given.set)
-    for line in write_tables(study, given.cohort_out, given.pairs_out):
+    study = load(arguments.study, arguments.set)
+    for line in write_tables(study, arguments.cohort_out, arguments.pairs_out):
         say(line)
 
 
@@ -33,19 +33,19 @@ def add_simulate(parser: ArgumentParser) -> None:
     parser.add_argument("--dataset-only", action="store_true", help="write the dataset files alone")
 
 
-def run_simulate(given: Namespace) -> None:
+def run_simulate(arguments: Namespace) -> None:
     from pmrpipe.study.options.simulation import Simulation
 
-    options = read(given, Simulation)
+    options = read(arguments, Simulation)
     from pmrpipe.stages.cohort import embedded
 
-    root, count, mm, seed = given.root, options.subjects, options.mm, options.seed
-    if given.dataset_only:
+    root, count, mm, seed = arguments.root, options.subjects, options.mm, options.seed
+    if arguments.dataset_only:
         embedded.write_dataset(root, count, mm, seed)
-    elif given.only is not None:
-        embedded.simulate_subject(root, given.only, mm, seed)
+    elif arguments.only is not None:
+        embedded.simulate_subject(root, arguments.only, mm, seed)
         for contrast in options.contrasts:
-            embedded.simulate_contrast(root, given.only, contrast, mm, seed)
+            embedded.simulate_contrast(root, arguments.only, contrast, mm, seed)
     else:
         embedded.simulate(root, count, mm, seed, say, options.contrasts)
 
@@ -58,13 +58,13 @@ def add_label_table(parser: ArgumentParser) -> None:
     add(parser, Listing)
 
 
-def run_label_table(given: Namespace) -> None:
+def run_label_table(arguments: Namespace) -> None:
     from pmrpipe.study.options.listing import Listing
 
-    options = read(given, Listing)
+    options = read(arguments, Listing)
     from pmrpipe.stages.cohort.label_table import write_label_table
 
     count = write_label_table(
-        given.out, given.maps, options.orientation, overwrite=options.overwrite
+        arguments.out, arguments.maps, options.orientation, overwrite=options.overwrite
     )
-    say(f"{given.out}: {count} labels; give them names and regions")
+    say(f"{arguments.out}: {count} labels; give them names and regions")

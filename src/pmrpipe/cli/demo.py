@@ -11,9 +11,9 @@ def add_check_demo(parser: ArgumentParser) -> None:
     parser.add_argument("study", help="configuration of the run: a YAML file, or JSON text")
 
 
-def run_check_demo(given: Namespace) -> None:
+def run_check_demo(arguments: Namespace) -> None:
     from pmrpipe.stages.score.demo import judge
     from pmrpipe.study.config import load
 
-    for line in judge(load(given.study)):
+    for line in judge(load(arguments.study)):
         say(line)

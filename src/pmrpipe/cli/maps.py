@@ -13,12 +13,12 @@ def add_map(parser: ArgumentParser) -> None:
     add(parser, Mapping)
 
 
-def run_map(given: Namespace) -> None:
+def run_map(arguments: Namespace) -> None:
     from pmrpipe.stages.maps.job import run
     from pmrpipe.study.paths import Results
 
-    options = read(given, Mapping)
-    run(Results.of(given.results, options), options)
+    options = read(arguments, Mapping)
+    run(Results.of(arguments.results, options), options)
 
 
 def add_maps_table(parser: ArgumentParser) -> None:
@@ -26,9 +26,9 @@ def add_maps_table(parser: ArgumentParser) -> None:
     add(parser, MapTable)
 
 
-def run_maps_table(given: Namespace) -> None:
+def run_maps_table(arguments: Namespace) -> None:
     from pmrpipe.stages.maps.table import gather
     from pmrpipe.study.paths import Results
 
-    options = read(given, MapTable)
-    gather(Results.of(given.results, options), options.scans, options.participants)
+    options = read(arguments, MapTable)
+    gather(Results.of(arguments.results, options), options.scans, options.participants)

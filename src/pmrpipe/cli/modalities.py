@@ -37,12 +37,12 @@ def add_overlay(parser: ArgumentParser) -> None:
     add(parser, Overlaying)
 
 
-def run_overlay(given: Namespace) -> None:
+def run_overlay(arguments: Namespace) -> None:
     from pmrpipe.stages.modalities.job import bring
     from pmrpipe.study.paths import Results
 
-    options = read(given, Overlaying)
-    bring(Results.of(given.results, options), options)
+    options = read(arguments, Overlaying)
+    bring(Results.of(arguments.results, options), options)
 
 
 def add_session_page(parser: ArgumentParser) -> None:
@@ -50,9 +50,9 @@ def add_session_page(parser: ArgumentParser) -> None:
     add(parser, SessionPage)
 
 
-def run_session_page(given: Namespace) -> None:
+def run_session_page(arguments: Namespace) -> None:
     from pmrpipe.stages.modalities.job import draw
     from pmrpipe.study.paths import Results
 
-    options = read(given, SessionPage)
-    draw(Results.of(given.results, options), options)
+    options = read(arguments, SessionPage)
+    draw(Results.of(arguments.results, options), options)

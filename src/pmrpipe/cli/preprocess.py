@@ -16,11 +16,11 @@ def add_space(parser: ArgumentParser) -> None:
     add(parser, Gridded)
 
 
-def run_space(given: Namespace) -> None:
+def run_space(arguments: Namespace) -> None:
     from pmrpipe.stages.preprocess import space
     from pmrpipe.study.options.preprocessing import Gridded
 
-    space.run(given.out, given.preproc, read(given, Gridded))
+    space.run(arguments.out, arguments.preproc, read(arguments, Gridded))
 
 
 def add_brain(parser: ArgumentParser) -> None:
@@ -32,13 +32,13 @@ def add_brain(parser: ArgumentParser) -> None:
     add(parser, Extraction)
 
 
-def run_brain(given: Namespace) -> None:
+def run_brain(arguments: Namespace) -> None:
     from pmrpipe.study.options.preprocessing import Extraction
 
-    options = read(given, Extraction)
+    options = read(arguments, Extraction)
     from pmrpipe.stages.preprocess import brain
 
-    brain.run(given.t1w, given.out_mask, given.out_brain, options)
+    brain.run(arguments.t1w, arguments.out_mask, arguments.out_brain, options)
 
 
 def add_resample(parser: ArgumentParser) -> None:
@@ -49,11 +49,11 @@ def add_resample(parser: ArgumentParser) -> None:
     add(parser, Voxels)
 
 
-def run_resample(given: Namespace) -> None:
+def run_resample(arguments: Namespace) -> None:
     from pmrpipe.stages.preprocess import resample
     from pmrpipe.study.options.preprocessing import Voxels
 
-    resample.run(given.brain, given.out, read(given, Voxels))
+    resample.run(arguments.brain, arguments.out, read(arguments, Voxels))
 
 
 def add_affine(parser: ArgumentParser) -> None:
@@ -67,14 +67,14 @@ def add_affine(parser: ArgumentParser) -> None:
     add(parser, Normalisation)
 
 
-def run_affine(given: Namespace) -> None:
+def run_affine(arguments: Namespace) -> None:
     from pmrpipe.study.options.preprocessing import Normalisation
 
-    options = read(given, Normalisation)
+    options = read(arguments, Normalisation)
     from pmrpipe.stages.preprocess import affine
 
-    files = given.brain, given.template, given.out_mat, given.out_json
-    affine.run(*files, options, subject=given.subject)
+    files = arguments.brain, arguments.template, arguments.out_mat, arguments.out_json
+    affine.run(*files, options, subject=arguments.subject)
 
 
 def add_coregister(parser: ArgumentParser) -> None:
@@ -89,14 +89,20 @@ def add_coregister(parser: ArgumentParser) -> None:
     add(parser, Coregistration)
 
 
-def run_coregister(given: Namespace) -> None:
+def run_coregister(arguments: Namespace) -> None:
     from pmrpipe.study.options.preprocessing import Coregistration
 
-    options = read(given, Coregistration)
+    options = read(arguments, Coregistration)
     from pmrpipe.stages.preprocess import coregister
 
-    files = given.scan, given.t1w_brain, given.t1w_mask, given.out_mat, given.out_json
-    coregister.run(*files, options, subject=given.subject)
+    files = (
+        arguments.scan,
+        arguments.t1w_brain,
+        arguments.t1w_mask,
+        arguments.out_mat,
+        arguments.out_json,
+    )
+    coregister.run(*files, options, subject=arguments.subject)
 
 
 def add_whiten(parser: ArgumentParser) -> None:
@@ -110,13 +116,15 @@ def add_whiten(parser: ArgumentParser) -> None:
     add(parser, Whitening)
 
 
-def run_whiten(given: Namespace) -> None:
+def run_whiten(arguments: Namespace) -> None:
     from pmrpipe.study.options.preprocessing import Whitening
 
-    options = read(given, Whitening)
+    options = read(arguments, Whitening)
     from pmrpipe.stages.preprocess import whiten
 
-    whiten.run(given.brain, given.mask, given.xfm, given.template, given.out, options)
+    whiten.run(
+        arguments.brain, arguments.mask, arguments.xfm, arguments.template, arguments.out, options
+    )
 
 
 def add_labels(parser: ArgumentParser) -> None:
@@ -130,16 +138,18 @@ def add_labels(parser: ArgumentParser) -> None:
     add(parser, CheckedLabelling)
 
 
-def run_labels(given: Namespace) -> None:
+def run_labels(arguments: Namespace) -> None:
     from pmrpipe.stages.preprocess import labels
     from pmrpipe.study.options.preprocessing import CheckedLabelling
 
-    options = read(given, CheckedLabelling)
-    labels.run(given.dseg, given.t1w, given.xfm, given.template, given.out, options)
-    unlisted = labels.unlisted(given.out, options.table) if options.table else []
+    options = read(arguments, CheckedLabelling)
+    labels.run(
+        arguments.dseg, arguments.t1w, arguments.xfm, arguments.template, arguments.out, options
+    )
+    unlisted = labels.unlisted(arguments.out, options.table) if options.table else []
     if unlisted:
         table = f"the table {options.table}"
-        say(f"warning: {given.dseg}: labels {unlisted} are not in {table} and not scored")
+        say(f"warning: {arguments.dseg}: labels {unlisted} are not in {table} and not scored")
 
 
 def add_preprocess(parser: ArgumentParser) -> None:
@@ -151,14 +161,14 @@ def add_preprocess(parser: ArgumentParser) -> None:
     add(parser, Preprocessing)
 
 
-def run_preprocess(given: Namespace) -> None:
+def run_preprocess(arguments: Namespace) -> None:
     from pmrpipe.study.options.preprocessing import Preprocessing
 
-    options = read(given, Preprocessing)
+    options = read(arguments, Preprocessing)
     from pmrpipe.stages.preprocess import workflow
     from pmrpipe.study.paths import Results
 
-    workflow.run(given.t1w, Results.of(given.results, options), given.key, options)
+    workflow.run(arguments.t1w, Results.of(arguments.results, options), arguments.key, options)
 
 
 def add_pack(parser: ArgumentParser) -> None:
@@ -169,8 +179,8 @@ def add_pack(parser: ArgumentParser) -> None:
     add(parser, Packing)
 
 
-def run_pack(given: Namespace) -> None:
+def run_pack(arguments: Namespace) -> None:
     from pmrpipe.stages.preprocess import pack
     from pmrpipe.study.options.preprocessing import Packing
 
-    pack.run(given.results, given.out, read(given, Packing))
+    pack.run(arguments.results, arguments.out, read(arguments, Packing))

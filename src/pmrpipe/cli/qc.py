@@ -17,14 +17,14 @@ def add_qc(parser: ArgumentParser) -> None:
     add(parser, Quality)
 
 
-def run_qc(given: Namespace) -> None:
+def run_qc(arguments: Namespace) -> None:
     from pmrpipe.stages.qc.page import write_page
     from pmrpipe.study.options.preprocessing import Quality
     from pmrpipe.study.paths import Results
 
-    options = read(given, Quality)
-    results = Results.of(given.results, options)
-    write_page(given.t1w, results, given.key, orientation=options.orientation)
+    options = read(arguments, Quality)
+    results = Results.of(arguments.results, options)
+    write_page(arguments.t1w, results, arguments.key, orientation=options.orientation)
 
 
 def add_qc_template(parser: ArgumentParser) -> None:
@@ -34,24 +34,24 @@ def add_qc_template(parser: ArgumentParser) -> None:
     add(parser, Gridded)
 
 
-def run_qc_template(given: Namespace) -> None:
+def run_qc_template(arguments: Namespace) -> None:
     from pmrpipe.stages.qc.page import write_template_figure
     from pmrpipe.study.options.preprocessing import Gridded
     from pmrpipe.study.paths import Results
 
-    write_template_figure(Results.of(given.results, read(given, Gridded)))
+    write_template_figure(Results.of(arguments.results, read(arguments, Gridded)))
 
 
 def add_qc_table(parser: ArgumentParser) -> None:
     parser.add_argument("study", help="configuration: a YAML file, or JSON text")
 
 
-def run_qc_table(given: Namespace) -> None:
+def run_qc_table(arguments: Namespace) -> None:
     from pmrpipe.stages.cohort.index import index
     from pmrpipe.stages.qc.table import write_qc_table
     from pmrpipe.study.config import load
 
-    study = load(given.study)
+    study = load(arguments.study)
     table = write_qc_table(study.paths.qc, study.paths, index(study).keys)
     for _, row in table.dropna(subset="outlier").iterrows():
         say(f"look at {row['key']}: {row['outlier']}")

@@ -16,14 +16,14 @@ def add_compare_pairs(parser: ArgumentParser) -> None:
     add(parser, Comparing)
 
 
-def run_compare_pairs(given: Namespace) -> None:
+def run_compare_pairs(arguments: Namespace) -> None:
     from pmrpipe.study.options.scoring import Comparing
 
-    options = read(given, Comparing)
+    options = read(arguments, Comparing)
     from pmrpipe.stages.score.reference_pairs import compare_pairs
     from pmrpipe.study.paths import Results
 
-    compare_pairs(Results.of(given.results, options), given.out, options, follow_pairs)
+    compare_pairs(Results.of(arguments.results, options), arguments.out, options, follow_pairs)
 
 
 def add_compare_tables(parser: ArgumentParser) -> None:
@@ -33,11 +33,11 @@ def add_compare_tables(parser: ArgumentParser) -> None:
     add(parser, Referring)
 
 
-def run_compare_tables(given: Namespace) -> None:
+def run_compare_tables(arguments: Namespace) -> None:
     from pmrpipe.study.options.scoring import Referring
 
-    options = read(given, Referring)
+    options = read(arguments, Referring)
     from pmrpipe.stages.score.reference_tables import write_tables
     from pmrpipe.study.paths import Results
 
-    write_tables(Results(given.results), options)
+    write_tables(Results(arguments.results), options)

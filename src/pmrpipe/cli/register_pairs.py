@@ -17,15 +17,15 @@ def add_register_pairs(parser: ArgumentParser) -> None:
     add(parser, Registration)
 
 
-def run_register_pairs(given: Namespace) -> None:
+def run_register_pairs(arguments: Namespace) -> None:
     from pmrpipe.study.options.registration import Registration
 
-    options = read(given, Registration)
+    options = read(arguments, Registration)
     # Before ITK is loaded: its sums depend on the number of threads.
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(options.threads)
     from pmrpipe.stages.register.job import register_pairs
 
-    register_pairs(given.results, given.out, options, follow_pairs, say)
+    register_pairs(arguments.results, arguments.out, options, follow_pairs, say)
 
 
 def add_register_levels(parser: ArgumentParser) -> None:
@@ -35,13 +35,13 @@ def add_register_levels(parser: ArgumentParser) -> None:
     add(parser, LevelFields)
 
 
-def run_register_levels(given: Namespace) -> None:
+def run_register_levels(arguments: Namespace) -> None:
     from pmrpipe.study.options.registration import LevelFields
 
-    options = read(given, LevelFields)
+    options = read(arguments, LevelFields)
     from pmrpipe.stages.register.level_fields import write_levels
 
-    write_levels(given.results, options, follow_pairs)
+    write_levels(arguments.results, options, follow_pairs)
 
 
 def add_teach(parser: ArgumentParser) -> None:
@@ -52,15 +52,15 @@ def add_teach(parser: ArgumentParser) -> None:
     add(parser, Teaching)
 
 
-def run_teach(given: Namespace) -> None:
+def run_teach(arguments: Namespace) -> None:
     from pmrpipe.study.options.registration import Teaching
 
-    options = read(given, Teaching)
+    options = read(arguments, Teaching)
     # Before ITK is loaded: its sums depend on the number of threads.
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(options.threads)
     from pmrpipe.stages.register.teach import teach
 
-    teach(given.results, given.out, options, follow_pairs)
+    teach(arguments.results, arguments.out, options, follow_pairs)
 
 
 def add_pack_targets(parser: ArgumentParser) -> None:
@@ -71,8 +71,8 @@ def add_pack_targets(parser: ArgumentParser) -> None:
     add(parser, TargetPacking)
 
 
-def run_pack_targets(given: Namespace) -> None:
+def run_pack_targets(arguments: Namespace) -> None:
     from pmrpipe.stages.register import targets
     from pmrpipe.study.options.registration import TargetPacking
 
-    targets.run(given.results, given.out, read(given, TargetPacking))
+    targets.run(arguments.results, arguments.out, read(arguments, TargetPacking))

@@ -15,15 +15,15 @@ def add_report(parser: ArgumentParser) -> None:
     add(parser, Drawing)
 
 
-def run_report(given: Namespace) -> None:
+def run_report(arguments: Namespace) -> None:
     from pmrpipe.study.config import load
     from pmrpipe.study.options.common import Drawing
 
-    options = read(given, Drawing)
+    options = read(arguments, Drawing)
     from pmrpipe.stages.report.job import write_report
     from pmrpipe.workflow.plan import Plan
 
-    plan = Plan(load(given.study))
+    plan = Plan(load(arguments.study))
     write_report(
         plan.study,
         plan.specs.values(),

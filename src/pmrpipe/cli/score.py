@@ -18,15 +18,15 @@ def add_score_pairs(parser: ArgumentParser) -> None:
     add(parser, Scoring)
 
 
-def run_score_pairs(given: Namespace) -> None:
+def run_score_pairs(arguments: Namespace) -> None:
     from pmrpipe.study.options.scoring import Scoring
 
-    options = read(given, Scoring)
+    options = read(arguments, Scoring)
     from pmrpipe.stages.score.files import score_pairs
     from pmrpipe.study.paths import Results
 
-    results = Results.of(given.results, options)
-    score_pairs(results, given.pairs, given.out, options, follow_pairs)
+    results = Results.of(arguments.results, options)
+    score_pairs(results, arguments.pairs, arguments.out, options, follow_pairs)
 
 
 def add_score(parser: ArgumentParser) -> None:
@@ -36,14 +36,14 @@ def add_score(parser: ArgumentParser) -> None:
     add(parser, Gathering, either=("method", "summary"))
 
 
-def run_score(given: Namespace) -> None:
+def run_score(arguments: Namespace) -> None:
     from pmrpipe.study.options.scoring import Gathering
 
-    options = read(given, Gathering)
+    options = read(arguments, Gathering)
     from pmrpipe.stages.score.gather import gather, write_summary
     from pmrpipe.study.paths import Results
 
-    results = Results(given.results)
+    results = Results(arguments.results)
     if options.method:
         doubtful = gather(results, options.method, options.batches, options.cohort)
         say_first("warning", [f"{options.method} {line}" for line in doubtful])
@@ -60,10 +60,10 @@ def add_paper_table(parser: ArgumentParser) -> None:
     path_argument(parser, "out", help="the table to write, .tsv; .md and .tex beside it")
 
 
-def run_paper_table(given: Namespace) -> None:
+def run_paper_table(arguments: Namespace) -> None:
     from pmrpipe.study.options.scoring import PaperTable
 
-    options = read(given, PaperTable)
+    options = read(arguments, PaperTable)
     from pmrpipe.stages.score.paper import table_from_files
 
-    table_from_files(given.name, given.summary, given.out, options.cohort)
+    table_from_files(arguments.name, arguments.summary, arguments.out, options.cohort)

@@ -16,13 +16,13 @@ def add_template(parser: ArgumentParser) -> None:
     add(parser, TemplateMaking)
 
 
-def run_template(given: Namespace) -> None:
+def run_template(arguments: Namespace) -> None:
     from pmrpipe.study.options.template import TemplateMaking
 
-    options = read(given, TemplateMaking)
+    options = read(arguments, TemplateMaking)
     # Before ITK is loaded: its sums depend on the number of threads.
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(options.threads)
     from pmrpipe.stages.template.job import make_template
 
-    rows = make_template(given.results, options, say)
+    rows = make_template(arguments.results, options, say)
     say(f"template {options.name}: {len(rows) - 1} rounds, sharpness {rows[-1]['sharpness']:.4f}")

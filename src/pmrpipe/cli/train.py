@@ -17,13 +17,13 @@ def add_train(parser: ArgumentParser) -> None:
     add(parser, Training)
 
 
-def run_train(given: Namespace) -> None:
+def run_train(arguments: Namespace) -> None:
     from pmrpipe.study.options.training import Training
 
-    options = read(given, Training)
+    options = read(arguments, Training)
     from pmrpipe.stages.train.job import train
 
-    train(given.arrays, given.out, options, say=say, bar=sys.stderr.isatty())
+    train(arguments.arrays, arguments.out, options, say=say, bar=sys.stderr.isatty())
 
 
 def add_ship(parser: ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_ship(parser: ArgumentParser) -> None:
     )
 
 
-def run_ship(given: Namespace) -> None:
+def run_ship(arguments: Namespace) -> None:
     from pmrpipe.stages.train.ship import ship
 
-    say(f"written to {ship(given.trained, given.dataset)}")
+    say(f"written to {ship(arguments.trained, arguments.dataset)}")

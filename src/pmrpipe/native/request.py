@@ -114,7 +114,7 @@ class Request:
 
 
 def make_request(
-    moving: AnyScan, fixed: AnyScan, output: str | os.PathLike[str] | None, given: Mapping[str, Any]
+    moving: AnyScan, fixed: AnyScan, output: str | os.PathLike[str] | None, words: Mapping[str, Any]
 ) -> Request:
     """The request that keyword arguments say.
 
@@ -123,7 +123,7 @@ def make_request(
     InputError : an unknown option, a value outside its range, one template without the other, a
         space that is not there
     """
-    options = checked_options(given)
+    options = checked_options(words)
     if (options.head_template is None) != (options.brain_template is None):
         raise InputError("head_template", "goes with brain_template", "give both, or none")
     Space.load(options.space).require_files()
@@ -131,9 +131,9 @@ def make_request(
     return Request(_scan(moving, "moving", options), _scan(fixed, "fixed", options), out, options)
 
 
-def checked_options(given: Mapping[str, Any]) -> TwoScans:
+def checked_options(words: Mapping[str, Any]) -> TwoScans:
     """The options with their defaults; InputError names the first that is wrong."""
-    plain = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in given.items()}
+    plain = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in words.items()}
     try:
         return TwoScans.model_validate(plain)
     except ValidationError as error:

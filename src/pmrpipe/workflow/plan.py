@@ -137,11 +137,11 @@ class Plan:
 
     @cached_property
     def specs(self) -> dict[str, MethodSpec]:
-        return {name: run.named(name, spec(run.given)) for name, run in self._runs.items()}
+        return {name: run.named(name, spec(run.source)) for name, run in self._runs.items()}
 
     def spec_argument(self, method: str) -> str:
         """How a verb is told of a method: a shipped name, or the user's YAML file."""
-        return self._runs[method].given
+        return self._runs[method].source
 
     def seed(self, method: str) -> int:
         """Seed of a method's training."""
@@ -187,18 +187,18 @@ class Plan:
     def weights(self, method: str) -> Path:
         """Folder of a learned method's weights, given or trained here."""
         owner = self._runs[method].weights
-        given = self.study.weights.get(owner)
-        return weights_folder(given, owner) if given else self.results.training(owner)
+        folder = self.study.weights.get(owner)
+        return weights_folder(folder, owner) if folder else self.results.training(owner)
 
     def network_mm(self, method: str) -> float | None:
         """Voxel size inside a network, None for the method's own, which shipped weights keep."""
-        given = self.study.weights.get(self._runs[method].weights)
-        return None if given == "shipped" else self.study.network_mm
+        folder = self.study.weights.get(self._runs[method].weights)
+        return None if folder == "shipped" else self.study.network_mm
 
     def init(self, method: str) -> Path | None:
         """Folder of the weights with which a method's training begins, if any are named."""
-        given = self.study.init.get(self.specs[method].name.partition(SEED_MARK)[0])
-        return weights_folder(given, self._runs[method].given) if given else None
+        folder = self.study.init.get(self.specs[method].name.partition(SEED_MARK)[0])
+        return weights_folder(folder, self._runs[method].source) if folder else None
 
     # -- whom and what training sees ----------------------------------------------------------
     @cached_property

@@ -16,14 +16,14 @@ from pmrpipe.study.keys import SEED_MARK
 class Run:
     """One row of the tables.
 
-    given : the method as the study names it
+    source : the method as the study names it
     seed : of its training
     weights : whose weights it uses, its own name or another row's
     refine : steps of instance optimisation of the field
     finetune : steps in which the weights are tuned to each pair
     """
 
-    given: str
+    source: str
     seed: int
     weights: str
     refine: int = 0
@@ -53,25 +53,25 @@ class Run:
 def rows(study: Study) -> dict[str, Run]:
     """The rows by name, each method with those that use its weights after it."""
     runs = {}
-    for given in study.methods:
-        method = spec(given)
+    for source in study.methods:
+        method = spec(source)
         name, owner = method.name, method.owner
-        runs[name] = Run(given, study.seed, owner)
+        runs[name] = Run(source, study.seed, owner)
         for seed in study.seeds.get(name, ()):
-            runs[f"{name}{SEED_MARK}{seed}"] = Run(given, seed, f"{name}{SEED_MARK}{seed}")
+            runs[f"{name}{SEED_MARK}{seed}"] = Run(source, seed, f"{name}{SEED_MARK}{seed}")
         if name in study.refine:
             steps = study.refine[name]
-            runs[f"{name}_refine-{steps}"] = Run(given, study.seed, owner, refine=steps)
+            runs[f"{name}_refine-{steps}"] = Run(source, study.seed, owner, refine=steps)
         if name in study.finetune:
             steps = study.finetune[name]
-            runs[f"{name}_finetune-{steps}"] = Run(given, study.seed, owner, finetune=steps)
+            runs[f"{name}_finetune-{steps}"] = Run(source, study.seed, owner, finetune=steps)
     return runs
 
 
 def require_owners(study: Study, runs: Mapping[str, Run]) -> None:
     """InputError for a method that uses another's weights, where there will be none."""
     for name, run in runs.items():
-        method = spec(run.given)
+        method = spec(run.source)
         if method.shares is None:
             continue
         if SEED_MARK in name:

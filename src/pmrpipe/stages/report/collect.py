@@ -172,9 +172,9 @@ def cohort_counts(cohort: pd.DataFrame | None) -> list[tuple[str, int, int, int]
     return rows
 
 
-def excluded_of(cohort: pd.DataFrame | None, given: Iterable[Mapping[str, Any]]) -> list[dict]:
+def excluded_of(cohort: pd.DataFrame | None, exclusions: Iterable[Mapping[str, Any]]) -> list[dict]:
     """Scans left out, each {"key", "reason"}: those given and those of cohort.tsv."""
-    rows = {str(item["key"]): str(item.get("reason") or "") for item in given}
+    rows = {str(item["key"]): str(item.get("reason") or "") for item in exclusions}
     if cohort is not None and "excluded" in cohort:
         for row in cohort[cohort["excluded"].notna()].itertuples():
             rows.setdefault(str(row.key), str(row.excluded))

@@ -100,13 +100,13 @@ class TemplateRounds:
         return self._kept_or_made(0, recipe, self._first)
 
     def _first(self) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-        given = self.options.initial
-        if given is None:
+        initial_path = self.options.initial
+        if initial_path is None:
             data, mask = self._mean(lambda: ((key, None) for key in self.options.keys))
             return data, mask, {}
-        image, grid = read_image(given), self.results.space.grid(self.options.mm)
+        image, grid = read_image(initial_path), self.results.space.grid(self.options.mm)
         if image.grid != grid:
-            require_same_grid(image, grid, given, f"space {self.results.space.name}")
+            require_same_grid(image, grid, initial_path, f"space {self.results.space.name}")
         return np.clip(image.data, 0, 1), image.data > 0, {}
 
     # -- a round ------------------------------------------------------------------------------
@@ -211,12 +211,12 @@ class TemplateRounds:
         return [[key, sha256(self.results.preproc(key))] for key in self.options.keys]
 
     def _initial(self) -> str | None:
-        given = self.options.initial
-        if given is None:
+        initial_path = self.options.initial
+        if initial_path is None:
             return None
-        if not given.is_file():
-            raise InputError(given, "no such file; it is the template to begin with")
-        return sha256(given)
+        if not initial_path.is_file():
+            raise InputError(initial_path, "no such file; it is the template to begin with")
+        return sha256(initial_path)
 
     def _averaging(self) -> list[Any]:
         return [self.options.average, self.options.sharpen]
