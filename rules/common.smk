@@ -38,8 +38,7 @@ if workflow.is_main_process and clear_dead_locks(Path.cwd()):
 STARTED = time.time()
 try:
     for path in map(Path, workflow.configfiles):
-        if path.suffix != ".json":
-            require_sound(path)
+        require_sound(path)
     PLAN = Plan.of(config)
 except PmrpipeError as error:
     raise WorkflowError(str(error)) from None

@@ -72,6 +72,7 @@ def test_gradient_penalty_of_a_linear_field():
     field = torch.zeros(1, 3, 6, 5, 4)
     field[:, 0] = 2 * torch.arange(6.0).view(1, 6, 1, 1)
     assert float(squared_gradient(field)) == pytest.approx(4 / 9)
+    assert float(squared_gradient(field[..., :1])) == pytest.approx(4 / 9)
 
 
 def test_folding_counts_negative_determinants_only():

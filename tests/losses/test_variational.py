@@ -106,6 +106,18 @@ def test_hand_made_fields(factors):
 
 
 @pytest.mark.parametrize("factors", [EXACT, IMPLEMENTED])
+def test_a_side_of_one_voxel_has_no_neighbours(factors):
+    """A slab is as rough as its two axes."""
+    slab = torch.randn(1, 3, 4, 5, 1, generator=torch.Generator().manual_seed(1))
+    pairs = [slab.diff(dim=axis) ** 2 for axis in (2, 3)]
+    rough = sum(p.mean() if factors.mean else p.sum() for p in pairs)
+    smoothness = kullback_leibler(slab, slab, LAMBDA, factors)["smoothness"]
+    assert float(smoothness) == pytest.approx(factors.smoothness * LAMBDA * float(rough))
+    single = slab[:, :, :1, :1]
+    assert kullback_leibler(single, None, LAMBDA, factors)["smoothness"] == 0
+
+
+@pytest.mark.parametrize("factors", [EXACT, IMPLEMENTED])
 def test_smallest_divergence_has_the_variance_of_the_prior(factors):
     """Per voxel trace + entropy is least where var = 1 / (lambda D)."""
     logs = -(LAMBDA * degree((4, 4, 4), torch.device("cpu"), torch.float64)).log()

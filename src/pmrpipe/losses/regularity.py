@@ -8,8 +8,12 @@ from pmrpipe.spatial.jacobian import jacobian_determinant
 
 
 def squared_gradient(field: Tensor) -> Tensor:
-    """Mean over axes of the mean squared forward difference (Balakrishnan et al., TMI 2019)."""
-    return sum((field.diff(dim=axis) ** 2).mean() for axis in (2, 3, 4)) / 3  # type: ignore[return-value]
+    """Mean over axes of the mean squared forward difference (Balakrishnan et al., TMI 2019).
+
+    An axis of one voxel counts as flat.
+    """
+    axes = [axis for axis in (2, 3, 4) if field.shape[axis] > 1]
+    return sum(((field.diff(dim=axis) ** 2).mean() for axis in axes), field.new_zeros(())) / 3
 
 
 def folding(displacement: Tensor) -> Tensor:

@@ -69,8 +69,10 @@ def kullback_leibler(
     trace, entropy, smoothness : scalars, whose sum is the KL term, averaged over the batch
     """
     reduce = torch.mean if factors.mean else _batch_sum
-    x, y, z = (reduce(mean.diff(dim=axis) ** 2) for axis in (2, 3, 4))
-    smoothness = factors.smoothness * precision * (x + y + z)
+    # A side of one voxel has no neighbours, of which a mean would not be a number.
+    axes = [axis for axis in (2, 3, 4) if mean.shape[axis] > 1]
+    squares = [reduce(mean.diff(dim=axis) ** 2) for axis in axes]
+    smoothness = factors.smoothness * precision * sum(squares, mean.new_zeros(()))
     if log_variance is None:
         return {"smoothness": smoothness}
     weight = degree(tuple(mean.shape[2:]), mean.device, mean.dtype)

@@ -63,8 +63,7 @@ def _configuration(name: str, folder: Path) -> str:
     if path.suffix in _SUFFIXES:
         shipped = folder / path
         if path.exists() or path.is_absolute() or not shipped.exists():
-            if path.is_file() and path.suffix != ".json":
-                require_sound(path)  # Snakemake would not name the file
+            require_sound(path)  # Snakemake would not name the file, or end in a traceback
             return name
         return str(shipped)
     remedy = f"a target stands before it: pmrpipe run {name} --configfile FILE"

@@ -26,12 +26,14 @@ def test_the_snakefile_comes_with_the_package() -> None:
     assert snakefile.is_file()
 
 
-def test_words_stay_in_their_order() -> None:
+def test_words_stay_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("root: a", encoding="utf-8")
     line = ["score", "--cores", "2", "-n", "--config", "root=/a b", "--configfile", "mine.yaml"]
     assert words(*line) == line
 
 
-def test_a_target_after_configfile_is_said_in_one_line() -> None:
+def test_a_target_after_configfile_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("root: a", encoding="utf-8")
     with pytest.raises(InputError, match=r"score.*follows --configfile.*pmrpipe run score"):
         words("--cores", "2", "--configfile", "mine.yaml", "score")
     assert words("--configfile", "mine.yaml", "--cores", "2", "score")[-1] == "score"
@@ -44,6 +46,7 @@ def test_a_target_after_configfile_is_said_in_one_line() -> None:
         (b"methods: [affine\nseed: 3\n", "line 2"),
         (b"root: a\nseed: 3\nroot: b\n", "`root` again in line 3"),
         ("cohort: wíld\n".encode("latin-1"), "UTF-8"),
+        (b"seed: !!python/object/apply:os.getpid []\n", "line 1"),
     ],
 )
 def test_a_configuration_that_is_no_yaml_is_named_with_its_line(
@@ -51,6 +54,18 @@ def test_a_configuration_that_is_no_yaml_is_named_with_its_line(
 ) -> None:
     (tmp_path / "mine.yaml").write_bytes(content)
     with pytest.raises(InputError, match=rf"mine\.yaml.*{line}"):
+        words("--configfile", "mine.yaml")
+
+
+@pytest.mark.parametrize("name", ["none.yaml", "none.json", "config/none.yaml", "/none.yaml"])
+def test_a_configuration_that_is_not_there_is_named(name: str) -> None:
+    with pytest.raises(InputError, match=rf"{name}: no such file; correct the path"):
+        words("score", "--configfile", name)
+
+
+def test_a_folder_as_configuration_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").mkdir()
+    with pytest.raises(InputError, match=r"mine\.yaml: is a folder"):
         words("--configfile", "mine.yaml")
 
 
