@@ -50,6 +50,22 @@ def test_manual_and_schema_are_up_to_date() -> None:
         ({"root": "x", "grid_mm": "one"}, "key `grid_mm`"),
         ({"root": "x", "orientation": "RRS"}, "key `orientation`"),
         ({"root": "x", "split": {"train": 2.0}}, "between 0 and 1"),
+        ({"root": ""}, "key `root`"),
+        ({"root": "x", "grid_mm": True}, "key `grid_mm`: takes neither true nor false"),
+        ({"root": "x", "split": {"train": True}}, "key `split.train`: takes neither true"),
+        ({"root": "x", "refine": {"pmr": True}}, "key `refine`: takes neither true"),
+        ({"root": "x", "seeds": {"pmr": [1, True]}}, "key `seeds`: takes neither true"),
+        ({"root": "x", "overrides": {"01": {"mask": False}}}, "sub-01.mask|01.mask"),
+        ({"root": "x", "refine": {"pmr": 0}}, "key `refine`: every method has one step"),
+        ({"root": "x", "finetune": {"pmr": -3}}, "key `finetune`: every method has one step"),
+        ({"root": "x", "network_mm": 900}, "key `network_mm`: .*equal to 32"),
+        ({"root": "x", "subjects": []}, "key `subjects`: .*at least 1 item"),
+        ({"root": "x", "template": {"subjects": []}}, "key `template.subjects`"),
+        ({"root": "x", "pairs": {"file": "p.tsv"}}, "`file` goes with policy: file"),
+        ({"root": "x", "pairs": {"subject": "01"}}, "`subject` goes with policy: to-subject"),
+        ({"root": "x", "pairs": {"policy": "all", "k": 2}}, "`k` goes with policy: random"),
+        ({"root": "x", "split": {"column": "a", "train": ["1"]}}, "leave out the lists"),
+        ({"root": "x", "training": {"max_steps": 2, "max_minutes": 1}}, "in place of max_steps"),
     ],
 )
 def test_wrong_keys_are_named(content: dict, message: str) -> None:
@@ -57,6 +73,18 @@ def test_wrong_keys_are_named(content: dict, message: str) -> None:
         parse(content)
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
+
+
+def test_what_may_be_true_may_be_and_sections_are_read_again() -> None:
+    content = {
+        "root": "x",
+        "fields": False,
+        "maps": {"with_affine": True},
+        "split": {"column": "part", "test": []},
+        "pairs": {"policy": "random", "k": 3},
+    }
+    study = parse(content)
+    assert parse(study.model_dump()) == study
 
 
 def test_json_text_and_yaml_files_give_the_same_study(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.methods.spec import MethodSpec, spec
+from pmrpipe.methods.spec import MethodSpec, spec, spec_path
 from pmrpipe.study.config import Study
 from pmrpipe.study.keys import SEED_MARK
 
@@ -56,8 +56,14 @@ def rows(study: Study) -> dict[str, Run]:
     for source in study.methods:
         method = spec(source)
         name, owner = method.name, method.owner
+        if name in runs and spec_path(runs[name].source) != spec_path(source):
+            problem = f"has the name {name}, and so has {runs[name].source}"
+            raise InputError(source, problem, "change the key `name` of one of them")
         runs[name] = Run(source, study.seed, owner)
         for seed in study.seeds.get(name, ()):
+            if seed == study.seed:
+                problem = f"{seed} is the study's own seed, with which {name} is trained already"
+                raise InputError("seeds", problem, "name other ones")
             runs[f"{name}{SEED_MARK}{seed}"] = Run(source, seed, f"{name}{SEED_MARK}{seed}")
         if name in study.refine:
             steps = study.refine[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pmrpipe.study.config.names import counted
 from pmrpipe.study.options.common import Contrast, Options, Orientation
@@ -120,6 +120,13 @@ class Split(Options):
             return counted(value)
         return value
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Split:
+        # An empty `test` says that the study only trains.
+        if self.column is not None and (self.train or self.validation or self.test):
+            raise ValueError("`column` says who trains and is tested: leave out the lists")
+        return self
+
 
 class FurtherCohort(Options):
     """A cohort that trains too: another study's, or, with a weight alone, the study's own."""
@@ -153,3 +160,13 @@ class Pairs(Options):
         None, description="contrast of the moving scans; null: that of inputs.contrast"
     )
     fixed: Contrast | None = Field(None, description="the same of the fixed scans")
+
+    @model_validator(mode="after")
+    def _of_the_policy(self) -> Pairs:
+        """A word of another policy would be passed over: `file` without its policy, say."""
+        words = {"to-subject": self.subject, "file": self.file, "random": self.k > 1}
+        names = {"to-subject": "subject", "file": "file", "random": "k"}
+        for policy, value in words.items():
+            if value and policy != self.policy:
+                raise ValueError(f"`{names[policy]}` goes with policy: {policy}")
+        return self

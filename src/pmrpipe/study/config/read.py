@@ -32,7 +32,8 @@ def _first_problem(error: ValidationError) -> str:
         return f"unknown key `{key}`"
     if first["type"] == "missing":
         return f"key `{key}` is missing"
-    return f"key `{key}`: {first['msg']}, got {first['input']!r}"
+    problem = first["msg"].removeprefix("Value error, ")
+    return f"key `{key}`: {problem}, got {first['input']!r}"
 
 
 def load(source: str | os.PathLike[str], changes: Sequence[str] = ()) -> Study:

@@ -55,13 +55,16 @@ class Study(Options):
         description="how the input folder is laid out; fmriprep and freesurfer: the derivatives, "
         "with their brain masks and aseg labels",
     )
-    root: str = Field(..., description="input folder; read only, except for reader `embedded`")
+    root: str = Field(
+        ..., min_length=1, description="input folder; read only, except for reader `embedded`"
+    )
     results: str = Field("results", description="folder that receives results/<cohort>")
     embedded: Simulation = Field(default_factory=Simulation, description="the simulated cohort")
     inputs: Inputs = Field(default_factory=Inputs, description="which files are taken")
     layout: Layout = Field(default_factory=Layout, description="files of a dataset by pattern")
     subjects: list[str] | None = Field(
         None,
+        min_length=1,
         description="only these subjects, all of which must be there; null takes all that are "
         "found; S{01..40} counts",
     )
@@ -182,6 +185,13 @@ class Study(Options):
     def _seeds(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
         if not all(0 <= seed < MOST_SEEDS for seeds in value.values() for seed in seeds):
             raise ValueError(f"every seed is from 0 to {MOST_SEEDS - 1}")
+        return value
+
+    @field_validator("refine", "finetune")
+    @classmethod
+    def _steps(cls, value: dict[str, int]) -> dict[str, int]:
+        if any(steps < 1 for steps in value.values()):
+            raise ValueError("every method has one step at least; leave out those without")
         return value
 
     @field_validator("subjects")

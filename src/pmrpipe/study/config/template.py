@@ -17,7 +17,7 @@ class TemplateSection(Rounds):
         None, pattern=NAME, description="name of the template and of its space; null: none is made"
     )
     subjects: list[str] | None = Field(
-        None, description="only these subjects; null: all of `split`"
+        None, min_length=1, description="only these subjects; null: all of `split`"
     )
     split: Literal["all", "train", "validation", "test"] = Field(
         "all", description="whose scans are taken"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 DEFAULT_SPACE = "MNI152NLin2009aSym"
 
@@ -13,6 +14,35 @@ class Options(BaseModel):
     """Base of every kind of job: unknown names are refused, values stay as they are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_yes_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's `yes` and `on` would count as 1."""
+        if _holds_truth(value) and not _takes_truth(cls, info.field_name or ""):
+            raise ValueError("takes neither true nor false, nor YAML's yes, no, on and off")
+        return value
+
+
+def _holds_truth(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_truth, value.values()))
+    return isinstance(value, bool) or (
+        isinstance(value, list | tuple) and any(map(_holds_truth, value))
+    )
+
+
+@cache
+def _takes_truth(model: type[BaseModel], name: str) -> bool:
+    """Whether a field holds a truth value, or sections whose fields are checked themselves."""
+
+    def parts(annotation: Any) -> list[Any]:
+        return [annotation, *(p for inner in get_args(annotation) for p in parts(inner))]
+
+    return any(
+        part in (bool, Any) or (isinstance(part, type) and issubclass(part, BaseModel))
+        for part in parts(model.model_fields[name].annotation)
+    )
 
 
 def default(model: type[BaseModel], name: str) -> Any:
@@ -43,7 +73,7 @@ SpaceName = Annotated[
 ]
 NetworkMm = Annotated[
     float | None,
-    Field(gt=0, description="voxel size inside the networks, mm; null: the method's own"),
+    Field(gt=0, le=32, description="voxel size inside the networks, mm; null: the method's own"),
 ]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from pmrpipe.base.seed import SEED
 from pmrpipe.study.options.common import (
@@ -27,6 +27,13 @@ class Limits(Options):
         None, gt=0, description="wall-clock limit per network, in place of steps"
     )
     validate_every: int | None = Field(None, ge=1, description="steps between validations")
+
+    @field_validator("max_minutes")
+    @classmethod
+    def _instead(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("max_steps") is not None:
+            raise ValueError("is in place of max_steps: say one of them")
+        return value
 
     def changes(self) -> dict[str, float | None]:
         """What is said, as changes of a schedule: steps alone lift a limit of minutes."""
