@@ -103,7 +103,7 @@ rule template:
 
 rule score:
     input:
-        P.summary,
+        SUMMARIES,
 
 
 rule parcellate:

@@ -98,6 +98,11 @@ def kept(path):
     return path if STUDY.fields else temp(path)
 
 
+# Named by all who read the summary: of a job that gains an output Snakemake says that its metadata
+# are missing, and does not run it for a reason that it would otherwise see.
+SUMMARIES = [P.summary, *([P.summary.with_name("seeds.tsv")] if STUDY.seeds else [])]
+
+
 def paper_table(name):
     """The table's path, once the study is known to fill it; asked only when it is a target."""
 

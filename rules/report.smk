@@ -4,7 +4,7 @@
 rule report_page:
     # Summary, figures and pictures of some pairs.
     input:
-        P.summary,
+        SUMMARIES,
         P.summary.with_name("comparison.tsv"),
         [
             P.score(m) / name

@@ -81,7 +81,7 @@ rule summary:
             category="Scores",
             labels={"table": "comparison"},
         ),
-        seeds=[P.summary.with_name("seeds.tsv")] if STUDY.seeds else [],
+        seeds=SUMMARIES[1:],
     log:
         LOGS / "score" / "summary.log",
     benchmark:
@@ -103,7 +103,7 @@ rule summary:
 rule paper_table:
     # A table of the paper, with its published rows: TSV, Markdown and LaTeX.
     input:
-        P.summary,
+        SUMMARIES,
     output:
         tsv=report(
             P.summary.with_name("{table}.tsv"),
@@ -130,5 +130,5 @@ rule paper_table:
         methods=PLAN.methods,
         source=PLAN.digest("paper-table"),
     shell:
-        "python -m pmrpipe paper-table {wildcards.table} {input:q} {output.tsv:q}"
+        "python -m pmrpipe paper-table {wildcards.table} {input[0]:q} {output.tsv:q}"
         " --cohort {params.cohort} 2> {log:q}"

@@ -57,6 +57,18 @@ def test_tables_survive_a_round_trip(tmp_path: Path) -> None:
         read_tsv(tmp_path / "t.tsv", required=("absent",))
 
 
+def test_rows_longer_than_their_heading_move_no_column(tmp_path: Path) -> None:
+    """Left to itself, pandas takes the first column of such a table for its index."""
+    path = tmp_path / "t.tsv"
+    path.write_text("moving\tfixed\n01\t02\t\n02\t03\t\n")
+    assert read_tsv(path).to_dict("list") == {"moving": ["01", "02"], "fixed": ["02", "03"]}
+    for rows in ("01\t02\t9\n", "01\t02\n02\t03\t9\n"):
+        path.write_text(f"moving\tfixed\n{rows}")
+        with pytest.raises(InputError, match=r"t\.tsv: is not a tab-separated table") as refused:
+            read_tsv(path)
+        assert "\n" not in str(refused.value)
+
+
 def test_json_errors_name_the_file(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"a": [1]})
     assert read_json(tmp_path / "a.json") == {"a": [1]}

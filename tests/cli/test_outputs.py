@@ -10,7 +10,7 @@ import pytest
 
 from pmrpipe import cli
 from pmrpipe.cli import VERBS, main
-from pmrpipe.cli.arguments import outputs
+from pmrpipe.cli.arguments import outputs, said_path
 
 # Folders that a verb fills by names of its own.
 FOLDERS = {"results", "root", "dataset", "labels_root"}
@@ -31,7 +31,7 @@ def is_output(action: argparse.Action) -> bool:
 
 
 def is_read(action: argparse.Action) -> bool:
-    return action.type is Path and action.dest not in FOLDERS and not is_output(action)
+    return action.type is said_path and action.dest not in FOLDERS and not is_output(action)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -46,7 +46,7 @@ WRITERS = [
     for verb in VERBS
     if verb not in ELSEWHERE and any(is_read(a) for a in paths_of(verb))
     for action in paths_of(verb)
-    if action.type is Path and is_output(action) and "folder" not in str(action.help)
+    if action.type is said_path and is_output(action) and "folder" not in str(action.help)
 ]
 
 
@@ -58,7 +58,7 @@ def words_of(verb: str, name: str, place: Path, scan: Path) -> list[str]:
             value = str(place)
         elif is_output(action):
             value = str(folder / f"other-{number}")
-        elif action.type is Path:
+        elif action.type is said_path:
             value = str(folder if action.dest in FOLDERS else scan)
         else:
             value = str(next(iter(action.choices or ["scan.nii.gz"])))
@@ -83,6 +83,25 @@ def test_an_output_never_takes_the_place_of_an_input(tmp_path, capsys, verb, nam
     assert "is an input" in capsys.readouterr().err
     assert scan.read_bytes() == b"precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({scan.name, place.name})
+
+
+@pytest.mark.parametrize("verb", ["register", "change", "modalities", "parcellate", "shoot"])
+def test_a_path_of_a_variable_that_is_not_set_is_not_this_folder(
+    verb, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "a.nii.gz", "b.nii.gz", "--output", ""])
+    assert ended.value.code == 2
+    assert "--output: is an empty path" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_that_is_a_file_is_told_before_any_work(tmp_path, capsys):
+    (tmp_path / "kept").write_text("of others")
+    words = ["a.nii.gz", "b.nii.gz", "--output", str(tmp_path / "out")]
+    assert main(["register", *words, "--cache", str(tmp_path / "kept")]) == 2
+    assert "kept: is no folder, and results go to one; name a folder" in capsys.readouterr().err
 
 
 def test_two_outputs_are_two_files(tmp_path, capsys):

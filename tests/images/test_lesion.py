@@ -48,6 +48,7 @@ def test_the_lesion_belongs_to_the_brain(scan: Path) -> None:
         (np.zeros((40, 40, 40)), AFFINE, "is an empty mask"),
         (np.ones((20, 20, 20)), np.diag([8.0, 8, 8, 1]), "grid|shape|20x20x20"),
         (ball((3, 3, 3), 2), AFFINE, "lies outside the brain"),
+        (ball((20, 20, 20), 15), AFFINE, "covers 100% of the brain"),
     ],
 )
 def test_a_mask_that_cannot_be_is_refused(
@@ -84,7 +85,7 @@ def test_a_lesion_on_a_coarser_grid_is_a_share() -> None:
     np.testing.assert_array_equal(lesion_share(lesion, grid) > 0.5, lesion.data)
     moved = lesion_share(lesion, grid, shift) > 0.5
     np.testing.assert_array_equal(moved[:-1], lesion.data[1:])
-    require_in_brain(lesion, lesion, "mask")
+    require_in_brain(lesion, Volume(ball((20, 20, 20), 9), AFFINE), "mask")
 
 
 def test_what_is_read_is_a_mask(scan: Path) -> None:

@@ -220,6 +220,8 @@ def test_the_page_needs_nothing_else(done):
         ({"method": "voxelmorph", "finetune": "5"}, 2, "voxelmorph: needs weights"),
         ({"head-template": "zero.nii.gz"}, 2, "--head-template: goes with brain_template"),
         ({"moving-mask": "zero.nii.gz"}, 2, "zero.nii.gz: is an empty mask"),
+        ({"labels": "t1w.nii.gz"}, 2, "t1w.nii.gz: is the scan itself"),
+        ({"labels": ""}, 2, "--labels: is an empty path"),
     ],
 )
 def test_bad_input_ends_in_one_line(heads, tmp_path, monkeypatch, capsys, change, code, said):
@@ -228,6 +230,7 @@ def test_bad_input_ends_in_one_line(heads, tmp_path, monkeypatch, capsys, change
     monkeypatch.chdir(tmp_path)
     mask = read_image(heads[0]["mask"])
     write_volume("zero.nii.gz", np.zeros(mask.shape, np.uint8), mask.affine)
+    Path("t1w.nii.gz").symlink_to(heads[0]["t1w"])
     words = [word for key, value in change.items() for word in (f"--{key}", value)]
     assert main(arguments(heads, tmp_path / "out", "--no-cache", *words)) == code
     last = capsys.readouterr().err.strip().splitlines()[-1]

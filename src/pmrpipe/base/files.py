@@ -9,6 +9,7 @@ import io
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,7 +132,11 @@ def read_tsv(path: str | os.PathLike[str], required: tuple[str, ...] = ()) -> pd
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, na_values=[MISSING], keep_default_na=False)
+        with whole_rows():
+            table = pd.read_csv(
+                path, sep="\t", dtype=str, na_values=[MISSING], keep_default_na=False,
+                index_col=False,
+            )  # fmt: skip
     except FileNotFoundError:
         raise InputError(path, "no such file") from None
     except (OSError, ValueError) as error:
@@ -145,6 +150,22 @@ def read_tsv(path: str | os.PathLike[str], required: tuple[str, ...] = ()) -> pd
             with contextlib.suppress(ValueError, TypeError):
                 table[name] = pd.to_numeric(table[name])
     return table
+
+
+@contextlib.contextmanager
+def whole_rows() -> Iterator[None]:
+    """Within, pandas refuses rows with more cells than the heading has, in place of cutting them.
+
+    Cells behind the heading's that are all empty are no matter: `index_col=False` drops them.
+    """
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            yield
+        except pd.errors.ParserWarning:
+            raise ValueError("its rows have more cells than its heading") from None
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, Namespace
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.cli.arguments import add, read
+from pmrpipe.cli.messages import say
 
 
 def add_apply(parser: ArgumentParser) -> None:
@@ -28,6 +30,11 @@ def run_apply(arguments: Namespace) -> None:
     if options.reference is None:
         raise InputError("--reference", "is missing", "name the image whose grid is taken")
     way = options.interpolation
+    if way in ("linear", "bspline") and re.search(r"(dseg|aseg|aparc)", options.image.name):
+        say(
+            f"warning: {options.image} is a label map by its name, and {way} interpolation mixes "
+            "labels; say --interpolation nearest or genericLabel"
+        )
     apply_to_image(
         options.image,
         options.reference,

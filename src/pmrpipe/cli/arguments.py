@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from argparse import SUPPRESS, ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +23,14 @@ Model = TypeVar("Model", bound="BaseModel")
 
 def path_argument(parser: ArgumentParser, *names: str, help: str, **more: Any) -> None:
     """Add an argument that is a path."""
-    parser.add_argument(*names, type=Path, help=help, **more)
+    parser.add_argument(*names, type=said_path, help=help, **more)
+
+
+def said_path(text: str) -> Path:
+    """A path as argparse reads it: an empty one, of a variable not set, would be this folder."""
+    if not text.strip():
+        raise ArgumentTypeError("is an empty path")
+    return Path(text)
 
 
 def add(
@@ -58,6 +65,9 @@ def read(namespace: Namespace, model: type[Model]) -> Model:
     from pmrpipe.study.options.flags import flags
 
     known = {flag.field: flag for flag in flags(model)}
+    for flag in known.values():
+        if flag.path and vars(namespace).get(flag.field) == "":
+            raise InputError(flag.word, "is an empty path", "name one, or leave it out")
     values = {
         name: _items(known[name], value) for name, value in vars(namespace).items() if name in known
     }

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from pmrpipe.cli.arguments import add, path_argument, read
+from pmrpipe.cli.arguments import add, path_argument, read, said_path
 from pmrpipe.cli.messages import say
 from pmrpipe.cli.native_work import add_work, read_work
 from pmrpipe.study.options.change import SHARED, Change, Comparing
@@ -13,7 +12,7 @@ from pmrpipe.study.options.change import SHARED, Change, Comparing
 
 def add_change(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "scans", nargs="+", type=Path, metavar="SCAN", help="T1w scans of one person, in order"
+        "scans", nargs="+", type=said_path, metavar="SCAN", help="T1w scans of one person, in order"
     )
     path_argument(parser, "--output", required=True, help="folder for the results")
     add(parser, Change)

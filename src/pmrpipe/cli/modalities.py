@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from pmrpipe.cli.arguments import add, path_argument, read
+from pmrpipe.cli.arguments import add, path_argument, read, said_path
 from pmrpipe.cli.messages import say
 from pmrpipe.cli.native_work import add_work, read_work
 from pmrpipe.study.options.modalities import SHARED, Overlaying, SessionPage
@@ -14,7 +13,11 @@ from pmrpipe.study.options.modalities import SHARED, Overlaying, SessionPage
 def add_modalities(parser: ArgumentParser) -> None:
     path_argument(parser, "t1w", help="T1w scan of a session, whose grid the others get")
     parser.add_argument(
-        "scans", nargs="+", type=Path, metavar="SCAN", help="T2w, PDw, FLAIR ... of the same head"
+        "scans",
+        nargs="+",
+        type=said_path,
+        metavar="SCAN",
+        help="T2w, PDw, FLAIR ... of the same head",
     )
     path_argument(parser, "--output", required=True, help="folder for the results")
     add_work(parser, SHARED)

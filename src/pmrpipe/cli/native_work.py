@@ -23,7 +23,10 @@ def add_work(parser: ArgumentParser, names: Collection[str] | None = None) -> No
 def read_work(options: Namespace) -> TwoScans:
     """The options, with the user's cache where no other is named; InputError as `read`."""
     from pmrpipe.base.files import cache_folder
+    from pmrpipe.base.outputs import require_folder
 
     work = read(options, TwoScans)
     cache = None if options.no_cache else work.cache or cache_folder()
+    if cache is not None:
+        require_folder(cache)
     return work.model_copy(update={"cache": cache})

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.cli.arguments import add, path_argument, read
+from pmrpipe.cli.arguments import add, path_argument, read, said_path
 from pmrpipe.cli.messages import say
 from pmrpipe.study.options.shooting import Shot
 
@@ -15,7 +14,7 @@ def add_shoot(parser: ArgumentParser) -> None:
     parser.add_argument(
         "result",
         nargs="?",
-        type=Path,
+        type=said_path,
         metavar="RESULT",
         help="folder that `register` wrote, or a file *_desc-initial_momentum.safetensors",
     )

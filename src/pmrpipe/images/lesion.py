@@ -13,8 +13,8 @@ from pmrpipe.images.volume import Grid, Volume, read_mask, require_same_grid
 # Deviations, mm, of the Gaussians that fill a lesion, narrow to wide.
 _WIDTHS_MM = (3.0, 6.0, 12.0, 24.0)
 _LEAST_WEIGHT = 1e-2
-# Part of a lesion that lies in the brain at least.
-_LEAST_INSIDE = 0.5
+# Part of a lesion that lies in the brain at least, and of a brain that it covers at most.
+_LEAST_INSIDE, _MOST_COVERED = 0.5, 0.6
 
 
 def read_lesion(
@@ -32,7 +32,7 @@ def read_lesion(
 
 
 def require_in_brain(lesion: Volume, mask: Volume, path: str | os.PathLike[str]) -> None:
-    """InputError when most of a lesion lies outside the brain; both on one grid."""
+    """InputError when most of a lesion lies outside the brain, or it is the brain; on one grid."""
     from scipy.ndimage import binary_dilation
 
     near = binary_dilation(mask.data, iterations=2)
@@ -40,6 +40,10 @@ def require_in_brain(lesion: Volume, mask: Volume, path: str | os.PathLike[str])
     if share < _LEAST_INSIDE:
         problem = f"lies outside the brain ({share:.0%} of it inside)"
         raise InputError(path, problem, "is it of another scan, or flipped?")
+    covered = float((lesion.data & mask.data).sum() / mask.data.sum())
+    if covered > _MOST_COVERED:
+        problem = f"covers {covered:.0%} of the brain, of which too little is left to compare"
+        raise InputError(path, problem, "is it the brain's mask, or inside out?")
 
 
 def lesion_share(lesion: Volume, grid: Grid, affine: np.ndarray | None = None) -> np.ndarray:

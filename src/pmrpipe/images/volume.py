@@ -216,16 +216,23 @@ def write_volume(
 
     Raises
     ------
-    InputError : the affine is sheared
+    InputError : the affine is sheared, or the name is none of NIfTI
     """
     import nibabel as nib
 
+    require_image_name(path)
     array = _writable(np.asarray(data, dtype=dtype))
     image = nib.Nifti1Image(array, affine)
     image.header.set_xyzt_units("mm")
     set_affine(image, affine, path)
     with atomic(path) as temporary:
         nib.save(image, temporary)
+
+
+def require_image_name(path: str | os.PathLike[str]) -> None:
+    """InputError for an output whose name does not say NIfTI."""
+    if not os.fspath(path).lower().endswith((".nii", ".nii.gz")):
+        raise InputError(path, "is no name of an image that is written", "end it by .nii.gz")
 
 
 def _writable(array: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ import numpy as np
 from pmrpipe.base.device import memory_told
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.malloc import keep_freed_memory
-from pmrpipe.base.outputs import require_folder
+from pmrpipe.base.outputs import is_one_of, require_folder
 from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.jacobian import jacobian_determinant
 from pmrpipe.images.resampling import (
@@ -127,6 +127,8 @@ def _registered(request: Request, say: Say) -> NativeRegistration:
 
 
 def _labels(path: Path, scan: Scan) -> Volume:
+    if is_one_of(path, [scan.path]):
+        raise InputError(path, "is the scan itself", "give its label map, or none")
     labels = read_labels(path, scan.orientation)
     require_same_grid(labels, read_grid(scan.path, scan.orientation), path, scan.path)
     if not labels.data.any():

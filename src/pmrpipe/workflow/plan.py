@@ -269,13 +269,15 @@ class Plan:
     def method_digest(self, method: str, verb: str) -> str:
         """Digest of a verb as one method runs it: the method's parts and YAML too."""
         if (method, verb) not in self._method_digests:
+            # Of what is asked of the registrations the training knows nothing.
+            registers = verb == "register-pairs"
             self._method_digests[method, verb] = method_digest(
                 self.specs[method],
                 spec_path(self.spec_argument(method)),
                 verb,
-                refined=bool(self.refinement(method)),
-                finetuned=bool(self.finetuning(method)),
-                uncertain=method in self.uncertain,
+                refined=registers and bool(self.refinement(method)),
+                finetuned=registers and bool(self.finetuning(method)),
+                uncertain=registers and method in self.uncertain,
             )
         return self._method_digests[method, verb]
 

@@ -52,7 +52,7 @@ class Run:
 
 def rows(study: Study) -> dict[str, Run]:
     """The rows by name, each method with those that use its weights after it."""
-    runs = {}
+    runs: dict[str, Run] = {}
     for source in study.methods:
         method = spec(source)
         name, owner = method.name, method.owner

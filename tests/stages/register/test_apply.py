@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -155,6 +157,27 @@ def test_bad_input_ends_in_one_line(case, monkeypatch, capsys, arguments, said):
     assert said in message
     assert message.count("\n") == 1
     assert not (case / "out.nii.gz").exists()
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out", "out.mgz", "out.nii.gz.zip"])
+def test_an_output_that_is_no_nifti_by_its_name_is_refused(case, monkeypatch, capsys, name):
+    monkeypatch.chdir(case)
+    before = sorted(case.iterdir())
+    assert apply(case, *IMAGE, "--transforms", "last.mat", "--output", name) == 2
+    assert f"{name}: is no name of an image that is written; end it by .nii.gz" in (
+        capsys.readouterr().err
+    )
+    assert sorted(case.iterdir()) == before
+
+
+def test_a_label_map_by_its_name_is_not_mixed_in_silence(case, monkeypatch, capsys):
+    monkeypatch.chdir(case)
+    shutil.copy("moving.nii.gz", "a_dseg.nii.gz")
+    words = ["--image", "a_dseg.nii.gz", *IMAGE[2:], "--transforms", "last.mat", "--output"]
+    assert apply(case, *words, "mixed.nii.gz") == 0
+    assert "warning: a_dseg.nii.gz is a label map by its name" in capsys.readouterr().err
+    assert apply(case, *words, "kept.nii.gz", "--interpolation", "nearest") == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_a_chain_is_written_as_one_field(case):

@@ -99,6 +99,7 @@ def test_tables_as_people_have_them(folder, case):
         (FCSV.format(frame="IJK"), "its coordinates are in IJK"),
         (FCSV.format(frame="LPS").replace("30,", "up,"), "line 4 holds a coordinate that is no"),
         ("x;y;z\n1;2;3\n1;2;n/a\n", "line 3 holds a coordinate that is no"),
+        ("x,y,z\n1,5,2,3\n", "its rows have more cells than its heading"),
     ],
 )
 def test_what_cannot_be_read_ends_in_one_line(folder, capsys, text, said):

@@ -94,6 +94,14 @@ def test_a_row_with_tuned_weights_is_told_of_its_steps_and_nobody_else() -> None
     assert len(set(digests.values())) == 3
 
 
+def test_what_is_asked_of_registrations_trains_no_network_anew() -> None:
+    keys = {"methods": ["affine", "pmr"], "split": {"train": ["01", "02"], "test": ["03", "04"]}}
+    plain, asked = plan(**keys), plan(**keys, uncertainty=4, refine={"pmr": 5})
+    assert plain.method_digest("pmr", "train") == asked.method_digest("pmr", "train")
+    before, after = (p.method_digest("pmr", "register-pairs") for p in (plain, asked))
+    assert before != after
+
+
 def test_a_classical_method_is_told_of_no_weights_and_no_device_of_the_networks() -> None:
     study = plan(device="cuda")
     batch = next(iter(study.batches("syn")))

@@ -12,7 +12,13 @@ from pmrpipe.base.outputs import require_no_input
 from pmrpipe.images.interpolation import Interpolation
 from pmrpipe.images.resampling import composite_field, moved_points, resample, sample_points
 from pmrpipe.images.transforms import read_transform
-from pmrpipe.images.volume import read_grid, read_image, read_labels, write_volume
+from pmrpipe.images.volume import (
+    read_grid,
+    read_image,
+    read_labels,
+    require_image_name,
+    write_volume,
+)
 from pmrpipe.stages.register.points import Frame, frame_of, read_points, write_points
 
 _FLIP = {"RAS": (1.0, 1.0, 1.0), "LPS": (-1.0, -1.0, 1.0)}
@@ -46,6 +52,7 @@ def apply_to_image(
     """
     if not overwrite:
         require_no_input(out, [image, reference, *_paths(transforms)])
+    require_image_name(out)
     links = [read_transform(name) for name in transforms]
     grid = read_grid(reference)
     read = read_labels if interpolation == "genericLabel" else read_image

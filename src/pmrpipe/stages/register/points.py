@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import write_text
+from pmrpipe.base.files import whole_rows, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,13 +146,14 @@ def _table(path: object, comments: Sequence[str], lines: Sequence[str]) -> pd.Da
 
     separator = "," if comments else _separator(lines[0])
     try:
-        return pd.read_csv(
-            io.StringIO("\n".join(lines)),
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-        )
+        with whole_rows():
+            return pd.read_csv(
+                io.StringIO("\n".join(lines)),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+            )
     except ValueError as error:
         raise InputError(path, f"is not a table of points ({error})", _EXPECTED) from None
 
