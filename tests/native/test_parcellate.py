@@ -94,7 +94,34 @@ def test_it_writes_over_no_input_and_over_nothing_of_others(atlases, tmp_path, c
     scan, truth = scan_of(atlases)
     assert parcellate(scan, atlases, truth.parent) == 2
     assert "is an input" in capsys.readouterr().err
+    write_text(tmp_path / "raw" / "dataset_description.json", '{"Name": "of others"}')
+    assert parcellate(scan, atlases, tmp_path / "raw") == 2
+    assert "raw: is a dataset that pmrpipe did not make" in capsys.readouterr().err
     other = tmp_path / "other"
     write_volume(other / "sub-01_dseg.nii.gz", np.ones((2, 2, 2), np.int16), np.eye(4))
     assert parcellate(scan, atlases, other) == 2
     assert "was not written by pmrpipe parcellate" in capsys.readouterr().err
+
+
+def test_a_scan_is_no_atlas_of_its_own(atlases, tmp_path, capsys):
+    """A copy under another name too."""
+    scan, _ = scan_of(atlases)
+    copy = tmp_path / "mine.nii.gz"
+    copy.write_bytes(scan.read_bytes())
+    for path in (scan, copy):
+        assert parcellate(path, atlases, tmp_path / "out") == 2
+        assert "is the atlas sub-01 itself" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["99"], "--leave-out: names sub-99, which the dataset does not hold"),
+        (["01", "02", "03"], "has no atlas left; shorten --leave-out"),
+    ],
+)
+def test_who_is_left_out_is_told_in_words_of_the_command(atlases, tmp_path, capsys, names, line):
+    scan, _ = scan_of(atlases)
+    assert parcellate(scan, atlases, tmp_path / "out", "--leave-out", *names) == 2
+    assert line in capsys.readouterr().err

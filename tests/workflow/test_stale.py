@@ -93,7 +93,7 @@ def copied(workflow: Workflow, folder: Path) -> Workflow:
 
 
 def fresh(done: Workflow, folder: Path, keys: dict) -> Workflow:
-    """The changed study in a folder of results that holds nothing but preprocessed scans.
+    """The changed study where there is nothing but preprocessed scans and the template.
 
     No change touches those, and they take half of the time.
     """
@@ -101,7 +101,7 @@ def fresh(done: Workflow, folder: Path, keys: dict) -> Workflow:
     for path in (folder / "results" / "quick").iterdir():
         if path.is_file():
             path.unlink()
-        elif not path.name.startswith("sub-"):
+        elif not path.name.startswith(("sub-", "tpl-")):
             shutil.rmtree(path)
     words = configured(workflow, keys)
     assert "preprocess_scan" not in workflow.planned(*words)

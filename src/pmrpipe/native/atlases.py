@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmrpipe.base.errors import InputError
-from pmrpipe.base.files import read_json
+from pmrpipe.base.files import read_json, sha256
 from pmrpipe.images.volume import read_grid, read_labels, require_same_grid
 from pmrpipe.stages.cohort.index import index
-from pmrpipe.study.config import parse
+from pmrpipe.stages.cohort.scans import Scan
+from pmrpipe.study.config import Study, parse
 from pmrpipe.study.labels import read_label_table
 from pmrpipe.study.options.parcellation import Parcellation
 
@@ -75,12 +76,33 @@ def read_atlases(options: Parcellation, state: str) -> Atlases:
     )
     scans = tuple(
         Atlas(scan.key, scan.image, scan.labels)
-        for scan in index(study).scans
+        for scan in _listed(study, root)
         if scan.labels is not None
     )
     if not scans:
         raise InputError(root, "holds no T1w scan with a label map", "see --labels-desc")
     return Atlases(scans, read_label_table(table), _licence(root))
+
+
+def _listed(study: Study, root: Path) -> tuple[Scan, ...]:
+    """The scans of the dataset; what a study says of `exclude` the command says of --leave-out."""
+    try:
+        return index(study).scans
+    except InputError as error:
+        if error.subject == "exclude":
+            raise InputError("--leave-out", error.problem, error.remedy) from None
+        if "`exclude`" in error.remedy:
+            raise InputError(root, "has no atlas left", "shorten --leave-out") from None
+        raise
+
+
+def require_no_atlas(scan: Path, atlases: Atlases) -> None:
+    """InputError when a scan would be labelled by its own label map: no test of anything."""
+    size = scan.stat().st_size if scan.is_file() else None
+    for atlas in atlases.scans:
+        if atlas.scan.stat().st_size == size and sha256(atlas.scan) == sha256(scan):
+            problem = f"is the atlas {atlas.key} itself, whose labels would come back"
+            raise InputError(scan, problem, f"say --leave-out {atlas.key}")
 
 
 def require_table(atlases: Atlases) -> list[str]:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from pmrpipe.base.outputs import require_replaceable
 from pmrpipe.stages.change.result import FACTS, TABLE
+from pmrpipe.stages.cohort.results_folder import require_no_other_dataset
 
 PAGE = "qc.html"
 
 
 def require_free(folder: Path, inputs: Sequence[Path]) -> None:
     """Raises InputError where a result would take the place of an input, or of others' files."""
+    require_no_other_dataset(folder)
     there = [
         path for path in (folder / name for name in (TABLE, FACTS, PAGE)) if os.path.lexists(path)
     ]

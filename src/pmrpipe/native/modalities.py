@@ -22,6 +22,7 @@ from pmrpipe.native.alike import require_one
 from pmrpipe.native.prepare import preparation, prepare
 from pmrpipe.native.request import Request, Say, Scan
 from pmrpipe.native.result import generated_by
+from pmrpipe.stages.cohort.results_folder import require_no_other_dataset
 from pmrpipe.stages.modalities.overlay import Overlay, overlay
 from pmrpipe.stages.modalities.page import write_page
 from pmrpipe.stages.preprocess.coregister import coregister
@@ -137,6 +138,7 @@ def _names(t1w: Path, scans: Sequence[Path]) -> list[str]:
 
 def _require_free(folder: Path, inputs: Sequence[Path], names: Sequence[str]) -> None:
     """Raises InputError where a result would take the place of an input, or of others' files."""
+    require_no_other_dataset(folder)
     written = [FACTS, PAGE, *(form.format(name=n) for n in names for form in (_IMAGE, _RIGID))]
     there = [folder / name for name in written if os.path.lexists(folder / name)]
     require_replaceable(there, inputs, "modalities", folder / FACTS, "T1w")

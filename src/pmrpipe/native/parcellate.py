@@ -22,7 +22,14 @@ from pmrpipe.base.threads import limited_threads
 from pmrpipe.images.resampling import composite_field, resample, sample_points
 from pmrpipe.images.volume import Grid, Volume, read_labels
 from pmrpipe.metrics.similarity import ncc
-from pmrpipe.native.atlases import Atlas, Atlases, listed, read_atlases, require_table
+from pmrpipe.native.atlases import (
+    Atlas,
+    Atlases,
+    listed,
+    read_atlases,
+    require_no_atlas,
+    require_table,
+)
 from pmrpipe.native.labelled import (
     Labelled,
     on_grid,
@@ -32,6 +39,7 @@ from pmrpipe.native.labelled import (
 from pmrpipe.native.method import ReadyMethod, ready_method
 from pmrpipe.native.prepare import PreparedScan, prepare
 from pmrpipe.native.request import Request, Say, Scan
+from pmrpipe.stages.cohort.results_folder import require_no_other_dataset
 from pmrpipe.stages.parcellate.fusion import Fused, Fusion, fuse
 from pmrpipe.stages.parcellate.page import Shown
 from pmrpipe.stages.parcellate.volumes import intracranial_volume, volumes
@@ -67,14 +75,16 @@ def parcellate(
     Raises
     ------
     InputError : an unusable scan, atlas, label map or table; an atlas whose labels the table
-        lacks; files in `output` that pmrpipe did not write
+        lacks, or that is the scan itself; files in `output` that pmrpipe did not write
     WorkError : a step failed
     """
     if output is not None:
         require_folder(output)
     atlases = read_atlases(options, scan.state)
     if output is not None and not work.overwrite:
+        require_no_other_dataset(output)
         require_free(output, [*scan.files, *(p for a in atlases.scans for p in (a.scan, a.labels))])
+    require_no_atlas(scan.path, atlases)
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="pmrpipe-parcellate-") as space:
         work = work.model_copy(update={"cache": work.cache or Path(space)})

@@ -38,6 +38,7 @@ from pmrpipe.native.output import require_replaceable, write_result
 from pmrpipe.native.prepare import PreparedScan, prepare
 from pmrpipe.native.request import AnyScan, Request, Say, Scan, make_request
 from pmrpipe.native.result import KeptGeodesic, NativeRegistration, OnTemplate
+from pmrpipe.stages.cohort.results_folder import require_no_other_dataset
 from pmrpipe.study.options.two_scans import TwoScans
 from pmrpipe.study.pack import grid_meta
 
@@ -99,6 +100,7 @@ def run(request: Request, say: Say = _silent) -> NativeRegistration:
     if request.output is not None:
         require_folder(request.output)
     if request.output is not None and not request.options.overwrite:
+        require_no_other_dataset(request.output)
         require_replaceable(request.output, request.inputs)
     keep_freed_memory()
     with limited_threads(request.threads):

@@ -34,9 +34,15 @@ def require_own_folder(description: Path, inputs: Path) -> None:
     inputs : the dataset that the study reads; links to it count as the same folder
     """
     require_no_input(description.parent, [inputs], _REMEDY)
+    require_no_other_dataset(description.parent, _REMEDY)
+
+
+def require_no_other_dataset(folder: Path, remedy: str = "name a folder of its own") -> None:
+    """InputError when a folder that is written to is a dataset that pmrpipe did not make."""
+    description = folder / DESCRIPTION
     if description.exists() and not _is_own(description):
-        problem = "is a dataset that pmrpipe did not make, and would be written over"
-        raise InputError(description.parent, problem, _REMEDY)
+        problem = "is a dataset that pmrpipe did not make, and would be written into"
+        raise InputError(folder, problem, remedy)
 
 
 def lies_in_own_dataset(path: Path) -> bool:
