@@ -136,12 +136,33 @@ def test_labels_and_a_lesion_lie_on_the_first_scan_s_grid(
         change(scans, Change(**{which: tmp_path / "cut.nii.gz"}), TwoScans())
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ({"labels": "sub-A_ses-01_T1w.nii.gz"}, "is the scan itself"),
+        ({"label_table": "embedded"}, "--label-table: names the labels of --labels"),
+        ({"labels": "ball.nii.gz", "label_table": "embedded"}, "has 1 labels that embedded lacks"),
+    ],
+)
+def test_labels_and_their_table_belong_to_each_other(
+    person: Path, words: dict[str, str], problem: str
+) -> None:
+    labels = {"labels": person / words["labels"]} if "labels" in words else {}
+    scans = [person / f"sub-A_ses-{name}_T1w.nii.gz" for name in ("01", "02")]
+    with pytest.raises(InputError, match=problem):
+        change(scans, Change(**{**words, **labels}), TwoScans())
+
+
 def test_a_folder_of_others_is_left_alone(person: Path, tmp_path: Path) -> None:
     (tmp_path / "change.tsv").write_text("mine")
     scans = [person / f"sub-A_ses-{name}_T1w.nii.gz" for name in ("01", "02")]
     with pytest.raises(InputError, match="not written by pmrpipe change"):
         change(scans, Change(), TwoScans(), tmp_path)
     assert (tmp_path / "change.tsv").read_text() == "mine"
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "dataset_description.json").write_text('{"Name": "of others"}')
+    with pytest.raises(InputError, match="raw: is a dataset that pmrpipe did not make"):
+        change(scans, Change(), TwoScans(), tmp_path / "raw")
 
 
 def test_without_repetitions_nothing_is_said_of_noise(

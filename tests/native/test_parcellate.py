@@ -72,6 +72,14 @@ def test_labels_that_the_table_does_not_list_are_told_and_count_as_none(
             "has 2 labels that the table lacks, such as 1",
         ),
         (
+            lambda root: write_volume(
+                root / "sub-02/anat/sub-02_dseg.nii.gz",
+                0 * read_labels(root / "sub-02/anat/sub-02_dseg.nii.gz").data,
+                read_labels(root / "sub-02/anat/sub-02_dseg.nii.gz").affine,
+            ),
+            "sub-02_dseg.nii.gz: holds no label above 0; say --leave-out sub-02",
+        ),
+        (
             lambda root: (root / "sub-02/anat/sub-02_dseg.nii.gz").rename(
                 root / "sub-02/anat/sub-02_desc-x_dseg.nii.gz"
             ),
@@ -118,7 +126,7 @@ def test_a_scan_is_no_atlas_of_its_own(atlases, tmp_path, capsys):
     ("names", "line"),
     [
         (["99"], "--leave-out: names sub-99, which the dataset does not hold"),
-        (["01", "02", "03"], "has no atlas left; shorten --leave-out"),
+        (["01", "02", "03", "04", "05"], "has no atlas left; shorten --leave-out"),
     ],
 )
 def test_who_is_left_out_is_told_in_words_of_the_command(atlases, tmp_path, capsys, names, line):

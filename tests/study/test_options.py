@@ -12,6 +12,7 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.base.seed import SEED
 from pmrpipe.cli.arguments import add, read
 from pmrpipe.study.config import Study
+from pmrpipe.study.options.change import Change
 from pmrpipe.study.options.common import DEFAULT_SPACE, default
 from pmrpipe.study.options.flags import flags, words
 from pmrpipe.study.options.preprocessing import (
@@ -82,6 +83,7 @@ def test_every_option_is_described(options: BaseModel) -> None:
         (Normalisation, ["--seed", str(2**31)], "--seed"),
         (Gridded, ["--mm", "0"], "--mm: .*greater than 0, got 0"),
         (Gridded, ["--mm", "nan"], "--mm"),
+        (Change, ["--finest-mm", "16"], "--finest-mm: .*equal to 8, got 16"),
         (TwoScans, ["--refine", "-5"], "--refine"),
         (TwoScans, ["--finetune", "-5"], "--finetune"),
         (TwoScans, ["--finetune-rate", "0"], "--finetune-rate"),

@@ -110,14 +110,17 @@ def require_table(atlases: Atlases) -> list[str]:
 
     Raises
     ------
-    InputError : a label map that does not lie on its scan's grid, or that belongs to another table:
-        more than half of its labels are not listed
+    InputError : a label map that is empty, does not lie on its scan's grid, or belongs to another
+        table: more than half of its labels are not listed
     """
     known, strange = {0, *atlases.table["index"].astype(int)}, set()
     for atlas in atlases.scans:
         labels = read_labels(atlas.labels)
         require_same_grid(labels, read_grid(atlas.scan), atlas.labels, atlas.scan)
         present = set(np.unique(labels.data).tolist())
+        if not present - {0}:
+            remedy = f"say --leave-out {atlas.key}"
+            raise InputError(atlas.labels, "holds no label above 0", remedy)
         unlisted = present - known
         if 2 * len(unlisted) > len(present - {0}):
             problem = f"has {len(unlisted)} labels that the table lacks, such as {min(unlisted)}"

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.base.outputs import is_one_of, require_folder
@@ -95,8 +97,18 @@ def _visit(scan: PreparedScan, number: int) -> Visit:
 
 
 def _marked(first: Path, options: Change) -> Marked:
+    if options.label_table is not None and options.labels is None:
+        raise InputError("--label-table", "names the labels of --labels", "give both, or none")
     place = (first, read_grid(first))
-    return Marked.read(place, options.labels, options.label_table, options.lesion)
+    marked = Marked.read(place, options.labels, options.label_table, options.lesion)
+    if options.label_table is not None and marked.labels is not None:
+        numbers = set(np.unique(marked.labels.data).tolist()) - {0}
+        absent = sorted(numbers - set(marked.names or ()))
+        if 2 * len(absent) > len(numbers):
+            problem = f"has {len(absent)} labels that {options.label_table} lacks, such as"
+            remedy = "name its own label table, or none"
+            raise InputError(options.labels, f"{problem} {absent[0]}", remedy)
+    return marked
 
 
 def _require_one_person(scans: Sequence[Path]) -> None:

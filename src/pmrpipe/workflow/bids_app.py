@@ -17,6 +17,7 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import write_text
 from pmrpipe.methods.load import shipped_weights
 from pmrpipe.methods.spec import spec
+from pmrpipe.stages.cohort.results_folder import require_no_other_dataset
 from pmrpipe.study.options.bids_app import BidsApp
 from pmrpipe.study.options.common import DEFAULT_SPACE
 from pmrpipe.study.space import Space
@@ -29,8 +30,8 @@ def write_study(dataset: Path, out: Path, options: BidsApp) -> Path:
 
     Raises
     ------
-    InputError : the dataset is missing; the output is the dataset, or has a name that no study
-        can have; a method needs training; no such space
+    InputError : the dataset is missing; the output is the dataset or another that pmrpipe did not
+        make, or has a name that no study can have; a method needs training; no such space
     """
     if not dataset.is_dir():
         raise InputError(dataset, "no such folder", "give the BIDS dataset")
@@ -40,6 +41,7 @@ def write_study(dataset: Path, out: Path, options: BidsApp) -> Path:
     if not re.fullmatch("[A-Za-z0-9_-]+", output.name):
         remedy = "name the folder by letters, digits, - and _ alone"
         raise InputError(out, "cannot be the name of a study", remedy)
+    require_no_other_dataset(output)
     content = yaml.safe_dump(_configuration(dataset, output, options), sort_keys=False)
     write_text(output / STUDY, content)
     return output / STUDY

@@ -82,3 +82,15 @@ def test_the_group_is_everybody(
     words = [str(dataset), str(tmp_path / "out"), "group", "--participant-label", "01"]
     assert main(["bids", *words]) == 2
     assert "goes with the level participant" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", ['{"Name": "of others"}', '{"DatasetType": "raw"}'])
+def test_no_study_is_written_into_a_dataset_of_others(
+    dataset: Path, tmp_path: Path, said: str
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "dataset_description.json").write_text(said)
+    with pytest.raises(InputError, match="other: is a dataset that pmrpipe did not make"):
+        write_study(dataset, other, BidsApp())
+    assert [path.name for path in other.iterdir()] == ["dataset_description.json"]

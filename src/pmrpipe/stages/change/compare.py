@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pmrpipe.base.errors import InputError
+from pmrpipe.base.outputs import is_one_of
 from pmrpipe.images.resampling import composite_field, resample, sample_points
 from pmrpipe.images.volume import (
     Grid,
@@ -79,6 +80,8 @@ class Marked:
         path, grid = first
         numbers = mask = None
         if labels is not None:
+            if is_one_of(labels, [path]):
+                raise InputError(labels, "is the scan itself", "give its label map, or none")
             numbers = read_labels(labels, orientation)
             require_same_grid(numbers, grid, labels, path)
             if not numbers.data.any():

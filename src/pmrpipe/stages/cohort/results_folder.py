@@ -40,8 +40,8 @@ def require_own_folder(description: Path, inputs: Path) -> None:
 def require_no_other_dataset(folder: Path, remedy: str = "name a folder of its own") -> None:
     """InputError when a folder that is written to is a dataset that pmrpipe did not make."""
     description = folder / DESCRIPTION
-    if description.exists() and not _is_own(description):
-        problem = "is a dataset that pmrpipe did not make, and would be written into"
+    if description.exists() and (not _is_own(description) or _is_raw(description)):
+        problem = "is a dataset that pmrpipe did not make, and would be written over"
         raise InputError(folder, problem, remedy)
 
 
@@ -55,6 +55,11 @@ def _is_own(description: Path) -> bool:
     content = read_json(description)
     tools = content.get("GeneratedBy") if isinstance(content, dict) else None
     return isinstance(tools, list) and any(_names_us(tool) for tool in tools)
+
+
+def _is_raw(description: Path) -> bool:
+    """Whether it is a dataset of scans, such as the simulated ones."""
+    return bool(read_json(description).get("DatasetType") == "raw")
 
 
 def _names_us(tool: Any) -> bool:

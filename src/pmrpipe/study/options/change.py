@@ -33,6 +33,7 @@ class Measuring(Options):
     finest_mm: float = Field(
         2.0,
         gt=0,
+        le=8,
         description="finest level of the registration, mm; there are 8, 4, 2 and 1, and none finer",
     )
     noise: int = Field(
