@@ -20,6 +20,8 @@ class Batch:
     grid : that of the images
     target : what a teacher says of these pairs, on the same grid: its deformation, or tensors by
         name, the first axis of each the batch; None without a teacher
+    alike : the images before their contrasts were changed, which a similarity compares; None: they
+        are moving and fixed. A method that looks at it says so (`NetworkMethod.any_contrast`)
     where : (B, 1, X, Y, Z), how much each voxel of the fixed image counts: with a teacher 1 in its
         brain and 0 outside, where a deformation means nothing; None: all alike
     """
@@ -29,6 +31,12 @@ class Batch:
     grid: Grid
     target: Deformation | Mapping[str, Tensor] | None = None
     where: Tensor | None = None
+    alike: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def compared(self) -> tuple[Tensor, Tensor]:
+        """Moving and fixed in one contrast."""
+        return self.alike or (self.moving, self.fixed)
 
     def both_ways(self) -> Batch:
         """Every pair, and after them every pair exchanged: a target becomes its inverse too.
@@ -47,4 +55,5 @@ class Batch:
             fixed=torch.cat([self.fixed, self.moving]),
             target=None if self.target is None else self.target.both_ways(),
             where=None,
+            alike=self.alike and (torch.cat(self.alike), torch.cat(self.alike[::-1])),
         )

@@ -30,6 +30,8 @@ class NetworkMethod(nn.Module):
     """
 
     network: Any
+    # Whether its objective compares `Batch.compared`, so that it can learn any contrast.
+    any_contrast = False
 
     def __init__(self, network_mm: float | None = None) -> None:
         super().__init__()

@@ -87,6 +87,8 @@ class PMRPlus(SampledMethod):
     squarings : of scaling and squaring of each level's half velocity
     """
 
+    any_contrast = True
+
     def __init__(
         self,
         network: nn.Module,
@@ -179,7 +181,7 @@ class PMRPlus(SampledMethod):
             likelihood = self.feature(f, m)
             terms |= {f"feature_{number}": likelihood, f"kl_{number}": divergence}  # type: ignore[dict-item]
             total = total + self.feature_weight * likelihood + divergence
-        images = pad_to_multiple(torch.cat([moving, fixed]), self.network.multiple)
+        images = pad_to_multiple(torch.cat(batch.compared), self.network.multiple)
         m, f = warp(images, resize_displacement(steps[-1].halfway, images.shape[2:])).chunk(2)
         terms["image"] = self.image(f, m)
         return terms | {"total": total + terms["image"]}

@@ -27,6 +27,13 @@ class Augmentation(BaseModel):
         description="deviation of all twelve entries of a random affine of each, in units of half "
         "an image's edge",
     )
+    contrast: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of images whose contrast becomes a random one before the network sees "
+        "them; the similarity compares them as they were",
+    )
 
     @property
     def warps(self) -> bool:
@@ -173,10 +180,10 @@ class MethodSpec(BaseModel):
             return self
         if self.kind != "learned":
             raise ValueError("`teacher` is for learned methods alone")
-        if self.schedule.augmentation.warps:
+        if self.schedule.augmentation.warps or self.schedule.augmentation.contrast:
             raise ValueError(
-                "with a `teacher`, `schedule.augmentation.warp_mm` and `affine` must be 0: its "
-                "targets are of the images as they are"
+                "with a `teacher`, `warp_mm`, `affine` and `contrast` of `schedule.augmentation` "
+                "must be 0: its targets are of the images as they are"
             )
         return self
 

@@ -1,16 +1,19 @@
 """Affine noise on training images, and intensities by quantiles."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 from pydantic import ValidationError
 
+from pmrpipe.base.errors import InputError
 from pmrpipe.methods.load import build_network
 from pmrpipe.methods.spec import Augmentation, Input, Schedule, spec
 from pmrpipe.spatial.standardise import quantile_scaled
-from pmrpipe.stages.train.augment import randomly_moved
+from pmrpipe.stages.train.augment import randomly_contrasted, randomly_moved
 from pmrpipe.stages.train.cohorts import TrainingCohort
+from pmrpipe.stages.train.fit import fit
 from pmrpipe.stages.train.sampler import Sampler
 from pmrpipe.study.pack import open_arrays
 from tests.helpers.packs import KEYS
@@ -85,3 +88,48 @@ def test_a_method_sees_quantiles_where_its_yaml_says_so() -> None:
 def test_quantiles_out_of_order_are_refused(quantiles) -> None:
     with pytest.raises(ValidationError, match="between 0 and 1"):
         Input(quantiles=quantiles)
+
+
+def test_a_random_contrast_keeps_places_and_background_and_changes_the_order() -> None:
+    """Of many draws some show the inside brighter than its surround, and some darker."""
+    image = torch.zeros(1, 1, *SHAPE)
+    image[..., 4:16, 5:19, 5:17] = 0.3
+    image[..., 8:12, 8:15, 8:14] = 0.8
+    torch.manual_seed(1)
+    rising = set()
+    for _ in range(12):
+        changed = randomly_contrasted(image)
+        assert torch.equal(changed > 0, image > 0)
+        assert float(changed.min()) >= 0
+        assert float(changed.max()) <= 1
+        rising.add(
+            bool(changed[..., 9:11, 10:13, 10:12].mean() > changed[..., 5:7, 6:8, 6:8].mean())
+        )
+    assert rising == {True, False}
+
+
+def test_the_similarity_compares_what_the_network_does_not_see(pack) -> None:
+    cohort = TrainingCohort("own", open_arrays(pack), KEYS)
+    schedule = Schedule(augmentation=Augmentation(contrast=1), symmetric=True)
+    batch = Sampler([cohort], cohort.arrays.grid, schedule).batch(
+        random.Random("0"), torch.device("cpu")
+    )
+    plain = Sampler([cohort], cohort.arrays.grid, Schedule(symmetric=True)).batch(
+        random.Random("0"), torch.device("cpu")
+    )
+    assert torch.equal(batch.compared[0], plain.moving)
+    assert torch.equal(batch.compared[1], plain.fixed)
+    assert not torch.equal(batch.moving, plain.moving)
+
+    method = build_network(spec("pmr-plus"), 16, 0)
+    torch.manual_seed(0)
+    term = method.objective(replace(batch, alike=None))["image"]
+    torch.manual_seed(0)
+    assert float(method.objective(batch)["image"].detach()) != float(term.detach())
+
+
+def test_a_method_that_compares_what_it_sees_learns_no_contrast(pack, tmp_path) -> None:
+    change = Augmentation(contrast=0.5)
+    other = spec("voxelmorph").model_copy(update={"schedule": Schedule(augmentation=change)})
+    with pytest.raises(InputError, match="compare two contrasts"):
+        fit(other, pack, tmp_path, train=KEYS)

@@ -1,4 +1,7 @@
-"""Random changes of a batch: mirrored, warped, cut to a cube; a target follows its images."""
+"""Random changes of a batch: mirrored, warped, in another contrast, cut to a cube.
+
+A target follows its images.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,11 @@ from pmrpipe.methods.deformation import ConsistentPair, Deformation
 from pmrpipe.spatial.resize import resize_displacement
 from pmrpipe.spatial.warp import warp
 
+# Of a random contrast: pieces of the curve of intensities, and how often it only rises; deviations
+# of the logarithm of a bias field and of noise; how often it has thick slices, and how thick.
+_PIECES, _RISING = 8, 0.3
+_BIAS, _NOISE = 0.2, 0.02
+_THICK, _SLICE_VOXELS = 0.3, 1.2
 # Cubes that are tried before one is put around a voxel of the brain.
 _MOST_TRIES = 100
 
@@ -73,6 +81,38 @@ def randomly_moved(image: Tensor, deviation: float) -> Tensor:
     return F.grid_sample(image, points, padding_mode="border", align_corners=False)
 
 
+def randomly_contrasted(image: Tensor) -> Tensor:
+    """The image (B, 1, X, Y, Z) as another sequence might show it; its background stays 0.
+
+    Intensities go through a random curve, piecewise linear, rising or not; then a bias field, noise
+    and, at times, slices that are thick along one axis. After SynthMorph (Hoffmann et al., TMI 41
+    (2022)), whose intensities are drawn label by label; here no label is needed. torch's generator
+    draws.
+    """
+    brain = image > 0
+    values = torch.rand(_PIECES + 1, device=image.device)
+    if float(torch.rand(())) < _RISING:
+        values = values.sort().values
+    place = (image.clamp(0, 1) * _PIECES).clamp(max=_PIECES - 1e-4)
+    low = place.long()
+    mapped = torch.lerp(values[low], values[low + 1], place - low)
+    bias = torch.randn(1, 1, 3, 3, 3, device=image.device) * _BIAS
+    smooth = F.interpolate(bias, image.shape[2:], mode="trilinear", align_corners=True)
+    mapped = mapped * smooth.exp() + _NOISE * torch.randn_like(image)
+    if float(torch.rand(())) < _THICK:
+        mapped = _thick(mapped, int(torch.randint(3, ())))
+    return torch.where(brain, mapped.clamp(0.02, 1), torch.zeros_like(image))
+
+
+def _thick(image: Tensor, axis: int) -> Tensor:
+    """Blurred along one axis."""
+    steps = torch.arange(-3, 4, device=image.device, dtype=image.dtype)
+    weights = torch.exp(-(steps**2) / (2 * _SLICE_VOXELS**2))
+    form = [7 if a == axis else 1 for a in range(3)]
+    padding = [3 if a == axis else 0 for a in range(3)]
+    return F.conv3d(image, (weights / weights.sum()).view(1, 1, *form), padding=padding)
+
+
 def patch(batch: Batch, edge: int, draw: random.Random) -> Batch:
     """The same random cube of everything in the batch; one of background alone is not taken.
 
@@ -95,6 +135,7 @@ def patch(batch: Batch, edge: int, draw: random.Random) -> Batch:
         grid=grid,
         target=target,
         where=None if batch.where is None else batch.where[:, :, *cube],
+        alike=batch.alike and tuple(image[:, :, *cube] for image in batch.alike),
     )
 
 

@@ -14,7 +14,13 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.spec import Schedule
 from pmrpipe.spatial.kernels import Kernel
-from pmrpipe.stages.train.augment import mirrored, patch, randomly_moved, randomly_warped
+from pmrpipe.stages.train.augment import (
+    mirrored,
+    patch,
+    randomly_contrasted,
+    randomly_moved,
+    randomly_warped,
+)
 from pmrpipe.stages.train.cohorts import TrainingCohort, draw_cohort
 from pmrpipe.stages.train.images import Held, Images, Taught
 from pmrpipe.study.target_pack import Targets
@@ -76,6 +82,8 @@ class Sampler:
         if change.warps:
             moving, fixed = (self._warped(image) for image in (batch.moving, batch.fixed))
             batch = Batch(moving, fixed, self.grid)
+        if change.contrast:
+            batch = self._contrasted(batch, draw)
         if self.schedule.symmetric:
             batch = batch.both_ways()
         if self.targets:
@@ -89,6 +97,15 @@ class Sampler:
         if change.warp_mm:
             image = randomly_warped(image, self.grid.spacing, change.warp_mm)
         return image
+
+    def _contrasted(self, batch: Batch, draw: random.Random) -> Batch:
+        """Some images in a random contrast, each in its own."""
+        alike = batch.moving, batch.fixed
+        share = self.schedule.augmentation.contrast
+        moving, fixed = (
+            randomly_contrasted(image) if draw.random() < share else image for image in alike
+        )
+        return replace(batch, moving=moving, fixed=fixed, alike=alike)
 
     def _pair(self, draw: random.Random, device: torch.device) -> Batch:
         cohort, pair = self.draw_pair(draw)
