@@ -9,6 +9,7 @@ import io
 import json
 import os
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MISSING = "n/a"
 _UNFINISHED = ".tmp-"
+_reading_umask = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -59,8 +61,10 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
+    """The process's own: it can only be read by changing it, which is one thread's at a time."""
+    with _reading_umask:
+        current = os.umask(0)
+        os.umask(current)
     return current
 
 

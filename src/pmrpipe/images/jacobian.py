@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pmrpipe.base.threads import each
 from pmrpipe.images.volume import Grid
 
 # Planes of the first axis that are worked on at once.
@@ -31,13 +32,16 @@ def jacobian_determinant(field: np.ndarray, grid: Grid) -> np.ndarray:
     """
     require_on_grid(field, grid)
     out = np.empty(grid.shape, np.float32)
-    for start in range(0, grid.shape[0], _SLAB):
+
+    def fill(start: int) -> None:
         stop = min(start + _SLAB, grid.shape[0])
         # One plane more on each side, for the differences.
         first, last = max(start - 1, 0), min(stop + 1, grid.shape[0])
         displacement = in_voxels(field[first:last], grid)
         columns = [np.gradient(displacement, axis=axis + 1) for axis in range(3)]
         out[start:stop] = determinant(columns)[start - first : stop - first]
+
+    each(fill, range(0, grid.shape[0], _SLAB))
     return out
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from pmrpipe.base.threads import each
 from pmrpipe.images.interpolation import Interpolation, interpolate, prepared
 from pmrpipe.images.volume import Grid, Volume
 
@@ -39,9 +40,12 @@ def composite_field(grid: Grid, transforms: Sequence[Transform]) -> np.ndarray:
         the order of antsApplyTransforms' -t
     """
     out = np.empty((*grid.shape, 3), np.float32)
-    for part in _slabs(grid.shape):
+
+    def fill(part: slice) -> None:
         start = _world(grid.shape, grid.affine, part)
         out[part] = np.moveaxis(moved_points(start, transforms) - start, 0, -1)
+
+    each(fill, _slabs(grid.shape))
     return out
 
 
@@ -61,15 +65,17 @@ def sample_points(
     are contiguous one by one
     """
     points = np.empty((3, *grid.shape))
-    for part in _slabs(grid.shape):
+
+    def fill(part: slice) -> None:
         if field is None:
-            points[:, part] = _world(
-                grid.shape, grid.affine if affine is None else affine @ grid.affine, part
-            )
-            continue
+            whole = grid.affine if affine is None else affine @ grid.affine
+            points[:, part] = _world(grid.shape, whole, part)
+            return
         x = _world(grid.shape, grid.affine, part)
         x += _displacement(field, grid, part, x)
         points[:, part] = x if affine is None else _mapped(affine, x)
+
+    each(fill, _slabs(grid.shape))
     return np.moveaxis(points, 0, -1)
 
 
@@ -90,9 +96,12 @@ def sample_displacement(field: Field, grid: Grid) -> np.ndarray:
     if np.allclose(step[:3, :3], np.diag(np.diag(step)[:3]), rtol=0, atol=1e-9):
         return _along_axes(field[0], step, grid.shape)
     out = np.empty((*grid.shape, 3), np.float32)
-    for part in _slabs(grid.shape):
+
+    def fill(part: slice) -> None:
         world = _world(grid.shape, grid.affine, part)
         out[part] = np.moveaxis(_displacement(field, grid, part, world), 0, -1)
+
+    each(fill, _slabs(grid.shape))
     return out
 
 
@@ -134,10 +143,13 @@ def resample(
     components = np.moveaxis(points, -1, 0).reshape(3, -1)
     out = np.empty(components.shape[1], data.dtype)
     inverse = np.linalg.inv(volume.affine)
-    for start in range(0, out.size, _SLAB_VOXELS):
+
+    def sample(start: int) -> None:
         part = slice(start, start + _SLAB_VOXELS)
         index = _mapped(inverse, components[:, part])
         out[part] = interpolate(data, index, interpolation, fill)
+
+    each(sample, range(0, out.size, _SLAB_VOXELS))
     return out.reshape(points.shape[:-1])
 
 
@@ -153,11 +165,14 @@ def resample_through(
     prefiltered = prepared(volume.data, interpolation)
     out = np.empty(grid.shape, prefiltered.dtype)
     inverse = np.linalg.inv(volume.affine)
-    for part in _slabs(grid.shape):
+
+    def sample(part: slice) -> None:
         points = _world(grid.shape, grid.affine, part)
         points += _displacement(field, grid, part, points)
         index = _mapped(inverse, points).reshape(3, -1)
         out[part] = interpolate(prefiltered, index, interpolation, 0).reshape(out[part].shape)
+
+    each(sample, _slabs(grid.shape))
     return out
 
 

@@ -50,8 +50,12 @@ def require_usable(folder: Path, method: str | None = None) -> None:
         raise InputError(path, "is truncated", "copy it again")
 
 
-def load_weights(method: NetworkMethod, spec: MethodSpec, folder: Path) -> dict[str, Any]:
+def load_weights(
+    method: NetworkMethod, spec: MethodSpec, folder: Path, *, to_begin: bool = False
+) -> dict[str, Any]:
     """Load parameters into `method`, and return model.json.
+
+    `to_begin` with: those of any method of the same network, trained at any voxel size.
 
     Raises
     ------
@@ -63,7 +67,8 @@ def load_weights(method: NetworkMethod, spec: MethodSpec, folder: Path) -> dict[
 
     model = read_json(folder / MODEL)
     path = folder / WEIGHTS
-    _check(model, method, spec, folder)
+    if not to_begin:
+        _check(model, method, spec, folder)
     try:
         state = load_file(path)
         method.load_state_dict(state)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pmrpipe.base.threads import each
 from pmrpipe.images.jacobian import determinant, in_voxels, require_on_grid
 from pmrpipe.images.volume import Grid
 from pmrpipe.metrics.strain import gradient_in_mm, metric_factor, strain_sums
@@ -83,7 +84,7 @@ def deformation_statistics(
     if not inner.any():
         return _NOWHERE
     factor = metric_factor(grid.affine)
-    return _joined([_slab(part, where, factor) for part, where in _slabs(field, grid, inner)])
+    return _joined(each(lambda slab: _slab(*slab, factor), _slabs(field, grid, inner)))
 
 
 def _joined(slabs: list[_Slab]) -> DeformationStatistics:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json
 from pmrpipe.base.outputs import is_one_of
+from pmrpipe.base.threads import each
 from pmrpipe.native.page import write_pair_page
 from pmrpipe.native.result import CAPTIONS, FACTS, MARKER, NAMES, PAGE, NativeRegistration
 
@@ -56,8 +58,12 @@ def write_result(result: NativeRegistration, out: Path) -> None:
         (out / MARKER).touch()
         for name in (PAGE, *CAPTIONS):
             (out / name).unlink(missing_ok=True)
-        written = [path.name for path in result.write(out)]
-        write_pair_page(out / PAGE, result, {name: CAPTIONS[name] for name in written})
+        captions = {name: CAPTIONS[name] for name in result.names}
+        works: list[Callable[[], object]] = [
+            partial(result.write, out),
+            partial(write_pair_page, out / PAGE, result, captions),
+        ]
+        each(lambda work: work(), works)
         (out / MARKER).unlink(missing_ok=True)
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from pmrpipe.base.digest import digest
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json, sha256
+from pmrpipe.base.threads import each
 from pmrpipe.images.lesion import lesion_share
 from pmrpipe.images.transforms import read_affine
 from pmrpipe.images.volume import Grid, Volume, read_image, read_mask
 from pmrpipe.native.messages import about
-from pmrpipe.native.processes import Job, run_jobs
+from pmrpipe.native.processes import Job, running_jobs
 from pmrpipe.native.request import Request, Say, Scan, Which
 from pmrpipe.study.keys import T1W, contrast_of, scan_key
 from pmrpipe.study.options.common import DEFAULT_SPACE
@@ -26,6 +28,8 @@ from pmrpipe.study.paths import Results
 from pmrpipe.study.sidecar import sidecar_path
 from pmrpipe.study.space import Space
 from pmrpipe.study.space_file import space_path
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -125,11 +129,18 @@ def preparation(scan: Scan, request: Request) -> Preparation:
 
 
 def prepare(request: Request, say: Say) -> list[PreparedScan]:
+    """Moving and fixed with their preprocessed brains; as `prepare_and`."""
+    return prepare_and(lambda: None, request, say)[0]
+
+
+def prepare_and(
+    meanwhile: Callable[[], Done], request: Request, say: Say
+) -> tuple[list[PreparedScan], Done]:
     """Moving and fixed with their preprocessed brains, from the cache where they are in it.
 
     Each is preprocessed in a process of its own, with one thread, which alone makes the affine
     reproducible; ITK here keeps its own number of threads. What they leave behind when they are
-    stopped is removed.
+    stopped is removed. `meanwhile` is done here while they work, and its result returned too.
 
     Raises
     ------
@@ -143,11 +154,11 @@ def prepare(request: Request, say: Say) -> list[PreparedScan]:
     with tempfile.TemporaryDirectory(prefix="pmrpipe-register-") as space:
         cache = Path(space) if request.options.cache is None else request.options.cache
         plans = {which: preparation(scan, request) for which, scan in scans.items()}
-        _preprocess(request, plans, cache, Path(space), say)
-        prepared = {
-            which: _prepared(scan, images[which], plans[which], cache)
-            for which, scan in scans.items()
-        }
+        done = _preprocess(request, plans, cache, Path(space), say, meanwhile)
+        ready = each(
+            lambda which: _prepared(scans[which], images[which], plans[which], cache), scans
+        )
+        prepared = dict(zip(scans, ready, strict=True))
     lines = (
         f"warning: {scans[which].path}{request.said(which)}: {doubt}"
         for which, scan in prepared.items()
@@ -155,12 +166,17 @@ def prepare(request: Request, say: Say) -> list[PreparedScan]:
     )
     for line in dict.fromkeys(lines):  # of one scan that takes both places once
         say(line)
-    return list(prepared.values())
+    return list(prepared.values()), done
 
 
 def _preprocess(
-    request: Request, plans: dict[Which, Preparation], cache: Path, space: Path, say: Say
-) -> None:
+    request: Request,
+    plans: dict[Which, Preparation],
+    cache: Path,
+    space: Path,
+    say: Say,
+    meanwhile: Callable[[], Done],
+) -> Done:
     """Run the jobs whose files are not there yet, one of two that are the same."""
     jobs: dict[Which, Job] = {}
     for which, plan in plans.items():
@@ -169,9 +185,12 @@ def _preprocess(
         elif plan.key not in {job.key for job in jobs.values()}:
             say(f"{plan.t1w}: preprocessing")
             jobs[which] = plan.job(cache)
-    for which, error in run_jobs(jobs, space):
-        with about(which, request.scans[which], request.flags):
-            raise error
+    with running_jobs(jobs, space) as running:
+        done = meanwhile()
+        for which, error in running.errors():
+            with about(which, request.scans[which], request.flags):
+                raise error
+    return done
 
 
 def _prepared(scan: Scan, image: Volume, plan: Preparation, cache: Path) -> PreparedScan:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,24 +30,36 @@ class Job:
     options: Mapping[str, Any]
 
 
-def run_jobs(jobs: Mapping[Which, Job], space: Path) -> Iterator[tuple[Which, PmrpipeError]]:
-    """Run all jobs at once, and yield the errors as they are told; none is left running.
+class Running:
+    """Jobs at work."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[Which, tuple[Job, subprocess.Popen[str]]] = {}
+
+    def errors(self) -> Iterator[tuple[Which, PmrpipeError]]:
+        """Wait for all, one after the other, and yield what went wrong."""
+        for which, (job, process) in self.jobs.items():
+            answer, complaint = process.communicate()
+            error = _told(job, process.returncode, answer, complaint)
+            if error is not None:
+                yield which, error
+
+
+@contextmanager
+def running_jobs(jobs: Mapping[Which, Job], space: Path) -> Iterator[Running]:
+    """Start all jobs at once; none is left running afterwards.
 
     Parameters
     ----------
     space : folder for the temporary files of the processes
     """
-    running: dict[Which, subprocess.Popen[str]] = {}
+    running = Running()
     try:
         for which, job in jobs.items():
-            running[which] = _start(job, space)
-        for which, process in running.items():
-            answer, complaint = process.communicate()
-            error = _told(jobs[which], process.returncode, answer, complaint)
-            if error is not None:
-                yield which, error
+            running.jobs[which] = job, _start(job, space)
+        yield running
     finally:
-        for process in running.values():
+        for _, process in running.jobs.values():
             process.kill()
             process.wait()
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ from pmrpipe.images.volume import Volume, read_grid, read_labels, require_same_g
 from pmrpipe.native.facts import facts_of
 from pmrpipe.native.method import Deviation, ReadyMethod, ready_method
 from pmrpipe.native.output import require_replaceable, write_result
-from pmrpipe.native.prepare import PreparedScan, prepare
+from pmrpipe.native.prepare import PreparedScan, prepare_and
 from pmrpipe.native.request import AnyScan, Request, Say, Scan, make_request
 from pmrpipe.native.result import KeptGeodesic, NativeRegistration, OnTemplate
 from pmrpipe.stages.cohort.results_folder import require_no_other_dataset
@@ -96,29 +97,36 @@ _declare(TwoScans)
 
 def run(request: Request, say: Say = _silent) -> NativeRegistration:
     """Do what a request says; errors as `register`."""
-    request.device()  # before any work
+    if request.options.device == "cuda":
+        request.device()  # before any work; others are never refused
     if request.output is not None:
         require_folder(request.output)
     if request.output is not None and not request.options.overwrite:
         require_no_other_dataset(request.output)
         require_replaceable(request.output, request.inputs)
     keep_freed_memory()
-    with limited_threads(request.threads):
-        result = _registered(request, say)
-    for warning in result.facts["warnings"]["registration"]:
-        say(f"warning: {warning}")
-    if request.output is not None:
-        say(f"writing {request.output}")
-        write_result(result, request.output)
+    with ExitStack() as stack:
+        result = _registered(request, say, stack)
+        for warning in result.facts["warnings"]["registration"]:
+            say(f"warning: {warning}")
+        if request.output is not None:
+            say(f"writing {request.output}")
+            write_result(result, request.output)
     return result
 
 
-def _registered(request: Request, say: Say) -> NativeRegistration:
-    ready = ready_method(request, say)
+def _registered(request: Request, say: Say, stack: ExitStack) -> NativeRegistration:
+    """The result; what is left of the work has the request's threads until `stack` is closed."""
+
+    def load() -> ReadyMethod:
+        stack.enter_context(limited_threads(request.threads))
+        return ready_method(request, say)
+
     labels = None
     if request.options.labels is not None:
         labels = _labels(request.options.labels, request.moving)
-    moving, fixed = prepare(request, say)
+    # Loading torch takes seconds, in which the scans are preprocessed.
+    (moving, fixed), ready = prepare_and(load, request, say)
     say(f"registering by {ready.spec.name}")
     result = register_native(moving, fixed, ready, request, labels)
     options = request.options

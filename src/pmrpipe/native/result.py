@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pmrpipe.base.files import write_json
+from pmrpipe.base.threads import each
 from pmrpipe.base.version import VERSION
 from pmrpipe.images.resampling import Field
 from pmrpipe.images.transforms import write_field
@@ -77,13 +80,13 @@ class KeptGeodesic:
     momentum: Momentum
     energies: tuple[dict[str, float], ...]
 
-    def write(self, folder: Path) -> list[str]:
-        """Write both; the names of the files."""
+    def writers(self, folder: Path) -> dict[str, Callable[[], None]]:
+        """What writes each of the files."""
         from pmrpipe.methods.geodesic_file import write_energies, write_momentum
 
-        write_momentum(folder / MOMENTUM, self.momentum)
-        write_energies(folder / ENERGIES, self.energies)
-        return [MOMENTUM, ENERGIES] if self.energies else [MOMENTUM]
+        momentum = partial(write_momentum, folder / MOMENTUM, self.momentum)
+        energies = partial(write_energies, folder / ENERGIES, self.energies)
+        return {MOMENTUM: momentum, **({ENERGIES: energies} if self.energies else {})}
 
 
 @dataclass(frozen=True)
@@ -115,23 +118,43 @@ class NativeRegistration:
     contrast: str = T1W
 
     def write(self, folder: Path) -> list[Path]:
-        """Write everything to `folder`, each file whole or not at all, register.json last."""
-        self._write_field(folder, FORWARD, self.forward, self.fixed_grid, "fixed", "moving")
-        self._write_field(folder, INVERSE, self.inverse, self.moving_grid, "moving", "fixed")
-        written = [FORWARD, INVERSE]
-        for name, data, dtype in (
-            (warped_name(self.contrast), self.warped.data, None),
-            (JACOBIAN, self.jacobian, np.float32),
-            (WARPED_DSEG, None if self.labels is None else self.labels.data, None),
-            (UNCERTAINTY, self.uncertainty, np.float32),
-        ):
-            if data is not None:
-                write_volume(folder / name, data, self.fixed_grid.affine, dtype)
-                written.append(name)
-        if self.geodesic is not None:
-            written += self.geodesic.write(folder)
+        """Write everything to `folder`, each file whole or not at all, register.json last.
+
+        Inside `limited_threads` several files are written at once.
+        """
+        writers = self._writers(folder)
+        each(lambda write: write(), writers.values())
         write_json(folder / FACTS, self.facts)
-        return [folder / name for name in (*written, FACTS)]
+        return [folder / name for name in self.names]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the files that are written, without sidecars, in the order of `CAPTIONS`."""
+        own = [*self._writers(Path()), FACTS]
+        return [name for name in CAPTIONS if name in own]
+
+    def _writers(self, folder: Path) -> dict[str, Callable[[], None]]:
+        """What writes each image, the large ones first."""
+        fields = {
+            FORWARD: (self.forward, self.fixed_grid, "fixed", "moving"),
+            INVERSE: (self.inverse, self.moving_grid, "moving", "fixed"),
+        }
+        images = {
+            JACOBIAN: (self.jacobian, np.float32),
+            warped_name(self.contrast): (self.warped.data, None),
+            WARPED_DSEG: (None if self.labels is None else self.labels.data, None),
+            UNCERTAINTY: (self.uncertainty, np.float32),
+        }
+        affine = self.fixed_grid.affine
+        return {
+            **{k: partial(self._write_field, folder, k, *v) for k, v in fields.items()},
+            **{
+                k: partial(write_volume, folder / k, data, affine, dtype)
+                for k, (data, dtype) in images.items()
+                if data is not None
+            },
+            **({} if self.geodesic is None else self.geodesic.writers(folder)),
+        }
 
     def _write_field(
         self, folder: Path, name: str, values: np.ndarray, grid: Grid, on: str, to: str

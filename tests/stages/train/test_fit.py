@@ -119,7 +119,9 @@ def test_training_begins_with_given_weights(small, pack, tmp_path):
         assert torch.allclose(value, weights[1][name], atol=1e-6), name
     assert len(read_json(after / "model.json")["init_sha256"]) == 64
     assert read_json(before / "model.json")["init_sha256"] is None
-    with pytest.raises(InputError, match="holds weights of `pmr`, not of `faim`"):
+    renamed = run(gentle.model_copy(update={"name": "own"}), pack, tmp_path / "own", init=before)
+    assert read_json(renamed / "model.json")["init_sha256"] is not None
+    with pytest.raises(InputError, match="does not fit the network of faim"):
         run(spec("faim"), pack, tmp_path / "other", init=before)
     with pytest.raises(InputError, match="faim: has no shipped weights"):
         weights_folder("shipped", "faim")

@@ -128,6 +128,7 @@ def patch(batch: Batch, edge: int, draw: random.Random) -> Batch:
     target = batch.target
     if isinstance(target, Deformation):
         target = _both(target, lambda field: field[:, :, *cube], grid)
+    alike = batch.alike and (batch.alike[0][:, :, *cube], batch.alike[1][:, :, *cube])
     return replace(
         batch,
         moving=batch.moving[:, :, *cube],
@@ -135,7 +136,7 @@ def patch(batch: Batch, edge: int, draw: random.Random) -> Batch:
         grid=grid,
         target=target,
         where=None if batch.where is None else batch.where[:, :, *cube],
-        alike=batch.alike and tuple(image[:, :, *cube] for image in batch.alike),
+        alike=alike,
     )
 
 

@@ -127,7 +127,7 @@ def _network(
         raise InputError("schedule.augmentation.contrast", problem, "leave it out")
     if init is None:
         return method, None
-    load_weights(method, spec, init)
+    load_weights(method, spec, init, to_begin=True)
     return method, sha256(init / WEIGHTS)
 
 
