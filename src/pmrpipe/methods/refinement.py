@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pmrpipe.images.volume import Grid
-from pmrpipe.spatial.blocks import WHOLE_VOXELS
 
 # Levels finer than this take fewer steps.
 _COSTLY_MM = 1.9
@@ -29,7 +28,8 @@ class Refinement:
         update, and of the one that smooths the whole displacements after it: the prior
     across : the images are of two contrasts: their self-similarities are compared
     finest : below 1 mm: one more level, at the images' own voxels or, if that is larger, at these
-    whole : most voxels of a level that is worked on at once; a larger one goes in blocks
+    whole : most voxels of a level that is worked on at once; a larger one goes in blocks. None: as
+        suits the device
     """
 
     steps: int = 40
@@ -40,7 +40,7 @@ class Refinement:
     elastic: float = 0.7
     across: bool = False
     finest: float = 1.0
-    whole: int = WHOLE_VOXELS
+    whole: int | None = None
 
     def down_to(self, finest: float) -> Refinement:
         """The same without levels finer than `finest` mm; the coarsest one stays."""
