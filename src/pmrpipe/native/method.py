@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pmrpipe.methods.spec import MethodSpec
 
 DEFAULT = "pmr-plus"
-# `refine_elastic` of --accurate.
-_ACCURATE = 0.5
+# `refine_elastic` where nothing is said: as a rule, and of --accurate.
+_SMOOTH, ACCURATE = 0.7, 0.5
 Deviation = Callable[[Sequence["Tensor"], "Grid"], "np.ndarray"]
 
 
@@ -103,10 +103,10 @@ def _optimised(
     """
     own = 0 if options.finetune else spec.refine
     refine = own if options.refine is None else options.refine
-    elastic = options.refine_elastic
+    elastic = _SMOOTH if options.refine_elastic is None else options.refine_elastic
     if options.accurate:
         _require_accurate(options, spec, refine)
-        refine, elastic = 2 * refine, _ACCURATE
+        refine, elastic = 2 * refine, ACCURATE
     if refine and options.finetune:
         problem = "both optimise the pair: the field, and the weights"
         raise InputError("finetune", problem, "give it without --refine, or --refine alone")
@@ -124,8 +124,8 @@ def _require_accurate(options: TwoScans, spec: MethodSpec, refine: int) -> None:
     if not refine:
         problem = "is for instance optimisation, and there is none"
         raise InputError("accurate", problem, f"leave it out: {spec.name} is as it is")
-    if "refine_elastic" in options.model_fields_set and options.refine_elastic != _ACCURATE:
-        problem = f"means refine_elastic {_ACCURATE}, and {options.refine_elastic} is given"
+    if options.refine_elastic not in (None, ACCURATE):
+        problem = f"means refine_elastic {ACCURATE}, and {options.refine_elastic} is given"
         raise InputError("accurate", problem, "give one of both")
 
 

@@ -36,7 +36,7 @@ from pmrpipe.native.labelled import (
     require_free,
     write_labelled,
 )
-from pmrpipe.native.method import ReadyMethod, ready_method
+from pmrpipe.native.method import ACCURATE, ReadyMethod, ready_method
 from pmrpipe.native.prepare import PreparedScan, prepare
 from pmrpipe.native.request import Request, Say, Scan
 from pmrpipe.stages.cohort.results_folder import require_no_other_dataset
@@ -87,7 +87,7 @@ def parcellate(
     require_no_atlas(scan.path, atlases)
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="pmrpipe-parcellate-") as space:
-        work = work.model_copy(update={"cache": work.cache or Path(space)})
+        work = work.model_copy(update=_for_labels(work) | {"cache": work.cache or Path(space)})
         request = Request(scan, scan, None, work, flags="--")
         with limited_threads(request.threads):
             labelled = _labelled(request, atlases, options, say)
@@ -95,6 +95,11 @@ def parcellate(
         say(f"writing {output}")
         write_labelled(labelled, output)
     return labelled
+
+
+def _for_labels(work: TwoScans) -> dict[str, Any]:
+    """What is wanted of the registrations here, where nothing else is said: overlap."""
+    return {"refine_elastic": ACCURATE} if work.refine_elastic is None else {}
 
 
 def _labelled(request: Request, atlases: Atlases, options: Parcellation, say: Say) -> Labelled:
@@ -118,7 +123,7 @@ def _labelled(request: Request, atlases: Atlases, options: Parcellation, say: Sa
         votes.append(replace(vote, labels=listed(vote.labels, atlases.table)))
     registered = time.perf_counter()
     say(f"fusing {len(votes)} label maps")
-    fused = _fused(votes, brain, options, request.threads)
+    fused = _fused(votes, brain, part.grid, options)
     facts = {
         "scan": target.name,
         "atlases": [vote.facts for vote in votes],
@@ -196,13 +201,13 @@ def _vote(
     return _Vote(warped.astype(np.int32), image, {"key": atlas.key, "voxels": int(inside.sum())})
 
 
-def _fused(votes: Sequence[_Vote], brain: np.ndarray, options: Parcellation, threads: int) -> Fused:
+def _fused(votes: Sequence[_Vote], brain: np.ndarray, grid: Grid, options: Parcellation) -> Fused:
     labels, images = [vote.labels for vote in votes], [vote.image for vote in votes]
     if options.fusion == "ants":
         from pmrpipe.stages.parcellate.ants_fusion import fuse_by_ants
 
         return fuse_by_ants(labels, images, brain)
-    return fuse(labels, images, brain, Fusion(kind=options.fusion))
+    return fuse(labels, images, brain, Fusion(kind=options.fusion), grid.spacing)
 
 
 def _on_template(fused: Fused, affine: np.ndarray, target: PreparedScan) -> Shown:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from pmrpipe.stages.parcellate import fusion as module
 from pmrpipe.stages.parcellate.fusion import Fusion, fuse
@@ -31,7 +32,7 @@ def test_where_all_atlases_agree_there_is_nothing_to_decide(random, kind):
 
 def test_the_majority_is_the_most_frequent_label(random):
     labels, images, target = atlases(random)
-    fused = fuse(labels, images, target, Fusion("majority"))
+    fused = fuse(labels, images, target, Fusion("majority", smooth_mm=0))
     counts = np.stack([sum(map_ == n for map_ in labels) for n in (0, 7, 14, 21)])
     assert np.array_equal(fused.labels, np.array([0, 7, 14, 21])[counts.argmax(0)])
     assert np.allclose(fused.confidence, counts.max(0) / 5)
@@ -55,7 +56,7 @@ def test_joint_weights_minimise_the_expected_error(random, voxel):
     labels, images, target = atlases(random, 4)
     for number, map_ in enumerate(labels):
         map_[voxel] = number + 1  # every atlas votes for a label of its own
-    fusion = Fusion("joint", window=3)
+    fusion = Fusion("joint", window=3, smooth_mm=0)
     fused = fuse(labels, images, target, fusion)
     weights = weights_by_hand(images, target, voxel, fusion)
     assert fused.labels[voxel] == weights.argmax() + 1
@@ -80,6 +81,28 @@ def test_resemblance_decides_between_two_atlases(random):
     images = [target * 0.5 + 0.1, random.random(SHAPE).astype(np.float32)]
     labels = [np.full(SHAPE, 1), np.full(SHAPE, 2)]
     assert (fuse(labels, images, target, Fusion("local")).labels == 1).all()
+
+
+def test_shares_are_smoothed_in_millimetres_and_equal_ones_fall_to_the_smaller_label(random):
+    """Against every label's share on the whole grid."""
+    labels, images, target = atlases(random)
+    fused = fuse(labels, images, target, Fusion("majority", smooth_mm=0.8), (1.0, 2.0, 0.5))
+    shares = np.stack(
+        [
+            gaussian_filter(
+                np.mean([map_ == n for map_ in labels], axis=0), (0.8, 0.4, 1.6), truncate=3,
+                mode="nearest",
+            )
+            for n in (0, 7, 14, 21)
+        ]
+    )  # fmt: skip
+    agreed = np.all([map_ == labels[0] for map_ in labels], axis=0)
+    expected = np.where(agreed, labels[0], np.array([0, 7, 14, 21])[shares.argmax(0)])
+    assert np.array_equal(fused.labels, expected)
+    assert np.allclose(fused.confidence, np.where(agreed, 1, shares.max(0)), atol=1e-5)
+
+    two = [np.full(SHAPE, 3), np.full(SHAPE, 2)]
+    assert (fuse(two, images[:2], target, Fusion("majority")).labels == 2).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

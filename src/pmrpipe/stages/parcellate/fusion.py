@@ -1,6 +1,7 @@
 """Label maps of atlases, brought to one scan, become one label map.
 
-Every atlas votes for its label with a weight, and the label with most votes wins. `majority`
+Every atlas votes for its label with a weight; the shares of the votes are smoothed a little, and
+the label with most of them wins: people draw smoother borders than votes do. `majority`
 weighs all alike. `local` weighs an atlas by how well its image resembles the scan around the voxel
 (Artaechevarria et al., TMI 28 (2009) 1266-1277). `joint` takes besides into account that atlases
 err alike (Wang et al., TPAMI 35 (2013) 611-623): the weights minimise the expected error
@@ -21,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.ndimage import find_objects, gaussian_filter
 from torch import Tensor
 
 from pmrpipe.losses.similarity import box_sum
@@ -28,6 +30,8 @@ from pmrpipe.losses.similarity import box_sum
 Kind = Literal["majority", "local", "joint"]
 # Slices along the first axis that are worked on at a time.
 _SLAB = 24
+# Deviations after which the Gaussian ends; differences of shares that mean nothing.
+_REACH, _EQUAL = 3.0, 1e-6
 # Variances below this one are those of a constant image.
 _FLAT = 1e-6
 
@@ -40,17 +44,19 @@ class Fusion:
     window : edge, voxels, odd, of the cube within which images are compared
     sharpness : power of the resemblance (`local`) or of the errors' products (`joint`)
     ridge : of the mean of M's diagonal, added to each of its entries; higher: more alike weights
+    smooth_mm : deviation of the Gaussian that smooths each label's share of the votes; 0: none
     """
 
     kind: Kind = "joint"
-    window: int = 7
+    window: int = 9
     sharpness: float = 2.0
     ridge: float = 0.5
+    smooth_mm: float = 0.7
 
 
 @dataclass(frozen=True)
 class Fused:
-    """labels : (X, Y, Z) int32; confidence : (X, Y, Z), the share of votes that the label won"""
+    """labels : (X, Y, Z) int32; confidence : (X, Y, Z), the smoothed share that the label won"""
 
     labels: np.ndarray
     confidence: np.ndarray
@@ -61,6 +67,7 @@ def fuse(
     images: Sequence[np.ndarray],
     target: np.ndarray,
     fusion: Fusion | None = None,
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> Fused:
     """Fuse the atlases' labels on the grid of `target`.
 
@@ -69,6 +76,7 @@ def fuse(
     labels : one label map (X, Y, Z) for each atlas, integers, 0 = background
     images : the atlases' images there, (X, Y, Z)
     target : image of the scan, (X, Y, Z)
+    spacing : of the grid, mm
 
     Raises
     ------
@@ -79,20 +87,70 @@ def fuse(
         raise ValueError(f"{len(labels)} label maps and {len(images)} images")
     if {a.shape for a in (*labels, *images)} != {target.shape}:
         raise ValueError("labels and images must be on the target's grid")
-    numbers = np.unique(np.concatenate([np.unique(map_) for map_ in labels]))
-    votes = [np.searchsorted(numbers, map_).astype(np.int16) for map_ in labels]
-    won = np.array(votes[0])
-    confidence = np.ones(target.shape, np.float32)
+    weights = _all_weights(labels, images, target, fusion)
+    return _elected(labels, weights, [fusion.smooth_mm / mm for mm in spacing])
+
+
+def _all_weights(
+    labels: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
+    target: np.ndarray,
+    fusion: Fusion,
+) -> np.ndarray:
+    """(atlases, X, Y, Z) float32, of sum 1 at each voxel; alike where all atlases agree."""
+    weights = np.full((len(labels), *target.shape), 1 / len(labels), np.float32)
     for part, inner, wide in _slabs(target.shape[0], fusion.window // 2):
-        ballots = torch.from_numpy(np.stack([vote[part] for vote in votes]))
-        contested = (ballots != ballots[:1]).any(0)
-        if not contested.any():
+        first, *others = (map_[part] for map_ in labels)
+        contested = np.any([first != other for other in others], axis=0) if others else None
+        if contested is None or not contested.any():
             continue
-        weights = _weights([a[wide] for a in images], target[wide], inner, contested, fusion)
-        label, share = _count(ballots[:, contested].long(), weights, len(numbers))
-        won[part][contested.numpy()] = label.numpy()
-        confidence[part][contested.numpy()] = share.numpy()
-    return Fused(numbers[won].astype(np.int32), confidence)
+        there = torch.from_numpy(contested)
+        own = _weights([a[wide] for a in images], target[wide], inner, there, fusion)
+        weights[:, part][:, contested] = (own / own.sum(0)).numpy()
+    return weights
+
+
+def _elected(
+    labels: Sequence[np.ndarray], weights: np.ndarray, deviations: Sequence[float]
+) -> Fused:
+    """The label with the largest smoothed share at each voxel; of equal ones the smallest.
+
+    Where all atlases agree it is theirs.
+    """
+    numbers = np.unique(np.concatenate([np.unique(map_) for map_ in labels]))
+    votes = [np.searchsorted(numbers, map_) for map_ in labels]
+    won = np.zeros(weights.shape[1:], np.int32)
+    confidence = np.zeros(weights.shape[1:], np.float32)
+    places = [find_objects(vote + 1, len(numbers)) for vote in votes]
+    room = [int(np.ceil(_REACH * deviation)) for deviation in deviations]
+    for index, number in enumerate(numbers):
+        box = _around([own[index] for own in places if own[index]], room, won.shape)
+        share = np.zeros(won[box].shape, np.float32)
+        for vote, weight in zip(votes, weights, strict=True):
+            share += weight[box] * (vote[box] == index)
+        share = gaussian_filter(share, deviations, truncate=_REACH, mode="nearest")
+        # Rounding must not decide between equal shares.
+        more = share > confidence[box] + _EQUAL
+        won[box][more] = number
+        confidence[box][more] = share[more]
+    agreed = np.all([map_ == labels[0] for map_ in labels[1:]], axis=0)
+    return Fused(
+        np.where(agreed, labels[0], won).astype(np.int32),
+        np.where(agreed, 1, np.minimum(confidence, 1)).astype(np.float32),
+    )
+
+
+def _around(
+    boxes: Sequence[tuple[slice, ...]], room: Sequence[int], shape: tuple[int, ...]
+) -> tuple[slice, ...]:
+    """The box that holds all boxes, with some room, within the grid."""
+    return tuple(
+        slice(
+            max(0, min(part.start for part in parts) - more),
+            min(size, max(part.stop for part in parts) + more),
+        )
+        for parts, more, size in zip(zip(*boxes, strict=True), room, shape, strict=True)
+    )
 
 
 def _slabs(length: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
@@ -102,15 +160,6 @@ def _slabs(length: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
         first = max(0, start - halo)
         inner = slice(start - first, stop - first)
         yield slice(start, stop), inner, slice(first, min(length, stop + halo))
-
-
-def _count(ballots: Tensor, weights: Tensor, kinds: int) -> tuple[Tensor, Tensor]:
-    """The label with most votes, (N,), and its share of them; ballots and weights (atlases, N)."""
-    sums = torch.zeros(ballots.shape[1], kinds)
-    for ballot, weight in zip(ballots, weights, strict=True):
-        sums.scatter_add_(1, ballot[:, None], weight[:, None])
-    most, label = sums.max(1)
-    return label.to(torch.int16), most / sums.sum(1)
 
 
 def _weights(

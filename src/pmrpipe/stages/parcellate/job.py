@@ -64,13 +64,14 @@ def _fused(results: Results, options: Fusing) -> Fused:
     pairs = [(atlas, fixed) for atlas in options.atlases]
     labels = [read_labels(results.warped_dseg(method, *pair)).data for pair in pairs]
     images = [read_image(results.warped(method, *pair)).data for pair in pairs]
-    target = read_image(results.preproc(fixed)).data
+    brain = read_image(results.preproc(fixed))
+    target = brain.data
     if {a.shape for a in (*labels, *images)} != {target.shape}:
         path = results.warped_dseg(method, *pairs[0])
         raise InputError(path, "lies on another grid than the scan", "register the pairs again")
     if options.fusion == "ants":
         return fuse_by_ants(labels, images, target)
-    return fuse(labels, images, target, Fusion(kind=options.fusion))
+    return fuse(labels, images, target, Fusion(kind=options.fusion), brain.spacing)
 
 
 def _native(results: Results, options: Fusing, fused: Fused, brain: Volume) -> Volume:

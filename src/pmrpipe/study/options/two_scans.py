@@ -36,7 +36,12 @@ class TwoScans(Gridded):
         description="most steps a level of instance optimisation; 0: none; None: the method's own",
     )
     refine_mm: RefineMm = 1.0
-    refine_elastic: RefineElastic = 0.7
+    refine_elastic: RefineElastic | None = Field(
+        None,
+        description="how smooth instance optimisation stays: deviation of the Gaussian that "
+        "smooths the displacements, in their voxels; None: 0.7, and 0.5, which overlaps more and "
+        "is rougher, with accurate and for labels (parcellate)",
+    )
     accurate: bool = Field(
         False,
         description="instance optimisation with twice the steps, and refine_elastic 0.5: more "
