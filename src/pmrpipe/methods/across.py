@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pmrpipe.methods.classical import AffineOnly, AntsSyN
 from pmrpipe.methods.contrast import likened
 from pmrpipe.methods.lesions import Lesions, register_around
+from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.refine import Greedy, Refined
 
@@ -41,8 +42,10 @@ def across(method: Method) -> Method:
     """The method for pairs of two contrasts.
 
     Instance optimisation compares self-similarities; for others the images are made alike first.
-    ANTs keeps its own similarity.
+    ANTs keeps its own similarity, and a network that was shown other contrasts needs nothing.
     """
+    if isinstance(method, NetworkMethod) and method.knows_contrasts:
+        return method
     if isinstance(method, Refined):
         plan = replace(method.plan, across=True)
         return Refined(across(method.method), plan, method.tell)

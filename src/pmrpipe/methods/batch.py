@@ -21,7 +21,7 @@ class Batch:
     target : what a teacher says of these pairs, on the same grid: its deformation, or tensors by
         name, the first axis of each the batch; None without a teacher
     alike : the images before their contrasts were changed, which a similarity compares; None: they
-        are moving and fixed. A method that looks at it says so (`NetworkMethod.any_contrast`)
+        are moving and fixed. A method that looks at it says so (`NetworkMethod.learns_contrasts`)
     where : (B, 1, X, Y, Z), how much each voxel of the fixed image counts: with a teacher 1 in its
         brain and 0 outside, where a deformation means nothing; None: all alike
     """

@@ -30,14 +30,16 @@ class NetworkMethod(nn.Module):
     """
 
     network: Any
-    # Whether its objective compares `Batch.compared`, so that it can learn any contrast.
-    any_contrast = False
+    # Whether its objective compares `Batch.compared`, so that it can learn other contrasts.
+    learns_contrasts = False
 
     def __init__(self, network_mm: float | None = None) -> None:
         super().__init__()
         self.network_mm = network_mm
         self.precision: torch.dtype | None = None
         self.quantiles: tuple[float, float] | None = None
+        # Whether it has been shown other contrasts than the images' own.
+        self.knows_contrasts = False
 
     def grid(self, grid: Grid) -> Grid:
         """The network's grid for images on `grid`."""

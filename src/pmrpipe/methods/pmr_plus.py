@@ -87,7 +87,7 @@ class PMRPlus(SampledMethod):
     squarings : of scaling and squaring of each level's half velocity
     """
 
-    any_contrast = True
+    learns_contrasts = True
 
     def __init__(
         self,

@@ -122,7 +122,7 @@ def _network(
 ) -> tuple[NetworkMethod, str | None]:
     """The method with its first weights, and the checksum of those that it was given."""
     method = build_network(spec, network_mm, seed)
-    if spec.schedule.augmentation.contrast and not method.any_contrast:
+    if spec.schedule.augmentation.contrast and not method.learns_contrasts:
         problem = f"is not for {type(method).__name__}, which would compare two contrasts"
         raise InputError("schedule.augmentation.contrast", problem, "leave it out")
     if init is None:
