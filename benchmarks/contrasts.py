@@ -5,7 +5,7 @@
 
 STUDY.yaml is a study of the embedded cohort with `embedded.contrasts`; before, target `preprocess`
 must have been run with `pairs: {moving: CONTRAST, fixed: T1w}` for each of them. Ordered pairs of
-its tested subjects, the fixed scan a T1w. `error_mm` is the mean distance, over the template's
+its tested subjects, the fixed scan a T1w unless --fixed says another. `error_mm` is the mean distance, over the template's
 brain, between the map and the true one, both between the brains as the affines left them; a method
 before `+` is as in benchmarks/peers.py, and made for two contrasts as `pmrpipe register` does it.
 Rows are appended to --out as they come; means are printed at the end.
@@ -61,7 +61,9 @@ class Contrasts(Study):
         inside = np.argwhere(self.results.space.brain(_MM).data > 0.1)
         return inside @ grid.affine[:3, :3].T + grid.affine[:3, 3]
 
-    def judged(self, name: str, subjects: tuple[str, str], contrast: str) -> dict[str, float]:
+    def judged(
+        self, name: str, subjects: tuple[str, str], contrasts: tuple[str, str]
+    ) -> dict[str, float]:
         """One pair: error on the truth, overlap, regularity, seconds."""
         import torch
 
@@ -69,13 +71,14 @@ class Contrasts(Study):
         from pmrpipe.images.transforms import read_field, write_field
         from pmrpipe.images.volume import read_image
         from pmrpipe.methods.across import across
+        from pmrpipe.study.keys import scan_key
 
         torch.set_num_threads(self.threads)
-        keys = [subjects[0] if contrast == "T1w" else f"{subjects[0]}_{contrast}", subjects[1]]
+        keys = list(map(scan_key, subjects, contrasts))
         volumes = [read_image(self.results.preproc(key)) for key in keys]
         images = [torch.from_numpy(volume.data)[None, None] for volume in volumes]
         method = self._method(name)
-        if contrast != "T1w":
+        if contrasts[0] != contrasts[1]:
             method = across(method)
         began = time.perf_counter()
         deformation = method.register(*images, volumes[1].grid)
@@ -100,6 +103,7 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("--out", type=Path, default=Path("contrasts.tsv"))
     parser.add_argument("--moving", nargs="+", default=["T1w", "T2w", "PDw", "FLAIR"])
+    parser.add_argument("--fixed", default="T1w")
     parser.add_argument("--methods", nargs="+", default=["affine", "pmr-plus+refine-20", "syn"])
     parser.add_argument("--weights", nargs="*", default=[], metavar="METHOD=FOLDER")
     parser.add_argument("--pairs", type=int, default=3)
@@ -123,7 +127,7 @@ def main() -> None:
         for contrast in options.moving:
             for name in options.methods:
                 row = {"method": name, "contrast": contrast, "moving": pair[0], "fixed": pair[1]}
-                row |= study.judged(name, pair, contrast)
+                row |= study.judged(name, pair, (contrast, options.fixed))
                 rows.append({column: row[column] for column in COLUMNS})
                 print(*rows[-1].values(), sep="\t", flush=True)
                 pd.DataFrame(rows).to_csv(options.out, sep="\t", index=False)

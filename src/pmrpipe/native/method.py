@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json, sha256
 from pmrpipe.native.request import Request, Say
+from pmrpipe.study.keys import T1W
 from pmrpipe.study.options.two_scans import TwoScans
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from pmrpipe.methods.protocols import Method
     from pmrpipe.methods.spec import MethodSpec
 
-DEFAULT = "pmr-plus"
+# Where none is named: of two T1w scans, and where one is of another contrast.
+DEFAULT, _OF_CONTRASTS = "pmr-plus", "pmr-plus-contrasts"
 # `refine_elastic` where nothing is said: as a rule, and of --accurate.
 _SMOOTH, ACCURATE = 0.7, 0.5
 Deviation = Callable[[Sequence["Tensor"], "Grid"], "np.ndarray"]
@@ -52,7 +54,9 @@ def ready_method(request: Request, say: Say) -> ReadyMethod:
     from pmrpipe.methods.load import load_method
 
     options = request.options
-    name, weights, network_mm = _named(options.method, options.weights)
+    other = {scan.weighting for scan in request.scans.values()} != {T1W}
+    usual = _OF_CONTRASTS if other else DEFAULT
+    name, weights, network_mm = _named(options.method, options.weights, usual)
     spec, method = load_method(
         name, weights=weights, network_mm=network_mm, seed=options.seed, device=request.device()
     )
@@ -66,13 +70,15 @@ def ready_method(request: Request, say: Say) -> ReadyMethod:
     return ReadyMethod(method, spec, deviation, facts)
 
 
-def _named(name: str | None, weights: Path | None) -> tuple[str, Path | None, float | None]:
+def _named(
+    name: str | None, weights: Path | None, usual: str
+) -> tuple[str, Path | None, float | None]:
     """Name of the method, its weights and the voxel size that they were trained at."""
     from pmrpipe.methods.load import shipped_weights
     from pmrpipe.methods.weights import MODEL
 
     if weights is None:
-        name = name or DEFAULT
+        name = name or usual
         weights = shipped_weights(name)
     if weights is None:
         assert name is not None

@@ -25,7 +25,9 @@ class TwoScans(Gridded):
     """What `pmrpipe register` and `pmrpipe.register` can be told of two scans."""
 
     method: str | None = Field(
-        None, description="name or YAML; None: that of the weights, else pmr-plus"
+        None,
+        description="name or YAML; None: that of the weights, else pmr-plus, or "
+        "pmr-plus-contrasts where a scan is no T1w",
     )
     weights: Path | None = Field(
         None, description="folder of trained weights; None: those in the package"
