@@ -5,9 +5,10 @@
 
 STUDY.yaml is a study of the embedded cohort with `embedded.contrasts`; before, target `preprocess`
 must have been run with `pairs: {moving: CONTRAST, fixed: T1w}` for each of them. Ordered pairs of
-its tested subjects, the fixed scan a T1w unless --fixed says another. `error_mm` is the mean distance, over the template's
-brain, between the map and the true one, both between the brains as the affines left them; a method
-before `+` is as in benchmarks/peers.py, and made for two contrasts as `pmrpipe register` does it.
+its tested subjects, the fixed scan a T1w unless --fixed says another. `error_mm` is the mean
+distance, over the template's brain, between the map and the true one, both between the brains as
+the affines left them. Methods are named as in benchmarks/peers.py, and made for two contrasts as
+`pmrpipe register` does it.
 Rows are appended to --out as they come; means are printed at the end.
 """
 
