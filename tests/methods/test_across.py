@@ -10,9 +10,7 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.methods.across import Likening, across
 from pmrpipe.methods.classical import AffineOnly, AntsSyN
 from pmrpipe.methods.contrast import likened
-from pmrpipe.methods.load import build
 from pmrpipe.methods.refine import Greedy, Refined, Refinement
-from pmrpipe.methods.spec import spec
 from pmrpipe.spatial.smooth import smoothed
 from pmrpipe.spatial.warp import warp
 
@@ -80,13 +78,3 @@ def test_each_kind_of_method_gets_its_own() -> None:
             return moving, fixed
 
     assert isinstance(across(Own()), Likening)
-
-
-def test_a_network_that_was_shown_other_contrasts_sees_the_images_as_they_are() -> None:
-    network = build(spec("pmr-plus-contrasts"), 16)
-    assert across(network) is network
-    refined = across(Refined(network, Refinement()))
-    assert isinstance(refined, Refined)
-    assert refined.method is network
-    assert refined.plan.across
-    assert isinstance(across(build(spec("pmr-plus"), 16)), Likening)

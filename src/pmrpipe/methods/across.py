@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from pmrpipe.methods.classical import AffineOnly, AntsSyN
 from pmrpipe.methods.contrast import likened
 from pmrpipe.methods.lesions import Lesions, register_around
-from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.refine import Greedy, Refined
 
@@ -42,10 +41,8 @@ def across(method: Method) -> Method:
     """The method for pairs of two contrasts.
 
     Instance optimisation compares self-similarities; for others the images are made alike first.
-    ANTs keeps its own similarity, and a network that was shown other contrasts needs nothing.
+    ANTs keeps its own similarity.
     """
-    if isinstance(method, NetworkMethod) and method.knows_contrasts:
-        return method
     if isinstance(method, Refined):
         plan = replace(method.plan, across=True)
         return Refined(across(method.method), plan, method.tell)

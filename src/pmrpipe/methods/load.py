@@ -71,7 +71,6 @@ def build_network(
     for stage in spec.schedule.stages:  # All of them are tried; in use it is as in the last.
         method.enter(stage)
     method.quantiles = spec.input.quantiles
-    method.knows_contrasts = spec.schedule.augmentation.contrast > 0
     return method
 
 

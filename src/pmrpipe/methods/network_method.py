@@ -38,8 +38,6 @@ class NetworkMethod(nn.Module):
         self.network_mm = network_mm
         self.precision: torch.dtype | None = None
         self.quantiles: tuple[float, float] | None = None
-        # Whether it has been shown other contrasts than the images' own.
-        self.knows_contrasts = False
 
     def grid(self, grid: Grid) -> Grid:
         """The network's grid for images on `grid`."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json, sha256
 from pmrpipe.native.request import Request, Say
-from pmrpipe.study.keys import T1W
 from pmrpipe.study.options.two_scans import TwoScans
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from pmrpipe.methods.protocols import Method
     from pmrpipe.methods.spec import MethodSpec
 
-# Where none is named: of two T1w scans, and where one is of another contrast.
+# Where none is named: of two scans of one contrast, and of two.
 DEFAULT, _OF_CONTRASTS = "pmr-plus", "pmr-plus-contrasts"
 # `refine_elastic` where nothing is said: as a rule, and of --accurate.
 _SMOOTH, ACCURATE = 0.7, 0.5
@@ -54,8 +53,8 @@ def ready_method(request: Request, say: Say) -> ReadyMethod:
     from pmrpipe.methods.load import load_method
 
     options = request.options
-    other = {scan.weighting for scan in request.scans.values()} != {T1W}
-    usual = _OF_CONTRASTS if other else DEFAULT
+    contrasts = {scan.weighting for scan in request.scans.values()}
+    usual = DEFAULT if len(contrasts) == 1 else _OF_CONTRASTS
     name, weights, network_mm = _named(options.method, options.weights, usual)
     spec, method = load_method(
         name, weights=weights, network_mm=network_mm, seed=options.seed, device=request.device()

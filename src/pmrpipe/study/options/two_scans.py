@@ -27,7 +27,7 @@ class TwoScans(Gridded):
     method: str | None = Field(
         None,
         description="name or YAML; None: that of the weights, else pmr-plus, or "
-        "pmr-plus-contrasts where a scan is no T1w",
+        "pmr-plus-contrasts for two contrasts",
     )
     weights: Path | None = Field(
         None, description="folder of trained weights; None: those in the package"
