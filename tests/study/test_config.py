@@ -63,7 +63,7 @@ def test_manual_and_schema_are_up_to_date() -> None:
         ({"root": "x", "template": {"subjects": []}}, "key `template.subjects`"),
         ({"root": "x", "pairs": {"file": "p.tsv"}}, "`file` goes with policy: file"),
         ({"root": "x", "pairs": {"subject": "01"}}, "`subject` goes with policy: to-subject"),
-        ({"root": "x", "pairs": {"policy": "all", "k": 2}}, "`k` goes with policy: random"),
+        ({"root": "x", "pairs": {"k": 2}}, "`k` goes with policy: random"),
         ({"root": "x", "split": {"column": "a", "train": ["1"]}}, "leave out the lists"),
         ({"root": "x", "training": {"max_steps": 2, "max_minutes": 1}}, "in place of max_steps"),
     ],
@@ -85,6 +85,7 @@ def test_what_may_be_true_may_be_and_sections_are_read_again() -> None:
     }
     study = parse(content)
     assert parse(study.model_dump()) == study
+    parse({"root": "x", "pairs": {"policy": "all", "file": "of-the-file-below.tsv", "k": 3}})
 
 
 def test_json_text_and_yaml_files_give_the_same_study(tmp_path: Path) -> None:

@@ -163,10 +163,13 @@ class Pairs(Options):
 
     @model_validator(mode="after")
     def _of_the_policy(self) -> Pairs:
-        """A word of another policy would be passed over: `file` without its policy, say."""
-        words = {"to-subject": self.subject, "file": self.file, "random": self.k > 1}
-        names = {"to-subject": "subject", "file": "file", "random": "k"}
-        for policy, value in words.items():
-            if value and policy != self.policy:
-                raise ValueError(f"`{names[policy]}` goes with policy: {policy}")
+        """Without a policy, which would be `all`, `file` and its like would be passed over.
+
+        Beside a policy they may stand: `--config pairs={policy: all}` leaves them in the study.
+        """
+        words = {"subject": self.subject, "file": self.file, "k": self.k > 1}
+        policies = {"subject": "to-subject", "file": "file", "k": "random"}
+        for name, value in words.items():
+            if value and "policy" not in self.model_fields_set:
+                raise ValueError(f"`{name}` goes with policy: {policies[name]}")
         return self
