@@ -14,6 +14,7 @@ from typing import Any
 
 from pmrpipe.base.digest import digest
 from pmrpipe.base.errors import InputError
+from pmrpipe.base.outputs import require_folder
 from pmrpipe.methods.load import weights_folder
 from pmrpipe.methods.spec import MethodSpec, names, spec, spec_path
 from pmrpipe.methods.weights import require_usable
@@ -91,7 +92,9 @@ class Plan:
                 self.method_digest(name, "register-pairs")
 
     def require_own_results(self) -> None:
-        """InputError when the folder of results is a dataset that pmrpipe did not make."""
+        """InputError when the folder of results is a dataset that pmrpipe did not make, or below
+        a file."""
+        require_folder(self.results.root)
         require_own_folder(self.results.description, self.study.input_root)
 
     # -- who ----------------------------------------------------------------------------------

@@ -136,3 +136,13 @@ def test_results_of_an_earlier_run_are_ours(tmp_path):
     for _ in range(2):
         assert main(["cohort", json.dumps(study)]) == 0
     assert [moving for moving, _ in Plan.of(study).pairs] == ["sub-01", "sub-02"]
+
+
+def test_results_below_a_file_are_refused_before_any_job(tmp_path):
+    for name in ("01", "02"):
+        write_text(tmp_path / "raw" / f"sub-{name}" / "anat" / f"sub-{name}_T1w.nii.gz", "")
+    study = {"reader": "bids", "root": str(tmp_path / "raw"), "methods": ["affine"]}
+    write_text(tmp_path / "notes.txt", "")
+    for results in ("notes.txt", "notes.txt/below"):
+        with pytest.raises(InputError, match=r"notes\.txt: is no folder, and results go to one"):
+            Plan.of(study | {"results": str(tmp_path / results), "cohort": "mine"})
