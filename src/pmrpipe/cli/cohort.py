@@ -38,8 +38,10 @@ def run_simulate(arguments: Namespace) -> None:
 
     options = read(arguments, Simulation)
     from pmrpipe.stages.cohort import embedded
+    from pmrpipe.stages.cohort.simulated import require_simulated
 
     root, count, mm, seed = arguments.root, options.subjects, options.mm, options.seed
+    require_simulated(root)
     if arguments.dataset_only:
         embedded.write_dataset(root, count, mm, seed)
     elif arguments.only is not None:

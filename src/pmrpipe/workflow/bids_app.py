@@ -38,7 +38,7 @@ def write_study(dataset: Path, out: Path, options: BidsApp) -> Path:
     output = out.expanduser().resolve()
     if output == dataset.resolve():
         raise InputError(out, "is the dataset itself", "name a folder of its own")
-    if not re.fullmatch("[A-Za-z0-9_-]+", output.name):
+    if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_-]*", output.name):
         remedy = "name the folder by letters, digits, - and _ alone"
         raise InputError(out, "cannot be the name of a study", remedy)
     require_no_other_dataset(output)

@@ -22,6 +22,7 @@ from pmrpipe.stages.cohort.index import cohort_rows, index, remarks
 from pmrpipe.stages.cohort.pairs import Pair, batches, pairs_of
 from pmrpipe.stages.cohort.results_folder import require_own_folder
 from pmrpipe.stages.cohort.scans import Cohort, Scan
+from pmrpipe.stages.cohort.simulated import require_simulated
 from pmrpipe.study.config import Study, parse
 from pmrpipe.study.keys import SEED_MARK
 from pmrpipe.study.labels import labels_of
@@ -93,8 +94,10 @@ class Plan:
 
     def require_own_results(self) -> None:
         """InputError when the folder of results is a dataset that pmrpipe did not make, or below
-        a file."""
+        a file; or when heads would be simulated among scans of people."""
         require_folder(self.results.root)
+        if self.study.reader == "embedded":
+            require_simulated(self.study.input_root)
         require_own_folder(self.results.description, self.study.input_root)
 
     # -- who ----------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def require_own_folder(description: Path, inputs: Path) -> None:
 def require_no_other_dataset(folder: Path, remedy: str = "name a folder of its own") -> None:
     """InputError when a folder that is written to is a dataset that pmrpipe did not make."""
     description = folder / DESCRIPTION
-    if description.exists() and (not _is_own(description) or _is_raw(description)):
+    if description.exists() and (not is_own(description) or _is_raw(description)):
         problem = "is a dataset that pmrpipe did not make, and would be written over"
         raise InputError(folder, problem, remedy)
 
@@ -48,10 +48,11 @@ def require_no_other_dataset(folder: Path, remedy: str = "name a folder of its o
 def lies_in_own_dataset(path: Path) -> bool:
     """Whether a folder above `path` is a dataset that pmrpipe made."""
     descriptions = (folder / DESCRIPTION for folder in path.absolute().parents)
-    return any(_is_own(description) for description in descriptions if description.is_file())
+    return any(is_own(description) for description in descriptions if description.is_file())
 
 
-def _is_own(description: Path) -> bool:
+def is_own(description: Path) -> bool:
+    """Whether a dataset_description.json says that pmrpipe made the dataset."""
     content = read_json(description)
     tools = content.get("GeneratedBy") if isinstance(content, dict) else None
     return isinstance(tools, list) and any(_names_us(tool) for tool in tools)

@@ -110,8 +110,9 @@ def named_file(study: Study, name: str | None, key: str = "overrides") -> Path |
     if name is None:
         return None
     path = study.input_root / name
-    if not path.exists():
-        raise InputError(path, f"is named in {key} but does not exist")
+    if not path.is_file():
+        problem = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(path, f"is named in {key} but {problem}", "name the file")
     return path
 
 

@@ -20,7 +20,7 @@ def with_prefix(name: str) -> str:
 
 
 def counted(names: list[str]) -> list[str]:
-    """Keys of subjects; `S{01..40}` stands for forty of them."""
+    """Keys of subjects; `S{01..40}` stands for forty of them, and ValueError for `S{40..01}`."""
     keys = []
     for name in names:
         span = re.search(r"\{(\d+)\.\.(\d+)\}", name)
@@ -28,6 +28,8 @@ def counted(names: list[str]) -> list[str]:
             keys.append(with_prefix(name))
             continue
         first, last = span.groups()
+        if int(last) < int(first):
+            raise ValueError(f"{name} counts nobody: the smaller number stands first")
         for number in range(int(first), int(last) + 1):
             digits = str(number).zfill(len(first))
             keys.append(with_prefix(name[: span.start()] + digits + name[span.end() :]))

@@ -48,7 +48,9 @@ class Study(Options):
     """One study: a cohort, what is done to it, and the methods that are compared."""
 
     cohort: str = Field(
-        "embedded", pattern=r"^[A-Za-z0-9_-]+$", description="name of the study and of its results"
+        "embedded",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$",
+        description="name of the study and of its results",
     )
     reader: Literal["embedded", "bids", "fmriprep", "freesurfer", "pattern"] = Field(
         "bids",
@@ -58,7 +60,9 @@ class Study(Options):
     root: str = Field(
         ..., min_length=1, description="input folder; read only, except for reader `embedded`"
     )
-    results: str = Field("results", description="folder that receives results/<cohort>")
+    results: str = Field(
+        "results", min_length=1, description="folder that receives results/<cohort>"
+    )
     embedded: Simulation = Field(default_factory=Simulation, description="the simulated cohort")
     inputs: Inputs = Field(default_factory=Inputs, description="which files are taken")
     layout: Layout = Field(default_factory=Layout, description="files of a dataset by pattern")

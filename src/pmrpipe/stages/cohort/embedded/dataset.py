@@ -29,16 +29,11 @@ from pmrpipe.stages.cohort.embedded.deformation import (
 )
 from pmrpipe.stages.cohort.embedded.scanner import acquire, random_grid
 from pmrpipe.stages.cohort.embedded.tissue import look_of, random_look
+from pmrpipe.stages.cohort.simulated import README
 from pmrpipe.study.keys import CONTRASTS
 from pmrpipe.study.space import DEFAULT_SPACE, Space
 
 _FIELD_MM, _SLICE_MM = 2.0, 5.0
-_README = """Simulated T1-weighted heads
-
-Every image here is synthetic: the MNI152 2009a template, deformed by a random known
-diffeomorphism and affine, with simulated cover, contrast, bias and noise. No person was scanned.
-derivatives/truth holds each subject's labels, brain mask and deformation.
-"""
 _SOURCES = [
     "MNI152NLin2009aSym (Fonov et al. 2011), from the nilearn package",
     "Maximum probability labels by Neuromorphometrics, Inc. under academic subscription, "
@@ -92,7 +87,7 @@ def write_dataset(root: str | Path, subjects: int = 8, mm: float = 1.0, seed: in
         for index in range(1, subjects + 1)
     ]
     write_tsv(root / "participants.tsv", pd.DataFrame(rows))
-    write_text(root / "README", _README)
+    write_text(root / "README", README)
     write_text(root / ".bidsignore", "*_xfm.*\n")
     write_json(root / "dataset_description.json", _description("raw", mm, seed))
     write_json(truth / "dataset_description.json", _description("derivative", mm, seed))
