@@ -87,6 +87,14 @@ def test_a_label_that_the_table_lacks_is_a_warning(labelled, tmp_path, capsys) -
     assert out.exists()
 
 
+def test_a_table_of_other_labels_is_refused(labelled, tmp_path, capsys) -> None:
+    given, out = labelled
+    path = saved(tmp_path / "sub-01_dseg.nii.gz", 5 * (brain() > 0).astype(np.int16))
+    words = refused(capsys, path, "labels", path, *given, "--table", "mindboggle101")
+    assert "has no label that mindboggle101 lists, but 1 others, such as 5" in words
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -143,6 +143,8 @@ def run_labels(arguments: Namespace) -> None:
     from pmrpipe.study.options.preprocessing import CheckedLabelling
 
     options = read(arguments, CheckedLabelling)
+    if options.table:
+        labels.require_some_listed(arguments.dseg, options.table, options.orientation)
     labels.run(
         arguments.dseg, arguments.t1w, arguments.xfm, arguments.template, arguments.out, options
     )

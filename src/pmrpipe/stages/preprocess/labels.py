@@ -41,6 +41,15 @@ def unlisted(dseg: Path, table: str) -> list[int]:
     return [int(n) for n in np.unique(read_labels(dseg).data) if n not in known]
 
 
+def require_some_listed(dseg: Path, table: str, orientation: str | None = None) -> None:
+    """InputError when a table lists none of a map's labels: it belongs to other maps."""
+    known = set(read_label_table(table)["index"])
+    numbers = sorted(set(np.unique(read_labels(dseg, orientation).data).tolist()) - {0})
+    if numbers and not known & set(numbers):
+        problem = f"has no label that {table} lists, but {len(numbers)} others, such as"
+        raise InputError(dseg, f"{problem} {numbers[0]}", "name its own table under `labels`")
+
+
 def to_template(
     labels: Volume,
     matrix: np.ndarray,
