@@ -87,6 +87,23 @@ def test_a_known_warp_is_mostly_found_and_more_so_when_refined(method, brain, wa
     assert refined < 0.4 * before
 
 
+def test_the_network_of_contrasts_needs_no_common_contrast(brain, warped):
+    """Bright for dark in one of the images, which are not made alike first."""
+    image, grid = brain
+    moving, truth = warped
+    other = torch.where(moving > 0, 1.05 - moving, 0).clamp(0, 1)
+    before = missed(Deformation(torch.zeros_like(truth), grid), truth, image)
+    known, unknown = (
+        missed(network.register(other, image, grid), truth, image)
+        for network in (
+            load_method(name, weights=shipped_weights(name))[1]
+            for name in ("pmr-plus-contrasts", "pmr-plus")
+        )
+    )
+    assert known < 0.8 * before
+    assert known < 0.9 * unknown
+
+
 def test_both_directions_undo_each_other(method, brain, warped):
     image, grid = brain
     deformation = method.register(warped[0], image, grid)
