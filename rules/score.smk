@@ -103,7 +103,8 @@ rule summary:
 rule paper_table:
     # A table of the paper, with its published rows: TSV, Markdown and LaTeX.
     input:
-        SUMMARIES,
+        summary=SUMMARIES[0],
+        seeds=SUMMARIES[1:],
     output:
         tsv=report(
             P.summary.with_name("{table}.tsv"),
@@ -130,5 +131,5 @@ rule paper_table:
         methods=PLAN.methods,
         source=PLAN.digest("paper-table"),
     shell:
-        "python -m pmrpipe paper-table {wildcards.table} {input[0]:q} {output.tsv:q}"
+        "python -m pmrpipe paper-table {wildcards.table} {input.summary:q} {output.tsv:q}"
         " --cohort {params.cohort} 2> {log:q}"
