@@ -48,3 +48,13 @@ def test_what_was_simulated_is_simulated_again(tmp_path: Path) -> None:
     require_simulated(tmp_path)
     (tmp_path / "dataset_description.json").unlink()
     require_simulated(tmp_path)
+
+
+@pytest.mark.parametrize("word", ["mask", "labels", "orientation"])
+def test_what_simulated_heads_have_of_their_own_is_not_overridden(
+    tmp_path: Path, word: str
+) -> None:
+    value = "LAS" if word == "orientation" else "missing.nii"
+    study = {**STUDY, "root": str(tmp_path), "overrides": {"sub-01": {word: value}}}
+    with pytest.raises(InputError, match=rf"overrides\.sub-01\.{word}: is not for simulated heads"):
+        Plan.of(study).cohort.of("test")

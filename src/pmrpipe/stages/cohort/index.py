@@ -12,7 +12,7 @@ from pmrpipe.stages.cohort.bids import index_bids, index_fmriprep
 from pmrpipe.stages.cohort.contrasts import further_scans, led_through, paired
 from pmrpipe.stages.cohort.listing import Listing, covers, require_named, skipped_sentences
 from pmrpipe.stages.cohort.pattern import index_freesurfer, index_pattern
-from pmrpipe.stages.cohort.scans import Cohort, Scan, brain_method, named_file
+from pmrpipe.stages.cohort.scans import Cohort, Scan, brain_method, named_file, overrides_of
 from pmrpipe.stages.cohort.splits import assign, require_known
 from pmrpipe.study.config import Study
 from pmrpipe.study.keys import T1W, pair_name, scan_key
@@ -92,6 +92,10 @@ def _require_usable(scans: Sequence[Scan], problems: Mapping[str, InputError]) -
             raise InputError(error.subject, error.problem, remedy)
 
 
+# What `overrides` says of scans that come from somewhere.
+_NOT_OF_SIMULATED = {"mask", "labels", "orientation"}
+
+
 def _embedded(study: Study) -> Listing:
     # Known before it is simulated, so that the workflow can plan the simulation itself.
     root, listing, contrast = study.input_root, Listing(), study.inputs.contrast
@@ -102,6 +106,9 @@ def _embedded(study: Study) -> Listing:
         key = f"sub-{number:02d}"
         listing.subjects.add(key)
         if study.subjects is None or key in study.subjects:
+            for word in overrides_of(study, key).keys() & _NOT_OF_SIMULATED:
+                problem = "is not for simulated heads, which have masks and labels of their own"
+                raise InputError(f"overrides.{key}.{word}", problem, "leave it out")
             state, method = brain_method(study, key)
             labels = embedded_truth(root, key, "dseg.nii.gz") if study.labels else None
             image = root / key / "anat" / f"{key}_{contrast}.nii.gz"
