@@ -13,6 +13,7 @@ from pmrpipe.methods.contrast import likened
 from pmrpipe.methods.refine import Greedy, Refined, Refinement
 from pmrpipe.spatial.smooth import smoothed
 from pmrpipe.spatial.warp import warp
+from pmrpipe.stages.register.uncertainty import deviation_map
 
 SHAPE = (32, 36, 32)
 GRID = Grid(SHAPE, np.diag([4.0, 4, 4, 1]))
@@ -78,3 +79,25 @@ def test_each_kind_of_method_gets_its_own() -> None:
             return moving, fixed
 
     assert isinstance(across(Own()), Likening)
+
+
+def test_uncertainty_is_of_what_the_network_saw(pair) -> None:
+    """Its images are made alike as those that are registered."""
+    moving, fixed, _ = pair
+    seen = []
+
+    class Sure:
+        def posterior(self, moving, fixed, grid):
+            seen.append((moving, fixed))
+            return self
+
+        def deviation(self, samples, seed):
+            return torch.zeros(SHAPE)
+
+    images = (tissue(moving), fixed)
+    deviation_map(Sure(), images, GRID, 2, 0, alike=False)  # type: ignore[arg-type]
+    expected = likened(*images)(*images)
+    assert all(map(torch.equal, seen[0], expected))
+    assert not all(map(torch.equal, seen[0], images))
+    deviation_map(Sure(), images, GRID, 2, 0)  # type: ignore[arg-type]
+    assert all(map(torch.equal, seen[1], images))

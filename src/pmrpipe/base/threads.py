@@ -1,4 +1,4 @@
-"""Threads of torch and ITK for a piece of work, and the caller's own again after it."""
+"""Threads of torch, ITK and numpy for a piece of work, and the caller's own again after it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 ITK_THREADS = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
-
-
 # How many threads numpy's and scipy's work may take: one, but inside `limited_threads`.
 _allowed = {"threads": 1}
 

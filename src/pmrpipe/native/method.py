@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_json, sha256
 from pmrpipe.native.request import Request, Say
+from pmrpipe.study.options.common import default
+from pmrpipe.study.options.registration import Registration
 from pmrpipe.study.options.two_scans import TwoScans
 
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
 # Where none is named: of two scans of one contrast, and of two.
 DEFAULT, _OF_CONTRASTS = "pmr-plus", "pmr-plus-contrasts"
-# `refine_elastic` where nothing is said: as a rule, and of --accurate.
-_SMOOTH, ACCURATE = 0.7, 0.5
+# `refine_elastic` of --accurate.
+ACCURATE = 0.5
 Deviation = Callable[[Sequence["Tensor"], "Grid"], "np.ndarray"]
 
 
@@ -63,7 +65,7 @@ def ready_method(request: Request, say: Say) -> ReadyMethod:
     method = _optimised(method, spec, options, facts, say)
     deviation = None
     if options.uncertainty:
-        deviation = _deviation(method, spec, options.uncertainty, options.seed)
+        deviation = _deviation(method, spec, options.uncertainty, options.seed, len(contrasts) == 1)
         facts["uncertainty_samples"] = options.uncertainty
         facts["uncertainty_factor"] = spec.uncertainty_factor
     return ReadyMethod(method, spec, deviation, facts)
@@ -108,7 +110,9 @@ def _optimised(
     """
     own = 0 if options.finetune else spec.refine
     refine = own if options.refine is None else options.refine
-    elastic = _SMOOTH if options.refine_elastic is None else options.refine_elastic
+    elastic = options.refine_elastic
+    if elastic is None:
+        elastic = default(Registration, "refine_elastic")
     if options.accurate:
         _require_accurate(options, spec, refine)
         refine, elastic = 2 * refine, ACCURATE
@@ -167,7 +171,7 @@ def _refined(
     return Refined(method, Refinement(steps=steps, elastic=elastic).down_to(finest), tell)
 
 
-def _deviation(method: Method, spec: MethodSpec, samples: int, seed: int) -> Deviation:
+def _deviation(method: Method, spec: MethodSpec, samples: int, seed: int, alike: bool) -> Deviation:
     from pmrpipe.methods.protocols import Probabilistic
     from pmrpipe.stages.register.uncertainty import deviation_map
 
@@ -175,4 +179,4 @@ def _deviation(method: Method, spec: MethodSpec, samples: int, seed: int) -> Dev
         problem = "has no posterior" + (" when pairs are optimised" if spec.posterior else "")
         raise InputError(spec.name, problem, "take a network with --refine 0")
     factor = spec.uncertainty_factor
-    return lambda images, grid: factor * deviation_map(method, images, grid, samples, seed)
+    return lambda images, grid: factor * deviation_map(method, images, grid, samples, seed, alike)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pmrpipe.base.files import write_json
 from pmrpipe.images.volume import Grid, write_volume
-from pmrpipe.study.keys import pair_name
+from pmrpipe.study.keys import contrast_of, pair_name
 from pmrpipe.study.paths import Results
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ _STEPS_PER_MM = 1024
 
 
 def deviation_map(
-    method: Probabilistic, images: Sequence[Tensor], grid: Grid, samples: int, seed: int
+    method: Probabilistic,
+    images: Sequence[Tensor],
+    grid: Grid,
+    samples: int,
+    seed: int,
+    alike: bool = True,
 ) -> np.ndarray:
     """Deviation, mm, of the displacement over draws of the posterior, (X, Y, Z) on `grid`.
 
@@ -31,10 +36,14 @@ def deviation_map(
     ----------
     method : a method with a posterior
     images : moving and fixed, (1, 1, X, Y, Z) in [0, 1] on `grid`
+    alike : of one contrast; images of two are made alike first, as where they are registered
     """
+    from pmrpipe.methods.contrast import likened
     from pmrpipe.spatial.resize import resize_image
 
     moving, fixed = images
+    if not alike:
+        moving, fixed = likened(moving, fixed)(moving, fixed)
     deviation = method.posterior(moving, fixed, grid).deviation(samples, seed)
     return resize_image(deviation[None, None], grid.shape)[0, 0].cpu().numpy()
 
@@ -70,7 +79,10 @@ class UncertaintyMaps:
         percentile (`sd_p95_mm`) of the standard deviation
         """
         seed = _seed(self.seed, moving, fixed)
-        deviation = self.factor * deviation_map(self.method, images, grid, self.samples, seed)
+        alike = contrast_of(moving) == contrast_of(fixed)
+        deviation = self.factor * deviation_map(
+            self.method, images, grid, self.samples, seed, alike
+        )
         brain = images[1][0, 0].cpu().numpy() > 0
         # As fields are: half a micrometre at most, and a far smaller file.
         rounded = np.rint(np.where(brain, deviation, 0) * _STEPS_PER_MM) / _STEPS_PER_MM

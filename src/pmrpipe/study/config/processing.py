@@ -58,8 +58,7 @@ class ChangeSection(Measuring):
     """What target `change` compares: the sessions of each person with the first of them."""
 
     subjects: list[str] | None = Field(
-        None,
-        description="only these subjects, each with two sessions at least; null: all",
+        None, description="only these subjects, each with two sessions at least; null: all"
     )
     sessions: list[str] | None = Field(
         None,
