@@ -15,7 +15,7 @@ from pmrpipe.images.volume import read_grid, read_labels, require_same_grid
 from pmrpipe.stages.cohort.index import index
 from pmrpipe.stages.cohort.scans import Scan
 from pmrpipe.study.config import Study, parse
-from pmrpipe.study.labels import read_label_table
+from pmrpipe.study.labels import read_label_table, require_own_table
 from pmrpipe.study.options.parcellation import Parcellation
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def require_table(atlases: Atlases) -> list[str]:
     InputError : a label map that is empty, does not lie on its scan's grid, or belongs to another
         table: more than half of its labels are not listed
     """
-    known, strange = {0, *atlases.table["index"].astype(int)}, set()
+    known: set[int] = {*atlases.table["index"].astype(int)}
+    strange: set[int] = set()
     for atlas in atlases.scans:
         labels = read_labels(atlas.labels)
         require_same_grid(labels, read_grid(atlas.scan), atlas.labels, atlas.scan)
@@ -121,11 +122,7 @@ def require_table(atlases: Atlases) -> list[str]:
         if not present - {0}:
             remedy = f"say --leave-out {atlas.key}"
             raise InputError(atlas.labels, "holds no label above 0", remedy)
-        unlisted = present - known
-        if 2 * len(unlisted) > len(present - {0}):
-            problem = f"has {len(unlisted)} labels that the table lacks, such as {min(unlisted)}"
-            raise InputError(atlas.labels, problem, "give its own table by --label-table")
-        strange |= unlisted
+        strange |= require_own_table(atlas.labels, present, known, "the table")
     if not strange:
         return []
     shown = ", ".join(map(str, sorted(strange)[:8]))

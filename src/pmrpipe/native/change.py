@@ -26,6 +26,7 @@ from pmrpipe.native.request import Request, Say, Scan
 from pmrpipe.native.result import generated_by
 from pmrpipe.stages.change.compare import Marked, Visit, compare
 from pmrpipe.stages.change.result import Changed, write_changed
+from pmrpipe.study.labels import require_own_table
 from pmrpipe.study.options.change import Change
 from pmrpipe.study.options.two_scans import TwoScans
 
@@ -101,13 +102,10 @@ def _marked(first: Path, options: Change) -> Marked:
         raise InputError("--label-table", "names the labels of --labels", "give both, or none")
     place = (first, read_grid(first))
     marked = Marked.read(place, options.labels, options.label_table, options.lesion)
-    if options.label_table is not None and marked.labels is not None:
-        numbers = set(np.unique(marked.labels.data).tolist()) - {0}
-        absent = sorted(numbers - set(marked.names or ()))
-        if 2 * len(absent) > len(numbers):
-            problem = f"has {len(absent)} labels that {options.label_table} lacks, such as"
-            remedy = "name its own label table, or none"
-            raise InputError(options.labels, f"{problem} {absent[0]}", remedy)
+    if options.labels is not None and options.label_table is not None:
+        assert marked.labels is not None
+        numbers = np.unique(marked.labels.data).tolist()
+        require_own_table(options.labels, numbers, marked.names or (), options.label_table)
     return marked
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +70,23 @@ def read_label_table(name: str) -> pd.DataFrame:
 def scored_labels(name: str | None) -> list[int]:
     """Numbers of the scored labels, ascending; empty without a table."""
     return [] if name is None else sorted(label.index for label in labels_of(name) if label.scored)
+
+
+def require_own_table(
+    dseg: Path, numbers: Iterable[int], known: Iterable[int], table: str
+) -> set[int]:
+    """The numbers of a label map, but 0, that its table lacks.
+
+    Raises
+    ------
+    InputError : these are more than half of them: the table belongs to other maps
+    """
+    present = {*numbers} - {0}
+    unlisted = present - {*known}
+    if 2 * len(unlisted) > len(present):
+        problem = f"has {len(unlisted)} labels that {table} lacks, such as {min(unlisted)}"
+        raise InputError(dseg, problem, "give its own table by --label-table")
+    return unlisted
 
 
 def is_own_listing(path: Path) -> bool:
