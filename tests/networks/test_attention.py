@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.methods.operators import Then
@@ -67,6 +68,14 @@ def test_the_fused_kernel_is_the_softmax_in_double_precision():
         assert torch.allclose(
             attended(queries, keys, values), said.transpose(1, 2).reshape(2, 3, 4, 3, 5), atol=1e-6
         )
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_matrix_of_all_products_is_never_made(count):
+    queries, keys = torch.rand(count, 8, 4, 3, 5), torch.rand(count, 8, 6, 5, 7)
+    # Within it torch refuses what its fused kernel does not take.
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        attended(queries.requires_grad_(), keys, grid((6, 5, 7))).sum().backward()
 
 
 def test_affine_values_give_an_affine_answer():

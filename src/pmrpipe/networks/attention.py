@@ -131,11 +131,11 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     values : (1, V, x, y, z), V at most C; in float32 under autocast too
     """
     count, width = queries.shape[:2]
-    # The fused kernels want values as wide as the keys.
-    filled = F.pad(values.flatten(2), [0, 0, 0, width - values.shape[1]])
-    query, key = (part.flatten(2).transpose(1, 2)[:, None] for part in (queries, keys))
-    filled = filled.transpose(1, 2)[:, None].expand(count, -1, -1, -1)
+    # The fused kernels want values as wide as the keys, and a voxel's features side by side: else
+    # torch makes the matrix of all products, silently.
+    filled = F.pad(values.flatten(2), [0, 0, 0, width - values.shape[1]]).expand(count, -1, -1)
+    rows = (part.flatten(2).transpose(1, 2)[:, None] for part in (queries, keys, filled))
     with exact(queries.device):
-        said = F.scaled_dot_product_attention(query, key, filled, scale=1.0)
+        said = F.scaled_dot_product_attention(*(r.contiguous() for r in rows), scale=1.0)
     said = said[:, 0, :, : values.shape[1]].transpose(1, 2)
     return said.reshape(count, -1, *queries.shape[2:])
