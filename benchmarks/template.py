@@ -3,7 +3,7 @@
     python benchmarks/template.py config/malf.yaml ROOT --subjects 1000 1002 1006 1007 1009 1010 \\
         1011 1012 --rounds 2 --threads 2 --out rows.tsv [--no-ants]
 
-The study must be preprocessed (target `preprocess`). Both sides get the same whitened brains on the
+The study must be preprocessed (target `preprocess`); its section `template` says the rest. Both sides get the same whitened brains on the
 template grid, the same number of rounds and threads, and begin with their mean. Rows: seconds,
 sharpness (mean gradient magnitude over the brain without its rim, of the template scaled to a mean
 of one half there), mean displacement left, and the mean pairwise Dice of the subjects' labels once
@@ -112,6 +112,7 @@ def main() -> None:
 
     study = load(given.study, [f"root={given.root}"])
     section = {"name": NAME, "subjects": given.subjects, "rounds": given.rounds, "tolerance": 0}
+    section = study.model_dump()["template"] | section
     changes = {"template": section, "threads": {"registration": given.threads}}
     plan = Plan.of(study.model_dump() | changes)
     options = MeanBrain(plan).options()

@@ -18,6 +18,8 @@ from pmrpipe.spatial.standardise import locally_standardised
 
 _SLOPE = 0.2
 _OMEGA = 30.0
+# Of half the image's extent: what a direct weight of one makes of a code of one.
+_SMALL = 0.1
 # Edge, in voxels, of the features from which the global code is made, whatever the image's size.
 _EDGE = 3
 
@@ -28,15 +30,17 @@ class Codes:
 
     whole : (B, C) one code for the pair
     local : (B, C, x, y, z) one for each place; interpolated between, the border repeated
+    last : where in `local` the last voxel of the image lies, a cell number for each axis
     """
 
     whole: Tensor
     local: Tensor
+    last: tuple[float, ...]
 
     def at(self, unit: Tensor) -> Tensor:
         """Both codes at points (B, 3, N), -1 and 1 the first and last voxel: (B, C, N)."""
-        far = unit.new_tensor([n - 1 for n in self.local.shape[2:]]).view(1, 3, 1)
-        local = look_up(self.local, (unit + 1) / 2 * far)
+        last = unit.new_tensor(self.last).view(1, 3, 1)
+        local = look_up(self.local, (unit + 1) / 2 * last)
         return torch.cat([self.whole[..., None].expand(-1, -1, unit.shape[2]), local], 1)
 
 
@@ -84,7 +88,9 @@ class PairEncoder(nn.Module):
                 local = self.local(features)
         assert local is not None
         features = nn.functional.adaptive_avg_pool3d(features, _EDGE)
-        return Codes(self.whole(features), local)
+        # A convolution of stride 2 and padding 1 has voxel 2n in the middle of its n-th answer.
+        last = tuple((n - 1) / 2**self.local_at for n in moving.shape[2:])
+        return Codes(self.whole(features), local, last)
 
 
 def _level(inputs: int, outputs: int, stride: int, norm: str) -> nn.Sequential:
@@ -114,9 +120,10 @@ class KnownCodes(nn.Module):
         super().__init__()
         self.whole = nn.Parameter(codes.whole.detach().clone())
         self.local = nn.Parameter(codes.local.detach().clone())
+        self.last = codes.last
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Codes:
-        return Codes(self.whole, self.local)
+        return Codes(self.whole, self.local, self.last)
 
 
 class Sine(nn.Linear):
@@ -147,12 +154,19 @@ class ModulatedField(nn.Module):
     width : of every layer
     features : Fourier frequencies, of which there are sine and cosine
     deviation : of the frequencies, which are drawn once and not trained
+    direct : whether a linear layer from the codes to the displacement is added, zero at first: the
+        sine layers alone learn nothing of many pairs in a few thousand steps
     """
 
     frequencies: Tensor
 
     def __init__(
-        self, codes: int = 64, width: int = 128, features: int = 128, deviation: float = 1.0
+        self,
+        codes: int = 64,
+        width: int = 128,
+        features: int = 128,
+        deviation: float = 1.0,
+        direct: bool = False,
     ) -> None:
         super().__init__()
         self.register_buffer("frequencies", deviation * torch.randn(3, features))
@@ -163,8 +177,10 @@ class ModulatedField(nn.Module):
             [Sine(2 * features, width), *(Sine(width, width, _OMEGA) for _ in range(2))]
         )
         self.last = nn.Linear(width, 3)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        self.direct = nn.Linear(codes, 3, bias=False) if direct else None
+        for layer in (self.last, self.direct):
+            for weights in () if layer is None else layer.parameters():
+                nn.init.zeros_(weights)
 
     def forward(self, unit: Tensor, codes: Tensor) -> Tensor:
         """Displacement (B, 3, N), in units of [-1, 1], at points (B, 3, N) with codes (B, C, N)."""
@@ -175,4 +191,7 @@ class ModulatedField(nn.Module):
             if number:
                 gate = self.gates[number](gate) + first
             values = layer(values) * gate
-        return self.last(values).transpose(1, 2)
+        displacement = self.last(values)
+        if self.direct is not None:
+            displacement = displacement + _SMALL * self.direct(codes.transpose(1, 2))
+        return displacement.transpose(1, 2)
