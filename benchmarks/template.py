@@ -3,13 +3,14 @@
     python benchmarks/template.py config/malf.yaml ROOT --subjects 1000 1002 1006 1007 1009 1010 \\
         1011 1012 --rounds 2 --threads 2 --out rows.tsv [--no-ants]
 
-The study must be preprocessed (target `preprocess`); its section `template` says the rest. Both sides get the same whitened brains on the
-template grid, the same number of rounds and threads, and begin with their mean. Rows: seconds,
-sharpness (mean gradient magnitude over the brain without its rim, of the template scaled to a mean
-of one half there), mean displacement left, and the mean pairwise Dice of the subjects' labels once
-each is registered to it; a row `MNI` says the same of the space's own template, by the same method.
-antspyx's template is judged by pmrpipe's registrations to it, too. Template and rounds lie in
-`template/BENCHMARK` of the study's results, where a second call finds them.
+The study must be preprocessed (target `preprocess`); its section `template` says the rest. Both
+sides get the same whitened brains on the template grid, the same number of rounds and threads, and
+begin with their mean. Rows: seconds, sharpness (mean gradient magnitude over the brain without its
+rim, of the template scaled to a mean of one half there), mean displacement left, and the mean
+pairwise Dice of the subjects' labels once each is registered to it; a row `MNI` says the same of
+the space's own template, by the same method. antspyx's template is judged by pmrpipe's
+registrations to it, too. Template and rounds lie in `template/BENCHMARK` of the study's results,
+where a second call finds them.
 """
 
 from __future__ import annotations

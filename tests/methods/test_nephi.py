@@ -163,7 +163,8 @@ def _after_training(method: NePhi) -> float:
     steps = torch.stack(torch.meshgrid(*(torch.arange(n) for n in SHAPE), indexing="ij"))
     shares = []
     for _ in range(150):
-        middles = torch.tensor([10.0, 12, 9]).view(3, 1) + 3 * torch.rand(3, 2, generator=draw) - 1.5
+        apart = 3 * torch.rand(3, 2, generator=draw) - 1.5
+        middles = torch.tensor([10.0, 12, 9]).view(3, 1) + apart
         moving, fixed = (
             torch.exp(-(steps - m.view(3, 1, 1, 1)).square().sum(0) / 18)[None, None]
             for m in middles.T

@@ -134,8 +134,10 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     # The fused kernels want values as wide as the keys, and a voxel's features side by side: else
     # torch makes the matrix of all products, silently.
     filled = F.pad(values.flatten(2), [0, 0, 0, width - values.shape[1]]).expand(count, -1, -1)
-    rows = (part.flatten(2).transpose(1, 2)[:, None] for part in (queries, keys, filled))
+    query, key, value = (
+        part.flatten(2).transpose(1, 2)[:, None].contiguous() for part in (queries, keys, filled)
+    )
     with exact(queries.device):
-        said = F.scaled_dot_product_attention(*(r.contiguous() for r in rows), scale=1.0)
+        said = F.scaled_dot_product_attention(query, key, value, scale=1.0)
     said = said[:, 0, :, : values.shape[1]].transpose(1, 2)
     return said.reshape(count, -1, *queries.shape[2:])
