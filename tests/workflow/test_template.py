@@ -34,6 +34,7 @@ def test_the_target_makes_what_the_study_names_and_a_second_run_nothing(tiny: Wo
             "template.initial: there is no file absent.nii.gz",
         ),
         ("template={name: absent, subjects: ['01', '99']}", "sub-99 has no T1w scan"),
+        ("template={name: one, contrasts: [T2w]}", "T2w: fewer than two subjects have one"),
     ],
 )
 def test_what_a_study_cannot_make_is_said_in_one_line(

@@ -30,6 +30,10 @@ class TemplatePaths:
         """The template, in [0, 1], background 0."""
         return self._image("desc-brain_T1w")
 
+    def along(self, contrast: str) -> Path:
+        """The template in another contrast, in [0, 1], background 0."""
+        return self._image(f"desc-brain_{contrast}")
+
     @property
     def mask(self) -> Path:
         """Where most of the warped brains are."""

@@ -62,6 +62,22 @@ class MeanBrain:
         return scans
 
     @property
+    def along(self) -> list[Scan]:
+        """Scans of `contrasts` that go through a chosen T1w; InputError for too few of one."""
+        chosen, contrasts = {scan.key for scan in self.scans}, self.plan.study.template.contrasts
+        scans = [
+            scan
+            for scan in self.plan.scans.values()
+            if scan.contrast in contrasts and scan.through in chosen
+        ]
+        for contrast in contrasts:
+            if len({scan.subject for scan in scans if scan.contrast == contrast}) < 2:
+                problem = f"{contrast}: fewer than two subjects have one that goes through a T1w"
+                remedy = f"read them, pairs: {{moving: {contrast}, fixed: T1w}}, or leave it out"
+                raise InputError("template.contrasts", problem, remedy)
+        return scans
+
+    @property
     def labels(self) -> dict[str, Path]:
         """Native label maps of those that have one; none where there are fewer than two."""
         labels = {scan.key: scan.labels for scan in self.scans if scan.labels}
@@ -99,6 +115,7 @@ class MeanBrain:
             space=study.space,
             name=self.name,
             keys=tuple(scan.key for scan in scans),
+            along=tuple(scan.key for scan in self.along),
             labels=labels,
             orientations={s.key: s.orientation for s in scans if s.orientation},
             table=study.labels,
@@ -120,7 +137,7 @@ class MeanBrain:
     def inputs(self) -> list[Path]:
         """Preprocessed scans, label maps and what brings them along, weights."""
         results, labels = self.plan.results, self.labels
-        files = [results.preproc(scan.key) for scan in self.scans]
+        files = [results.preproc(scan.key) for scan in (*self.scans, *self.along)]
         files += [path for key, own in labels.items() for path in (own, results.affine(key))]
         if self.weights is not None:
             files.append(self.weights / WEIGHTS)
@@ -131,6 +148,7 @@ class MeanBrain:
         """Every file that the target promises."""
         paths = self.paths
         files = [paths.brain, paths.mask, paths.space, paths.rounds, paths.subjects, paths.page]
+        files += map(paths.along, self.plan.study.template.contrasts)
         return files + ([paths.dseg] if self.labels else [])
 
     def digest(self, verb: str) -> str:

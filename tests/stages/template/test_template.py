@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_erosion
 
 from pmrpipe.base.errors import InputError
 from pmrpipe.base.files import read_tsv, sha256
@@ -101,6 +102,44 @@ def test_the_page_shows_every_round_and_stands_alone(four: TemplatePaths) -> Non
     assert page.count("data:image/png") == 3
     assert "tpl-four.yaml" in page
     assert 'src="http' not in page
+
+
+def test_another_contrast_comes_along_the_fields_of_its_t1w(
+    four: TemplatePaths, cohort: Results
+) -> None:
+    """A T2w that is one minus its T1w: so is the template in it, but for what is sharpened."""
+    along = tuple(f"{key}_T2w" for key in KEYS[:3])
+    for key in KEYS[:3]:
+        scan = read_image(cohort.preproc(key))
+        path = cohort.preproc(f"{key}_T2w")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_volume(path, np.where(scan.data > 0, 1 - scan.data, 0), scan.affine)
+    said = options(cohort, KEYS[:3], name="along", along=along, sharpen=0, average="mean")
+    make_template(cohort.root, said)
+    paths = TemplatePaths.of(cohort, "along")
+    mask = read_mask(paths.mask).data
+    total = read_image(paths.along("T2w")).data + read_image(paths.brain).data
+    # At the rim interpolation sees the step to the background.
+    assert np.abs(total[binary_erosion(mask, iterations=2)] - 1).mean() < 0.003
+    assert not total[~mask].any()
+    page = paths.page.read_text(encoding="utf-8")
+    assert "The template in T2w" in page
+    assert page.count("data:image/png") == 4
+
+
+@pytest.mark.parametrize(
+    ("along", "problem"),
+    [
+        (("sub-04_T2w", "sub-01_T2w"), "the T1w of sub-04_T2w is not among the keys"),
+        (("sub-01_T2w",), "T2w: two subjects at least"),
+        (("sub-01_FLAIR", "sub-02_FLAIR"), "no such file"),
+    ],
+)
+def test_what_cannot_come_along_is_one_line(
+    cohort: Results, along: tuple[str, ...], problem: str
+) -> None:
+    with pytest.raises(InputError, match=problem):
+        make_template(cohort.root, options(cohort, KEYS[:2], name="no", along=along))
 
 
 class Killed(Exception):

@@ -21,6 +21,7 @@ from pmrpipe.stages.template.average import majority
 from pmrpipe.stages.template.page import write_template_page
 from pmrpipe.stages.template.ready import ready
 from pmrpipe.stages.template.rounds import COLUMNS, TemplateRounds, require_scans
+from pmrpipe.study.keys import contrast_of
 from pmrpipe.study.labels import scored_labels
 from pmrpipe.study.options.template import TemplateMaking
 from pmrpipe.study.paths import Results
@@ -49,7 +50,7 @@ def make_template(
         to begin with that is missing or lies on another grid
     """
     results = Results.of(root, options)
-    require_scans(results, options.keys)
+    require_scans(results, options.keys, options.along)
     keep_freed_memory()
     paths = TemplatePaths.of(results, options.name)
     job = TemplateRounds(results, paths, options, ready(options), say)
@@ -67,6 +68,7 @@ class _Delivery:
         self.last = int(rows[-1]["round"])
         self.brain = read_image(self.paths.round_template(self.last))
         self.mask = read_mask(self.paths.round_mask(self.last)).data
+        self.contrasts = sorted({contrast_of(key) for key in self.options.along})
 
     def write(self) -> None:
         """Everything; the space's YAML last, so that who finds it finds what it names."""
@@ -75,10 +77,16 @@ class _Delivery:
         sources = [self.results.preproc(key) for key in self.options.keys]
         for path, data in ((self.paths.brain, self.brain.data), (self.paths.mask, self.mask)):
             self._write_image(path, data, sources)
+        for contrast in self.contrasts:
+            scans = [key for key in self.options.along if contrast_of(key) == contrast]
+            data = self.job.along(self.last, contrast, self.mask)
+            sources = [self.results.preproc(key) for key in scans]
+            self._write_image(self.paths.along(contrast), data, sources)
         subjects = self._subjects()
         write_rows(self.paths.rounds, COLUMNS, self.rows)
         write_rows(self.paths.subjects, SUBJECT_COLUMNS, subjects)
-        write_template_page(self.paths, self.rows, subjects, len(self.options.keys))
+        count = len(self.options.keys)
+        write_template_page(self.paths, self.rows, subjects, count, self.contrasts)
         write_text(self.paths.space, self._space())
 
     def _write_field(self, key: str, field: Field) -> None:

@@ -26,8 +26,13 @@ _CURVES = (
 )
 
 
-def write_template_page(paths: TemplatePaths, rows: Rows, subjects: Rows, scans: int) -> None:
-    """Write one self-contained HTML file."""
+def write_template_page(
+    paths: TemplatePaths, rows: Rows, subjects: Rows, scans: int, contrasts: Sequence[str] = ()
+) -> None:
+    """Write one self-contained HTML file.
+
+    contrasts : other ones, in which the template lies beside it
+    """
     pictures, size = _pictures(paths, len(rows))
     with style.drawing():
         chart = style.data_uri(style.svg(_chart(rows)), "svg+xml")
@@ -36,6 +41,7 @@ def write_template_page(paths: TemplatePaths, rows: Rows, subjects: Rows, scans:
         title=f"Template {paths.name}",
         facts=_facts(rows, subjects, scans),
         pictures=pictures,
+        along=[_along(paths, contrast) for contrast in contrasts],
         size=size,
         chart=chart,
         rows=rows,
@@ -59,6 +65,14 @@ def _pictures(paths: TemplatePaths, count: int) -> tuple[list[tuple[str, str]], 
         title = "Before the first round" if number == 0 else f"Round {number}"
         pictures.append((title, style.data_uri(png, "png")))
     return pictures, size
+
+
+def _along(paths: TemplatePaths, contrast: str) -> tuple[str, str]:
+    """Contrast and data URI of the template in it, cut as the rounds are."""
+    image, brain = read_image(paths.along(contrast)), read_image(paths.brain).data
+    views = views_of((image.data, brain, brain), image.grid, None)
+    png, _ = slices_png(views, float(image.data.max()) * 0.95)
+    return contrast, style.data_uri(png, "png")
 
 
 def _facts(rows: Rows, subjects: Rows, scans: int) -> list[tuple[str, str]]:

@@ -35,6 +35,7 @@ from pmrpipe.spatial.resize import resize_image
 from pmrpipe.stages.template.average import robust_mean, sharpened, sharpness
 from pmrpipe.stages.template.balance import correction, length_mm, to_millimetres, to_voxels
 from pmrpipe.stages.template.ready import Ready
+from pmrpipe.study.keys import contrast_of, scan_and_contrast, scan_key, subject_of
 from pmrpipe.study.options.template import TemplateMaking
 from pmrpipe.study.paths import Results
 from pmrpipe.study.sidecar import sidecar_path
@@ -93,6 +94,15 @@ class TemplateRounds:
         balanced = self._balanced(number)
         for key in self.options.keys:
             yield key, balanced.field(read_field(self.paths.round_field(number, key))[0])
+
+    def along(self, number: int, contrast: str, mask: np.ndarray) -> np.ndarray:
+        """Robust mean (X, Y, Z) in [0, 1] of another contrast, along the fields of a round."""
+        values = [
+            self._values(scan_key(key, contrast), field, mask)
+            for key, field in self.fields(number)
+            if scan_key(key, contrast) in self.options.along
+        ]
+        return self._robust(values, mask)
 
     # -- round 0 ------------------------------------------------------------------------------
     def _begin(self) -> dict[str, Any]:
@@ -174,9 +184,13 @@ class TemplateRounds:
             share += resample(inside, sample_points(grid, field=field)) > 0.5
         mask = share > len(self.options.keys) / 2
         values = [self._values(key, field, mask) for key, field in fields()]
-        data = np.zeros(grid.shape, np.float32)
+        return self._robust(values, mask), mask
+
+    def _robust(self, values: list[np.ndarray], mask: np.ndarray) -> np.ndarray:
+        """The average of values (V,) in the mask, sharpened; 0 outside."""
+        data = np.zeros(mask.shape, np.float32)
         data[mask] = robust_mean(np.stack(values), self.options.average)
-        return sharpened(data, mask, self.options.sharpen), mask
+        return sharpened(data, mask, self.options.sharpen)
 
     def _values(self, key: str, field: Field | None, mask: np.ndarray) -> np.ndarray:
         """A scan (V,) at the voxels of the mask, cubic; NaN where its brain does not reach."""
@@ -236,14 +250,22 @@ def _announce(path: Path, recipe: str, **more: Any) -> None:
     write_json(sidecar_path(path), {_RECIPE: recipe, **more})
 
 
-def require_scans(results: Results, keys: Sequence[str]) -> None:
-    """Raises InputError for fewer than two subjects, or a scan that is not preprocessed."""
-    from pmrpipe.study.keys import contrast_of, subject_of
+def require_scans(results: Results, keys: Sequence[str], along: Sequence[str] = ()) -> None:
+    """Raises InputError for fewer than two subjects, or a scan that is not preprocessed.
 
+    For a scan that comes along without its T1w, or alone in its contrast, too.
+    """
     if len({subject_of(key) for key in keys}) < 2:
         raise InputError("keys", "a template needs two subjects at least", "name more of them")
     if len({contrast_of(key) for key in keys}) > 1:
         raise InputError("keys", "the scans have several contrasts", "name those of one")
-    for key in keys:
+    for key in along:
+        if scan_and_contrast(key)[0] not in keys:
+            problem = f"the T1w of {key} is not among the keys"
+            raise InputError("along", problem, "name it there, or leave the scan out")
+        if len({subject_of(k) for k in along if contrast_of(k) == contrast_of(key)}) < 2:
+            problem = f"{contrast_of(key)}: two subjects at least must have one"
+            raise InputError("along", problem, "name more of them, or leave the contrast out")
+    for key in (*keys, *along):
         if not results.preproc(key).exists():
             raise InputError(results.preproc(key), "no such file", "preprocess the scan first")

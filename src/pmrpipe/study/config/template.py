@@ -22,6 +22,10 @@ class TemplateSection(Rounds):
     split: Literal["all", "train", "validation", "test"] = Field(
         "all", description="whose scans are taken"
     )
+    contrasts: list[Literal["T2w", "PDw", "FLAIR", "inplaneT2"]] = Field(
+        [],
+        description="other contrasts that are averaged along: scans that go through a chosen T1w",
+    )
 
     @field_validator("subjects")
     @classmethod

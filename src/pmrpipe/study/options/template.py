@@ -54,6 +54,11 @@ class TemplateMaking(Rounds, Gridded):
 
     name: str = Field(pattern=NAME, description="name of the template and of its space")
     keys: tuple[str, ...] = Field(min_length=1, description="scans, by their keys")
+    along: tuple[str, ...] = Field(
+        (),
+        description="scans of other contrasts of the same sessions, by their keys (sub-01_T2w): "
+        "each contrast is averaged along the fields of the T1w",
+    )
     labels: dict[str, Path] = Field({}, description="native label map of each scan that has one")
     orientations: dict[str, str] = Field(
         {}, description="orientation code of each scan whose header has none"
