@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import yaml
 
 from pmrpipe.base.files import read_json
-from pmrpipe.images.volume import read_grid
+from pmrpipe.images.volume import read_grid, read_image
 
 from .conftest import Workflow, copy_workflow
 
@@ -22,6 +23,7 @@ STUDY = {
     "methods": ["affine"],
     "preprocessing": "whole",
 }
+BOTH = ("T1w", "T2w")
 WORDS = ("modalities", "--configfile", "study.yaml")
 
 
@@ -51,3 +53,16 @@ def test_a_study_of_t1w_alone_is_one_line(both: Workflow) -> None:
     lines = [line for line in text.splitlines() if "no scan of another contrast has" in line]
     assert len(lines) == 1
     assert "most recent call last" not in text
+
+
+def test_a_template_of_the_study_has_both_contrasts(both: Workflow) -> None:
+    section = "{name: pair, method: greedy, refine: 0, rounds: 1, contrasts: [T2w]}"
+    words = ("template", "--configfile", "study.yaml", "--config", f"template={section}")
+    both.run(*words)
+    folder = both.folder / "results" / "both" / "template" / "pair"
+    images = [folder / f"tpl-pair_res-8_desc-brain_{contrast}.nii.gz" for contrast in BOTH]
+    first, second = map(read_image, images)
+    assert first.grid == second.grid
+    inside = (first.data > 0) & (second.data > 0)
+    assert np.corrcoef(first.data[inside], second.data[inside])[0, 1] < 0
+    assert "Nothing to be done" in both.run(*words)

@@ -29,7 +29,7 @@ def run_modalities(options: Namespace) -> None:
     overlays = modalities(options.t1w, options.scans, read_work(options), options.output, say)
     for shown in overlays:
         facts = shown.facts
-        say(f"{shown.name}: correlation ratio with the T1w {facts['correlation_ratio']:.2f}")
+        say(f"{shown.name}: mutual information with the T1w {facts['mutual_information']:.2f}")
         for doubt in facts["doubts"]:
             say(f"warning: {shown.name} {doubt}")
     say(f"look at {options.output / 'qc.html'}")

@@ -51,7 +51,7 @@ def _facts(shown: Overlay) -> list[tuple[str, str]]:
     facts = shown.facts
     moved = f"{facts['rotation_degrees']:.1f}°, {facts['shift_mm']:.1f} mm"
     return [
-        (f"{shown.contrast}, correlation ratio", f"{facts['correlation_ratio']:.2f}"),
+        (f"{shown.contrast}, mutual information", f"{facts['mutual_information']:.2f}"),
         (f"{shown.contrast}, share of the brain", f"{facts['cover']:.0%}"),
         (f"{shown.contrast}, turned and moved by", moved),
     ]
