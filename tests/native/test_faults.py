@@ -229,6 +229,14 @@ def test_an_output_that_cannot_be_written(prepared, tmp_path, capsys):
         assert "cannot be written (Read-only file system)" in last
 
 
+def lives(process: psutil.Process) -> bool:
+    """Whether it still runs: one that ended and waits to be asked for its status does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def died(work: Callable[[], object], number: int) -> bool:
     """Whether `work` in a process of its own came to write `number`, where it is killed."""
     pid = os.fork()
@@ -323,5 +331,6 @@ def test_a_polite_kill_leaves_no_process_and_no_temporary_file(brains, tmp_path)
     assert "Traceback" not in said
     assert not list((tmp_path / "tmp").iterdir())
     assert not list((tmp_path / "out").iterdir())
-    assert len(children) == 2
-    assert not any(child.is_running() for child in children)
+    # The two that preprocess, and at times a shell of a library asking what machine this is.
+    assert len(children) >= 2
+    assert not [child for child in children if lives(child)]
