@@ -24,4 +24,4 @@ def test_both_ways_the_second_half_is_the_first_exchanged():
 
 def test_a_target_without_an_inverse_cannot_be_learned_both_ways():
     with pytest.raises(ValueError, match="both ways"):
-        Batch(MOVING, FIXED, GRID, {"momentum": MOVING}).both_ways()
+        Batch(MOVING, FIXED, GRID, {"white": MOVING}).both_ways()

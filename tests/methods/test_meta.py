@@ -53,7 +53,7 @@ def shown(name: str) -> Batch:
     field = torch.zeros(1, 3, *GRID.shape, device="meta")
     target = Deformation(field, GRID) if taught else None
     if isinstance(on_meta(name), LearnsMomenta):
-        target = {"momentum": field}
+        target = {"white": field}
     batch = Batch(moving, fixed, GRID, target)
     return batch.both_ways() if spec(name).schedule.symmetric else batch
 

@@ -17,6 +17,11 @@ from tests.helpers.parts import batch
 SMALL = {"component": "pmrpipe.networks.multilayer:MultilayerNetwork", "channels": [4, 4]}
 
 
+def trained(name):
+    chosen = spec(name)
+    return chosen.learned and not chosen.shares
+
+
 class NoNetwork:
     def __init__(self, **parts):
         pass
@@ -48,7 +53,7 @@ def test_shipped_methods_are_valid_and_named_after_their_file():
 
 # Those with published widths take their step on the meta device: tests/methods/test_meta.py.
 @pytest.mark.parametrize(
-    "name", [n for n in names() if spec(n).learned and not n.endswith("-published")]
+    "name", [n for n in names() if trained(n) and not n.endswith("-published")]
 )
 def test_every_learned_method_has_a_differentiable_objective(name):
     method = build(spec(name), network_mm=2.0)
@@ -56,9 +61,11 @@ def test_every_learned_method_has_a_differentiable_objective(name):
     shown = batch(*images)
     if isinstance(method, LearnsMomenta):
         method.patches = 1
-        shown = replace(shown, target={"momentum": torch.ones(1, 3, 16, 18, 20)})
-    terms = method.objective(shown)
-    terms["total"].backward()
+        shown = replace(shown, target={"white": torch.ones(1, 3, 16, 18, 20)})
+    for stage in spec(name).schedule.stages or [None]:
+        if stage is not None:
+            method.enter(stage)
+        method.objective(shown)["total"].backward()
     slopes = [p.grad for p in method.parameters() if p.requires_grad]
     assert all(torch.isfinite(s).all() for s in slopes if s is not None)
     assert sum(s is not None for s in slopes) >= len(slopes) - 2

@@ -8,7 +8,7 @@ import torch
 from pmrpipe.methods.load import build
 from pmrpipe.methods.spec import spec
 from pmrpipe.networks.patches import Patches, filled_box, starts
-from pmrpipe.networks.quicksilver import QuicksilverNetwork
+from pmrpipe.networks.quicksilver import QuicksilverNetwork, QuicksilverUNet
 
 
 def test_the_published_network_has_the_published_number_of_parameters():
@@ -39,6 +39,26 @@ def test_a_patch_goes_from_15_to_8_5_8_and_15_voxels():
     assert [n for n, before in zip(sizes, [0, *sizes], strict=False) if n != before] == [
         15, 8, 5, 8, 15,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [QuicksilverNetwork, QuicksilverUNet])
+def test_features_keep_their_size_and_every_weight_counts(kind):
+    """With weights that are too small the networks say zero for a thousand steps."""
+    torch.manual_seed(0)
+    network = kind(8)
+    patch = 0.4 + 0.2 * torch.randn(4, 1, 15, 15, 15)
+    out = network(patch, patch.flip(2))
+    assert 0.3 < float(out.detach().std()) < 5
+    assert float(out.detach().std(0).mean()) > 0.05  # it is of the images, and not the same for all
+    out.square().mean().backward()
+    trained = [p for p in network.parameters() if p.requires_grad]
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trained)
+
+
+@pytest.mark.parametrize("edge", [3, 7, 15])
+def test_the_u_net_takes_the_same_patches(edge):
+    patch = torch.rand(2, 1, edge, edge, edge)
+    assert QuicksilverUNet(2)(patch, patch).shape == (2, 3, edge, edge, edge)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +98,9 @@ def test_only_patches_with_something_in_them_are_occupied_the_first_one_too():
     assert not patches.joined(torch.ones(1, 3, 15, 15, 15), [1])[..., :14, :, :].any()
 
 
-def test_dropped_features_follow_the_seed_and_are_the_same_in_all_patches():
-    network = QuicksilverNetwork(4, dropout=0.3).eval()
+@pytest.mark.parametrize("kind", [QuicksilverNetwork, QuicksilverUNet])
+def test_dropped_features_follow_the_seed_and_are_the_same_in_all_patches(kind):
+    network = kind(4, dropout=0.3).eval()
     patch = torch.rand(1, 1, 15, 15, 15).expand(3, -1, -1, -1, -1)
     plain = network(patch, patch)
     drawn = {}

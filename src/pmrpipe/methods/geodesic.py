@@ -69,18 +69,19 @@ def follow(
     return Deformation(path.inverse, grid, geodesic)
 
 
-def momentum_on(momentum: Tensor, kernel: Kernel, grid: Grid, to: Grid) -> Tensor:
-    """The momentum (B, 3, X, Y, Z) of the same geodesic on another grid of the same field of view.
+def white_on(momentum: Tensor, kernel: Kernel, grid: Grid, to: Grid) -> Tensor:
+    """The white variable K^1/2 m of a momentum (B, 3, X, Y, Z), on another grid of the same place.
 
-    What is interpolated is the white variable K^1/2 m: momenta themselves are too sharp.
+    It is what can be interpolated: momenta themselves are too sharp.
     """
-    if grid == to:
-        return momentum
-    here, there = (
-        KernelOnGrid(kernel, g.shape, g.spacing, momentum.device, momentum.dtype)
-        for g in (grid, to)
-    )
-    return there.unroot(resize_image(here.root(momentum), to.shape))
+    here = KernelOnGrid(kernel, grid.shape, grid.spacing, momentum.device, momentum.dtype)
+    return resize_image(here.root(momentum), to.shape)
+
+
+def momentum_of(white: Tensor, kernel: Kernel, grid: Grid) -> Tensor:
+    """The momentum K^-1/2 w of a white variable (B, 3, X, Y, Z) on its grid."""
+    on_grid = KernelOnGrid(kernel, grid.shape, grid.spacing, white.device, white.dtype)
+    return on_grid.unroot(white)
 
 
 def levels_of(levels: Sequence[tuple[float, int]], grid: Grid) -> list[tuple[float, int]]:

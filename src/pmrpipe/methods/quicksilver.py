@@ -4,14 +4,16 @@ LP: m = P(M, T). LPC: T is pulled back along the path of m, T' = T o phi_1, and 
 shot from M: both momenta live there at time 0, so that they add up, and the answer is one
 geodesic. LPP has P in place of C; LPC2 and LPC3 correct twice and three times.
 
-Source: Yang, Kwitt, Styner, Niethammer, NeuroImage 158 (2017) 378-396. Ours: the momenta are
-learned in units of `scale`, a pair at a time, as the mean of the absolute difference where the
-published loss is its sum; C is trained beside P, on what P says at that step.
+Source: Yang, Kwitt, Styner, Niethammer, NeuroImage 158 (2017) 378-396. Ours: the networks say the
+white variable w = K^1/2 m in place of the momentum m, which between the voxels of the teacher's
+grid is a comb; in units of `scale`, a pair at a time, and the loss is the mean of the absolute
+difference where the published one is its sum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -21,24 +23,27 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.losses.matching import SquaredDifference
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.deformation import Deformation
-from pmrpipe.methods.geodesic import Geodesic, follow, followed, momentum_on
+from pmrpipe.methods.geodesic import Geodesic, follow, followed, momentum_of
 from pmrpipe.methods.lddmm import LDDMM, Matching
 from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.posterior import Posterior
 from pmrpipe.methods.protocols import Method
 from pmrpipe.networks.patches import Patches, filled_box
-from pmrpipe.networks.quicksilver import QuicksilverNetwork
+from pmrpipe.networks.quicksilver import PatchNetwork
 from pmrpipe.spatial.geodesic import Path, Shooting
 from pmrpipe.spatial.kernels import Fluid, Kernel, KernelOnGrid
 from pmrpipe.spatial.resize import resize_displacement, resize_image
 from pmrpipe.spatial.warp import warp
+
+if TYPE_CHECKING:
+    from pmrpipe.methods.spec import Stage
 
 # Patches that go through the network at once: few enough for a processor's cache, many for a GPU.
 _ON_CPU, _ON_GPU = 16, 128
 
 
 class Quicksilver(NetworkMethod):
-    """A network that predicts a teacher's initial momenta.
+    """A network that predicts a teacher's initial momenta, as white variables K^1/2 m.
 
     Parameters
     ----------
@@ -46,7 +51,7 @@ class Quicksilver(NetworkMethod):
     correction : C, such a network too; None: there is none
     corrections : how often the momentum is corrected, by C or, without one, by P
     kernel, shooting : of the geodesics; the kernel is the teacher's
-    scale : a momentum of that size is 1 to the networks
+    scale : a white variable of that size is 1 to the networks
     edge, stride : of the patches, voxels
     patches : how many of a pair a step of the training sees
     matching : what `refined` minimises, with the energy of the path
@@ -56,8 +61,8 @@ class Quicksilver(NetworkMethod):
 
     def __init__(
         self,
-        network: QuicksilverNetwork,
-        correction: QuicksilverNetwork | None = None,
+        network: PatchNetwork,
+        correction: PatchNetwork | None = None,
         corrections: int = 0,
         kernel: Kernel | None = None,
         shooting: Shooting | None = None,
@@ -75,6 +80,20 @@ class Quicksilver(NetworkMethod):
         self.kernel, self.shooting = kernel or Fluid(), shooting or Shooting()
         self.scale, self.edge, self.stride, self.patches = scale, edge, stride, patches
         self.matching = matching or SquaredDifference()
+        self.corrects = correction is not None
+
+    def enter(self, stage: Stage) -> None:
+        """Train P alone (one step), or C on what P says, P as it is (two steps, or all).
+
+        Raises
+        ------
+        InputError : the method lacks a network that the stage names
+        """
+        there = 1 if self.correction is None else 2
+        if (stage.steps or there) > there or stage.regularisers or stage.coarser > 1:
+            problem = f"asks for more than steps, of which there are {there}"
+            raise InputError("schedule.stages", problem, "write `steps: 1`, or leave it out")
+        self.corrects = (stage.steps or there) == 2
 
     # -- inference ----------------------------------------------------------------------------
     def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
@@ -86,59 +105,59 @@ class Quicksilver(NetworkMethod):
         ------
         InputError : images smaller than a patch
         """
-        coarse = self._of_velocities(grid)
-        momentum = momentum_on(self.momentum(moving, fixed, grid), self.kernel, grid, coarse)
+        momentum, coarse = self._momentum(self.white(moving, fixed, grid), grid)
         return follow(momentum, self.kernel, self.shooting, coarse)
 
-    def momentum(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Tensor:
-        """The initial momentum (B, 3, X, Y, Z), corrections included."""
-        momentum = self._said_by(self.network, moving, fixed)
-        corrector = self.network if self.correction is None else self.correction
-        for _ in range(self.corrections):
-            pulled = self._pulled_back(fixed, momentum, grid)
-            momentum = momentum + self._said_by(corrector, moving, pulled)
-        return momentum
+    def white(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Tensor:
+        """K^1/2 m of the initial momentum m, (B, 3, X, Y, Z), corrections included."""
+        white = self._said_by(self.network, moving, fixed)
+        if self.correction is None:
+            corrector, times = self.network, self.corrections
+        else:
+            corrector, times = self.correction, self.corrections * self.corrects
+        for _ in range(times):
+            pulled = self._pulled_back(fixed, white, grid)
+            white = white + self._said_by(corrector, moving, pulled)
+        return white
 
-    def _pulled_back(self, fixed: Tensor, momentum: Tensor, grid: Grid) -> Tensor:
+    def _pulled_back(self, fixed: Tensor, white: Tensor, grid: Grid) -> Tensor:
         """T o phi_1."""
-        forward = self._path(momentum, grid).forward
+        forward = self._path(white, grid).forward
         assert forward is not None
         return warp(fixed, resize_displacement(forward, grid.shape))
 
-    def _of_velocities(self, grid: Grid) -> Grid:
-        """The grid on which geodesics are followed."""
+    def _momentum(self, white: Tensor, grid: Grid) -> tuple[Tensor, Grid]:
+        """The momentum of a white variable on the networks' grid, on that of the velocities."""
         mm = self.velocity_mm
-        return grid if mm is None or mm <= min(grid.spacing) else grid.rescaled(mm)
+        coarse = grid if mm is None or mm <= min(grid.spacing) else grid.rescaled(mm)
+        return momentum_of(resize_image(white, coarse.shape), self.kernel, coarse), coarse
 
-    def _path(self, momentum: Tensor, grid: Grid) -> Path:
-        """The path of a momentum on the networks' grid, on that of the velocities."""
-        coarse = self._of_velocities(grid)
-        return followed(
-            momentum_on(momentum, self.kernel, grid, coarse), self.kernel, self.shooting, coarse
-        )
+    def _path(self, white: Tensor, grid: Grid) -> Path:
+        momentum, coarse = self._momentum(white, grid)
+        return followed(momentum, self.kernel, self.shooting, coarse)
 
     def _said_by(self, network: nn.Module, moving: Tensor, fixed: Tensor) -> Tensor:
-        """What a network says of whole images: the mean where patches overlap."""
+        """The white variable a network says of whole images: the mean where patches overlap."""
         self._patches(moving)  # refuses images smaller than a patch
         pairs = zip(moving.split(1), fixed.split(1), strict=True)
         return self.scale * torch.cat([self._of_pair(network, *pair) for pair in pairs])
 
     def _of_pair(self, network: nn.Module, *images: Tensor) -> Tensor:
         """Patches begin where the brains do, and not at the grid's corner: they are fewer so."""
-        momentum = images[0].new_zeros(1, 3, *images[0].shape[2:])
+        white = images[0].new_zeros(1, 3, *images[0].shape[2:])
         box = filled_box(images, self.edge)
         if box is None:
-            return momentum
+            return white
         inside = [image[:, :, *box] for image in images]
         patches = self._patches(inside[0])
         which = patches.occupied(*inside)
-        most = _ON_CPU if momentum.device.type == "cpu" else _ON_GPU
+        most = _ON_CPU if white.device.type == "cpu" else _ON_GPU
         cubes = [
             self.in_precision(network, *(patches.cut(image, some) for image in inside))
             for some in (which[n : n + most] for n in range(0, len(which), most))
         ]
-        momentum[:, :, *box] = patches.joined(torch.cat(cubes), which)
-        return momentum
+        white[:, :, *box] = patches.joined(torch.cat(cubes), which)
+        return white
 
     def _patches(self, image: Tensor) -> Patches:
         shape = tuple(image.shape[2:])
@@ -150,25 +169,23 @@ class Quicksilver(NetworkMethod):
 
     # -- training -----------------------------------------------------------------------------
     def objective(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean over drawn patches of |P - m|, summed over the components, in units of `scale`.
+        """Mean over drawn patches of |P - w|, summed over the components, in units of `scale`.
 
-        With C its own term too: |C - (m - P)|, P as it says at this step.
+        Of C, once its stage has begun: |C - (w - P)|, and P learns no more.
 
         Raises
         ------
-        ValueError : a batch without a teacher's momentum
+        ValueError : a batch without the white variable of a teacher's momentum
         """
-        if not isinstance(batch.target, Mapping) or "momentum" not in batch.target:
-            raise ValueError("a batch without the momentum of a teacher")
-        target, images = batch.target["momentum"], (batch.moving, batch.fixed)
-        terms = {"prediction": self._missed(self.network, *images, target)}
-        if self.correction is not None:
-            with torch.no_grad():
-                said = self._said_by(self.network, *images)
-                pulled = self._pulled_back(batch.fixed, said, batch.grid)
-            left = target - said
-            terms["correction"] = self._missed(self.correction, batch.moving, pulled, left)
-        return {"total": torch.stack([*terms.values()]).sum(), **terms}
+        if not isinstance(batch.target, Mapping) or "white" not in batch.target:
+            raise ValueError("a batch without the white variable of a teacher's momentum")
+        target, images = batch.target["white"], (batch.moving, batch.fixed)
+        if self.correction is None or not self.corrects:
+            return {"total": self._missed(self.network, *images, target)}
+        with torch.no_grad():
+            said = self._said_by(self.network, *images)
+            pulled = self._pulled_back(batch.fixed, said, batch.grid)
+        return {"total": self._missed(self.correction, batch.moving, pulled, target - said)}
 
     def _missed(self, network: nn.Module, moving: Tensor, fixed: Tensor, target: Tensor) -> Tensor:
         """On patches that are drawn from all of the first pair that are not empty."""
@@ -177,9 +194,9 @@ class Quicksilver(NetworkMethod):
         filled = (cubes[0].abs() + cubes[1].abs()).sum((1, 2, 3, 4)) > 0
         # A chance for all, but as good as none for empty ones: there is a sum to divide by.
         drawn = torch.multinomial(filled.float() + 1e-6, self.patches, replacement=True)
-        source, goal, momentum = (cube.index_select(0, drawn) for cube in cubes)
+        source, goal, white = (cube.index_select(0, drawn) for cube in cubes)
         said = self.in_precision(network, source, goal)
-        return (said - momentum).abs().sum(1).mean()
+        return (said - white).abs().sum(1).mean()
 
     # -- from the answer on -------------------------------------------------------------------
     def refined(self, steps: int, finest: float) -> Method:
@@ -231,9 +248,9 @@ class ProbabilisticQuicksilver(Quicksilver):
         def draw(generator: torch.Generator) -> Tensor:
             self.network.draw(int(torch.randint(2**31, (1,), generator=generator)))
             try:
-                momentum = self._said_by(self.network, moving, fixed)
+                white = self._said_by(self.network, moving, fixed)
             finally:
                 self.network.draw(None)
-            return resize_displacement(self._path(momentum, inner).inverse, inner.shape)
+            return resize_displacement(self._path(white, inner).inverse, inner.shape)
 
         return Posterior(draw, inner)

@@ -1,5 +1,6 @@
 """What a step sees: cohorts by weight, pairs, targets that follow their images, patches."""
 
+import math
 import random
 from collections import Counter
 from pathlib import Path
@@ -221,18 +222,17 @@ def test_a_network_that_learns_momenta_gets_them_on_its_own_grid(tmp_path):
     grid = cohort.arrays.grid
     sampler = Sampler([cohort], grid, Schedule(), targets=packed, kernel=KERNEL)
     batch = sampler.batch(random.Random(0), torch.device("cpu"))
-    momentum = batch.target["momentum"]
-    assert momentum.shape == (1, 3, *grid.shape)
-    here = KernelOnGrid(KERNEL, grid.shape, grid.spacing)
-    spent = float(here.energy(momentum))
+    white = batch.target["white"]
+    assert white.shape == (1, 3, *grid.shape)
+    spent = float(white.square().sum()) * math.prod(grid.spacing)
     coarse = packed.grid.rescaled(2.0)
     there = KernelOnGrid(KERNEL, coarse.shape, coarse.spacing)
     known = [float(there.energy(torch.from_numpy(v)[None])) for v in values.values()]
     # White noise loses some of its energy between voxels; the path is of the same size.
     assert any(0.3 < spent / energy < 1.2 for energy in known)
-    flipped = mirrored(batch).target["momentum"]
-    assert torch.equal(flipped[:, 0].flip(1), -momentum[:, 0])
-    assert torch.equal(flipped[:, 1].flip(1), momentum[:, 1])
+    flipped = mirrored(batch).target["white"]
+    assert torch.equal(flipped[:, 0].flip(1), -white[:, 0])
+    assert torch.equal(flipped[:, 1].flip(1), white[:, 1])
 
 
 def test_momenta_of_another_kernel_or_none_are_refused(tmp_path, targets):

@@ -38,7 +38,7 @@ def mirrored(batch: Batch) -> Batch:
         batch,
         moving=batch.moving.flip(2),
         fixed=batch.fixed.flip(2),
-        target=_mirrored(target) if isinstance(target, Deformation) else _mirrored_momentum(target),
+        target=_mirrored(target) if isinstance(target, Deformation) else _mirrored_white(target),
         where=None if batch.where is None else batch.where.flip(2),
     )
 
@@ -47,11 +47,11 @@ def _mirrored(deformation: Deformation) -> Deformation:
     return _both(deformation, _turned, deformation.grid)
 
 
-def _mirrored_momentum(target: Mapping[str, Tensor] | None) -> Mapping[str, Tensor] | None:
-    """A momentum turns as a displacement does; other tensors stay."""
-    if target is None or "momentum" not in target:
+def _mirrored_white(target: Mapping[str, Tensor] | None) -> Mapping[str, Tensor] | None:
+    """K^1/2 m of a momentum turns as a displacement does; other tensors stay."""
+    if target is None or "white" not in target:
         return target
-    return {**target, "momentum": _turned(target["momentum"])}
+    return {**target, "white": _turned(target["white"])}
 
 
 def _turned(field: Tensor) -> Tensor:

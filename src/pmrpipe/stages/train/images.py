@@ -12,7 +12,7 @@ from torch import Tensor
 from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid
 from pmrpipe.methods.deformation import Deformation
-from pmrpipe.methods.geodesic import momentum_on
+from pmrpipe.methods.geodesic import white_on
 from pmrpipe.methods.geodesic_file import meta_kernel
 from pmrpipe.spatial.kernels import Kernel
 from pmrpipe.study.pack import Arrays
@@ -97,15 +97,18 @@ class Taught:
             raise InputError(targets.path, problem, "give both YAML files the same kernel")
 
     def get(self, pair: tuple[str, str], device: torch.device) -> Deformation | dict[str, Tensor]:
-        """The teacher's deformation of a pair, (1, 3, *grid.shape) in voxels, or its momentum."""
+        """The teacher's deformation of a pair, (1, 3, *grid.shape) in voxels.
+
+        Of a network that learns momenta: K^1/2 m of its momentum, of the same shape.
+        """
         if self.kernel is None:
             return self.held.get(pair, device, lambda: self._read(pair))
-        return {"momentum": self.held.get(pair, device, lambda: self._momentum(pair))}
+        return {"white": self.held.get(pair, device, lambda: self._white(pair))}
 
-    def _momentum(self, pair: tuple[str, str]) -> Tensor:
+    def _white(self, pair: tuple[str, str]) -> Tensor:
         assert self.kernel is not None
         values, grid = self.targets.momentum(pair)
-        return momentum_on(torch.from_numpy(values)[None], self.kernel, grid, self.grid)
+        return white_on(torch.from_numpy(values)[None], self.kernel, grid, self.grid)
 
     def _read(self, pair: tuple[str, str]) -> Deformation:
         whole = Deformation.from_millimetres(self.targets.field(pair), self.targets.grid)
