@@ -22,7 +22,7 @@ from pmrpipe.spatial.smooth import smoothed
 
 GRID = Grid((17, 16, 15), np.diag([8.0, 8.0, 8.0, 1.0]))
 KERNEL = Fluid(1.5, 0.0, 0.03, 2)
-NAMES = ["", "-lpp", "-lpc", "-lpc2", "-lpc3", "-prob", "-published"]
+NAMES = ["", "-lpp", "-lpc", "-lpc2", "-lpc3", "-prob", "-contrasts", "-published"]
 
 
 class Fixed(torch.nn.Module):
@@ -130,9 +130,26 @@ def test_the_correction_learns_after_the_prediction_what_that_one_misses():
         grads = [part.value.grad is not None for part in (corrected.network, corrected.correction)]
         learned[stage.steps] = float(total.detach()), grads
         said = corrected.white(blobs(), blobs(1), GRID)[0, :, 8, 8, 8]
-        assert said.tolist() == pytest.approx([0.05, 0.0 if stage.steps else 0.02, 0.0])
+        assert said.tolist() == pytest.approx([0.05 if stage.steps else 0.1, 0.0, 0.0])
     assert learned[1] == (pytest.approx(2.5), [True, False])
-    assert learned[None] == (pytest.approx(1.5 + 1.2), [False, True])
+    # It began with the weights of the prediction.
+    assert learned[None] == (pytest.approx(1.0 + 1.0), [False, True])
+
+
+def test_a_run_that_resumes_does_not_begin_the_correction_again():
+    def fresh():
+        return method(Fixed(0.5, 0.0, 0.0), correction=Fixed(0.0, 0.2, 0.0), corrections=1)
+
+    interrupted, resumed = fresh(), fresh()
+    interrupted.enter(Stage(steps=1))
+    interrupted.enter(Stage(begin=0.5))
+    with torch.no_grad():
+        interrupted.correction.value.add_(0.25)
+    resumed.enter(Stage(steps=1))
+    resumed.load_state_dict(interrupted.state_dict())
+    resumed.enter(Stage(begin=0.5))
+    said = resumed.correction.value.flatten().tolist()
+    assert said == pytest.approx([0.75, 0.25, 0.25])
 
 
 def test_stages_that_it_does_not_have_are_refused():

@@ -18,6 +18,8 @@ class Imitation(NetworkMethod):
     steps : moving and fixed to `Maps`, such as `Step`
     """
 
+    learns_contrasts = True
+
     def __init__(self, steps: nn.Module, network_mm: float | None = None) -> None:
         super().__init__(network_mm)
         self.steps = steps

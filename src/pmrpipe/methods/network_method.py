@@ -30,7 +30,7 @@ class NetworkMethod(nn.Module):
     """
 
     network: Any
-    # Whether its objective compares `Batch.compared`, so that it can learn other contrasts.
+    # Whether it can learn other contrasts: its objective compares `Batch.compared`, or no images.
     learns_contrasts = False
 
     def __init__(self, network_mm: float | None = None) -> None:

@@ -28,6 +28,7 @@ from pmrpipe.methods.lddmm import LDDMM, Matching
 from pmrpipe.methods.network_method import NetworkMethod
 from pmrpipe.methods.posterior import Posterior
 from pmrpipe.methods.protocols import Method
+from pmrpipe.methods.stops import value
 from pmrpipe.networks.patches import Patches, filled_box
 from pmrpipe.networks.quicksilver import PatchNetwork
 from pmrpipe.spatial.geodesic import Path, Shooting
@@ -48,7 +49,7 @@ class Quicksilver(NetworkMethod):
     Parameters
     ----------
     network : P, moving and fixed patches (B, 1, n, n, n) to (B, 3, n, n, n)
-    correction : C, such a network too; None: there is none
+    correction : C, a network of the same size; None: there is none
     corrections : how often the momentum is corrected, by C or, without one, by P
     kernel, shooting : of the geodesics; the kernel is the teacher's
     scale : a white variable of that size is 1 to the networks
@@ -58,6 +59,9 @@ class Quicksilver(NetworkMethod):
     velocity_mm : voxel size at which geodesics are followed, as the teacher's: velocities are
         smooth; None: the networks' own
     """
+
+    learns_contrasts = True
+    corrector_begun: Tensor
 
     def __init__(
         self,
@@ -81,9 +85,13 @@ class Quicksilver(NetworkMethod):
         self.scale, self.edge, self.stride, self.patches = scale, edge, stride, patches
         self.matching = matching or SquaredDifference()
         self.corrects = correction is not None
+        # Kept with the weights, so that a run that resumes does not begin C again.
+        self.register_buffer("corrector_begun", torch.tensor(correction is not None))
 
     def enter(self, stage: Stage) -> None:
         """Train P alone (one step), or C on what P says, P as it is (two steps, or all).
+
+        C begins with the weights of P.
 
         Raises
         ------
@@ -94,6 +102,9 @@ class Quicksilver(NetworkMethod):
             problem = f"asks for more than steps, of which there are {there}"
             raise InputError("schedule.stages", problem, "write `steps: 1`, or leave it out")
         self.corrects = (stage.steps or there) == 2
+        if self.correction is not None and self.corrects and not value(self.corrector_begun):
+            self.correction.load_state_dict(self.network.state_dict())
+        self.corrector_begun.fill_(self.corrects)
 
     # -- inference ----------------------------------------------------------------------------
     def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:

@@ -32,7 +32,7 @@ class Augmentation(BaseModel):
         ge=0,
         le=1,
         description="share of images whose contrast becomes a random one before the network sees "
-        "them; the similarity compares them as they were",
+        "them; the similarity compares them as they were, a teacher has seen them so",
     )
 
     @property
@@ -180,10 +180,10 @@ class MethodSpec(BaseModel):
             return self
         if self.kind != "learned":
             raise ValueError("`teacher` is for learned methods alone")
-        if self.schedule.augmentation.warps or self.schedule.augmentation.contrast:
+        if self.schedule.augmentation.warps:
             raise ValueError(
-                "with a `teacher`, `warp_mm`, `affine` and `contrast` of `schedule.augmentation` "
-                "must be 0: its targets are of the images as they are"
+                "with a `teacher`, `warp_mm` and `affine` of `schedule.augmentation` must be 0: "
+                "its targets are of the images where they are"
             )
         return self
 

@@ -109,7 +109,7 @@ def test_one_training_subject_is_too_few_for_a_teacher(tmp_path):
 
 def test_warped_images_have_no_teacher(tmp_path):
     path = student(tmp_path, schedule={"augmentation": {"warp_mm": 2}})
-    with pytest.raises(InputError, match=r"with a `teacher`, `warp_mm`, .*`contrast` .* must be 0"):
+    with pytest.raises(InputError, match=r"with a `teacher`, `warp_mm` and `affine` .* must be 0"):
         spec(path)
     with pytest.raises(InputError, match="`teacher` is for learned methods alone"):
         spec(student(tmp_path, kind="classical"))
