@@ -235,6 +235,21 @@ def test_a_network_that_learns_momenta_gets_them_on_its_own_grid(tmp_path):
     assert torch.equal(flipped[:, 1].flip(1), white[:, 1])
 
 
+def test_in_a_random_contrast_the_momentum_is_that_of_the_images_as_they_were(tmp_path):
+    packed, _ = momentum_targets(tmp_path)
+    cohort = own(tmp_path)
+    schedules = [Schedule(augmentation={"contrast": share}) for share in (0, 1)]
+    plain, changed = (
+        Sampler([cohort], cohort.arrays.grid, schedule, targets=packed, kernel=KERNEL).batch(
+            random.Random(0), torch.device("cpu")
+        )
+        for schedule in schedules
+    )
+    assert torch.equal(changed.target["white"], plain.target["white"])
+    assert torch.equal(changed.alike[0], plain.moving)
+    assert not torch.equal(changed.moving, plain.moving)
+
+
 def test_momenta_of_another_kernel_or_none_are_refused(tmp_path, targets):
     cohort = own(tmp_path)
     grid = cohort.arrays.grid
