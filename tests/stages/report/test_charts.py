@@ -1,9 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from pmrpipe.drawing.style import looks
-from pmrpipe.stages.report.charts import curves
+from pmrpipe.drawing.style import figure, looks
+from pmrpipe.stages.report.charts import curves, method_legend
 from pmrpipe.stages.report.tables import number
 
 
@@ -47,3 +49,17 @@ def test_a_history_without_known_columns_has_no_curve():
 )
 def test_numbers_as_shown(value, digits, text):
     assert number(value, digits) == text
+
+
+@pytest.mark.parametrize("boxes", [False, True])
+@pytest.mark.parametrize("name", ["syn", "quicksilver-published_refine-40"])
+def test_a_legend_stays_within_its_figure(name, boxes):
+    names = [f"{name}-{n}" for n in range(9)]
+    study = SimpleNamespace(methods=[SimpleNamespace(name=one) for one in names])
+    drawn = figure(5.4, 4.0)
+    drawn.add_subplot()
+    method_legend(drawn, study, looks(names), boxes=boxes, columns=6)
+    drawn.canvas.draw()
+    box = drawn.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= drawn.bbox.x1

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+# Points of a legend's column: a letter of its text, and what stands beside the text.
+_LETTER, _HANDLE = 5.5, 46
+
+
 def region_boxes(study: Study, looks: dict[str, Look], narrow: bool = False) -> Figure | None:
     """Box plots of Dice by region and method; boxes lie down for a narrow screen."""
     if not study.labelled:
@@ -148,7 +152,7 @@ def _line(column: pd.Series, x: np.ndarray, scale: bool) -> tuple[np.ndarray, np
 def method_legend(
     drawn: Figure, study: Study, looks: dict[str, Look], boxes: bool = False, columns: int = 4
 ) -> None:
-    """Write every method's name and look above a figure."""
+    """Write every method's name and look above a figure, in columns that its width has room for."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -159,6 +163,7 @@ def method_legend(
         return Line2D([], [], ls="", marker=look.marker, ms=8, color=look.colour, label=name)
 
     handles = [handle(method.name, looks[method.name]) for method in study.methods]
-    drawn.legend(
-        handles=handles, loc="outside upper left", ncols=min(columns, len(handles)), fontsize=9.5
-    )
+    longest = max((len(method.name) for method in study.methods), default=0)
+    room = int(72 * drawn.get_figwidth() // (_LETTER * longest + _HANDLE))
+    columns = max(1, min(columns, len(handles), room))
+    drawn.legend(handles=handles, loc="outside upper left", ncols=columns, fontsize=9.5)
