@@ -39,7 +39,8 @@ def registered(study: str, method: str, pairs: Sequence[Pair], device: str, thre
     torch.set_num_threads(threads)
     plan = Plan(load(study))
     folder = plan.weights(method) if method in plan.learned else None
-    chosen = load_method(plan.spec_argument(method), folder, plan.network_mm(method), device=device)
+    argument, mm = plan.spec_argument(method), plan.network_mm(method)
+    _, chosen = load_method(argument, weights=folder, network_mm=mm, device=device)
     images = {key: read_image(plan.results.preproc(key)) for pair in pairs for key in pair}
     marks = [time.time()]
     for moving, fixed in [pairs[0], *pairs]:
