@@ -112,7 +112,7 @@ def test_a_begin_below_1_is_a_part_of_the_training_and_above_a_step():
 
 def test_a_method_in_use_is_as_in_its_last_stage():
     assert build(staged()).counted == ["inverse_gradient"]
-    assert build(spec("gradicon")).steps.step.active is None
+    assert build(spec("gradicon")).steps.active is None
     assert build(spec("carl")).counted == ["inverse_gradient"]
 
 
