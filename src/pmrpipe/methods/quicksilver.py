@@ -5,9 +5,9 @@ shot from M: both momenta live there at time 0, so that they add up, and the ans
 geodesic. LPP has P in place of C; LPC2 and LPC3 correct twice and three times.
 
 Source: Yang, Kwitt, Styner, Niethammer, NeuroImage 158 (2017) 378-396. Ours: the networks say the
-white variable w = K^1/2 m in place of the momentum m, which between the voxels of the teacher's
-grid is a comb; in units of `scale`, a pair at a time, and the loss is the mean of the absolute
-difference where the published one is its sum.
+white variable w = K^1/2 m in place of the momentum m: it is smooth, can be interpolated on a finer
+grid than the teacher's, and is learned sooner. It is learned in units of `scale`, a pair at a time,
+and the loss is the mean of the absolute difference where the published one is its sum.
 """
 
 from __future__ import annotations

@@ -63,3 +63,15 @@ def test_a_legend_stays_within_its_figure(name, boxes):
     box = drawn.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= drawn.bbox.x1
+    assert len(drawn.legends) == 1
+
+
+def test_a_legend_that_fits_has_all_its_columns():
+    names = ["affine", "syn", "pmr", "pmr-cc", "pmr-plus", "pmr-plus_refine-20"]
+    study = SimpleNamespace(methods=[SimpleNamespace(name=one) for one in names])
+    drawn = figure(11.0, 4.6)
+    drawn.add_subplot()
+    method_legend(drawn, study, looks(names), boxes=True, columns=6)
+    drawn.canvas.draw()
+    lines = {round(text.get_window_extent().y0 / 5) for text in drawn.legends[0].get_texts()}
+    assert len(lines) == 1

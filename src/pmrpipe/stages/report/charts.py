@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Points of a legend's column: a letter of its text, and what stands beside the text.
-_LETTER, _HANDLE = 5.5, 46
-
-
 def region_boxes(study: Study, looks: dict[str, Look], narrow: bool = False) -> Figure | None:
     """Box plots of Dice by region and method; boxes lie down for a narrow screen."""
     if not study.labelled:
@@ -163,7 +159,8 @@ def method_legend(
         return Line2D([], [], ls="", marker=look.marker, ms=8, color=look.colour, label=name)
 
     handles = [handle(method.name, looks[method.name]) for method in study.methods]
-    longest = max((len(method.name) for method in study.methods), default=0)
-    room = int(72 * drawn.get_figwidth() // (_LETTER * longest + _HANDLE))
-    columns = max(1, min(columns, len(handles), room))
-    drawn.legend(handles=handles, loc="outside upper left", ncols=columns, fontsize=9.5)
+    for count in range(min(columns, len(handles)), 0, -1):
+        legend = drawn.legend(handles=handles, loc="outside upper left", ncols=count, fontsize=9.5)
+        if count == 1 or legend.get_window_extent().width <= drawn.bbox.width:
+            return
+        legend.remove()
