@@ -17,9 +17,9 @@ def scan(number: int) -> tuple[np.ndarray, np.ndarray]:
     return np.round(labels / 3 * 65535).astype(np.uint16), labels
 
 
-def write_pack(path, labelled=KEYS):
+def write_pack(path, labelled=KEYS, keys=KEYS):
     tensors = {}
-    for number, key in enumerate(KEYS):
+    for number, key in enumerate(keys):
         tensors[f"image/{key}"], labels = scan(number)
         if key in labelled:
             tensors[f"dseg/{key}"] = labels
@@ -27,7 +27,7 @@ def write_pack(path, labelled=KEYS):
         "shape": [24, 20, 28],
         "affine": np.eye(4).tolist(),
         "spacing": [1, 1, 1],
-        "keys": KEYS,
+        "keys": keys,
         "labels": [1, 2, 3] if labelled else [],
     }
     save_file(tensors, path, metadata={"pmrpipe": json.dumps(meta)})

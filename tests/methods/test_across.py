@@ -10,7 +10,9 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.methods.across import Likening, across
 from pmrpipe.methods.classical import AffineOnly, AntsSyN
 from pmrpipe.methods.contrast import likened
+from pmrpipe.methods.load import build_network
 from pmrpipe.methods.refine import Greedy, Refined, Refinement
+from pmrpipe.methods.spec import spec
 from pmrpipe.spatial.smooth import smoothed
 from pmrpipe.spatial.warp import warp
 from pmrpipe.stages.register.uncertainty import deviation_map
@@ -79,6 +81,9 @@ def test_each_kind_of_method_gets_its_own() -> None:
             return moving, fixed
 
     assert isinstance(across(Own()), Likening)
+    taught = build_network(spec("quicksilver-t2w"))
+    assert across(taught) is taught
+    assert isinstance(across(build_network(spec("quicksilver"))), Likening)
 
 
 def test_uncertainty_is_of_what_the_network_saw(pair) -> None:

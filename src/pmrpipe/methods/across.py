@@ -41,11 +41,13 @@ def across(method: Method) -> Method:
     """The method for pairs of two contrasts.
 
     Instance optimisation compares self-similarities; for others the images are made alike first.
-    ANTs keeps its own similarity.
+    ANTs keeps its own similarity, a network that was trained on two contrasts what it has learned.
     """
     if isinstance(method, Refined):
         plan = replace(method.plan, across=True)
         return Refined(across(method.method), plan, method.tell)
     if isinstance(method, Greedy):
         return Greedy(**{**vars(method.plan), "across": True})
-    return method if isinstance(method, (AffineOnly, AntsSyN)) else Likening(method)
+    if isinstance(method, (AffineOnly, AntsSyN)) or getattr(method, "crosses", False):
+        return method
+    return Likening(method)

@@ -71,6 +71,7 @@ def build_network(
     for stage in spec.schedule.stages:  # All of them are tried; in use it is as in the last.
         method.enter(stage)
     method.quantiles = spec.input.quantiles
+    method.crosses = spec.teacher is not None and any(spec.teacher.shown)
     return method
 
 

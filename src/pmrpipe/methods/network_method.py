@@ -38,6 +38,8 @@ class NetworkMethod(nn.Module):
         self.network_mm = network_mm
         self.precision: torch.dtype | None = None
         self.quantiles: tuple[float, float] | None = None
+        # Whether it was trained on pairs of two contrasts, and takes such pairs as they are.
+        self.crosses = False
 
     def grid(self, grid: Grid) -> Grid:
         """The network's grid for images on `grid`."""

@@ -129,6 +129,17 @@ class Teacher(BaseModel):
         "whose weights are shipped or named by the study"
     )
     pairs: int = Field(100, ge=1, description="ordered pairs of training scans, at most")
+    moving: str | None = Field(
+        None,
+        description="contrast of the moving image that the network is shown, of the session whose "
+        "training scan the teacher saw: `inputs: {also: [T2w]}`; null: the training scan",
+    )
+    fixed: str | None = Field(None, description="the same of the fixed image")
+
+    @property
+    def shown(self) -> tuple[str | None, str | None]:
+        """Contrasts of the moving and of the fixed image that the network is shown."""
+        return self.moving, self.fixed
 
 
 class MethodSpec(BaseModel):

@@ -4,7 +4,7 @@ Source: Yang, Kwitt, Styner, Niethammer, NeuroImage 158 (2017) 378-396, as its c
 encoders that share nothing, one decoder for each component, no skip connections, no
 normalisation, a PReLU of one slope after all but the last convolution. Patches of 15 voxels go to
 8, 5, 8 and 15 again; any edge of 4 j - 1 fits. Ours: the network with skip connections, the first
-weights, and images that are centred.
+weights of the published one, and images that are centred.
 """
 
 from __future__ import annotations
@@ -77,7 +77,6 @@ class QuicksilverUNet(PatchNetwork):
             for before, after in ((8 * f, 4 * f), (4 * f, f))
         )
         self.last = nn.Conv3d(f, 3, 3, padding=1)
-        self.apply(_begun)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Tensor:
         seen: list[Tensor] = []

@@ -43,6 +43,11 @@ def scan_and_contrast(key: str) -> tuple[str, str]:
     return (scan, last) if last in OTHER_CONTRASTS or last == WILDCARD else (key, T1W)
 
 
+def in_contrast(key: str, contrast: str | None) -> str:
+    """Key of the same scan in another contrast; None: as it is."""
+    return key if contrast is None else scan_key(scan_and_contrast(key)[0], contrast)
+
+
 def contrast_of(key: str) -> str:
     """Contrast of a scan: T1w unless its key ends with another."""
     return scan_and_contrast(key)[1]

@@ -133,7 +133,8 @@ def quality(plan: Plan, key: str) -> Quality:
 
 def pack(plan: Plan) -> Packing:
     """Which scans become arrays."""
-    keys = tuple(scan.key for scan in plan.cohort.of("train", "validation"))
+    scans = (*plan.cohort.of("train", "validation"), *plan.cohort.beside)
+    keys = tuple(scan.key for scan in scans)
     labelled = tuple(key for key in keys if plan.labelled(key))
     return Packing(
         **dict(grid(plan)),

@@ -102,6 +102,7 @@ def packing(plan: Plan) -> list[Path]:
     """Scans that train and validate, and what their dataset says of itself."""
     described = description(plan)
     scans = preprocessed_splits(plan, "train", "validation")
+    scans += preprocessed(plan, [scan.key for scan in plan.cohort.beside])
     return scans + ([described] if described else [])
 
 

@@ -107,8 +107,11 @@ class Plan:
 
     @cached_property
     def scans(self) -> dict[str, Scan]:
-        """Scans in a split, and T1w that they go through, by key: the others are not touched."""
-        used = [scan for scan in self.cohort.scans if scan.split]
+        """Scans in a split and beside them, and T1w that they go through, by key.
+
+        The others are not touched.
+        """
+        used = [scan for scan in self.cohort.scans if scan.split] + list(self.cohort.beside)
         needed = {scan.through for scan in used}
         used += [scan for scan in self.cohort.helpers if scan.key in needed]
         return {scan.key: scan for scan in used}

@@ -60,6 +60,16 @@ def teacher_of(student: MethodSpec, study: Study) -> Teacher:
     return Teacher(argument, teacher, folder, None if shipped else study.network_mm)
 
 
+def _require_shown(student: MethodSpec, study: Study) -> None:
+    """InputError where a student is shown a contrast that its study does not pack."""
+    assert student.teacher is not None
+    packed = {study.inputs.contrast, *study.inputs.also}
+    for contrast in student.teacher.shown:
+        if contrast is not None and contrast not in packed:
+            problem = f"is shown {contrast}, and the study packs {', '.join(sorted(packed))}"
+            raise InputError(student.name, problem, f"inputs: {{also: [{contrast}]}}")
+
+
 def teaching_pairs(scans: Sequence[Scan], count: int, seed: int) -> list[Pair]:
     """Ordered pairs of scans of different subjects, drawn; all of them where there are fewer.
 
@@ -87,7 +97,8 @@ class Teaching:
 
     Raises
     ------
-    InputError : as `teacher_of`; two teachers of one name; cohorts of which no teacher knows
+    InputError : as `teacher_of`; two teachers of one name; cohorts of which no teacher knows; a
+        contrast that the study does not pack
     """
 
     def __init__(
@@ -99,6 +110,7 @@ class Teaching:
             if set(study.cohorts) - {study.cohort}:
                 problem = f"`{name}` has a teacher, which knows pairs of this study alone"
                 raise InputError("cohorts", problem, "train it in a study without further cohorts")
+            _require_shown(student, study)
             teacher = teacher_of(student, study)
             other = self.teachers.setdefault(teacher.spec.name, teacher)
             if other.argument != teacher.argument:

@@ -60,6 +60,14 @@ def test_only_the_own_contrast_trains(dataset: Path) -> None:
     }
 
 
+def test_what_is_packed_beside_is_in_no_split_and_of_nobody_who_is_tested(dataset: Path) -> None:
+    split = {"train": ["01", "02"], "test": ["03"]}
+    cohort = index(study(dataset, split=split, inputs={"also": ["T2w"]}))
+    assert cohort.keys == ["sub-01", "sub-02", "sub-03"]
+    (beside,) = cohort.beside
+    assert (beside.key, beside.split, beside.through) == ("sub-01_T2w", None, "sub-01")
+
+
 def test_a_scan_goes_through_the_t1w_of_its_session(dataset: Path) -> None:
     labels = {"labels": "embedded", "inputs": {"contrast": "T2w", "labels_root": "labels"}}
     cohort = index(study(dataset, **labels))
@@ -96,6 +104,9 @@ def test_the_same_session_comes_before_others_of_the_subject(tmp_path: Path) -> 
 def test_a_contrast_that_nobody_has_is_refused(dataset: Path) -> None:
     with pytest.raises(InputError, match=r"holds no FLAIR, which pairs asks for"):
         index(study(dataset, pairs={"moving": "FLAIR"}))
+
+    with pytest.raises(InputError, match=r"holds no PDw, which inputs\.also asks for"):
+        index(study(dataset, inputs={"also": ["PDw"]}))
 
 
 def test_a_reader_of_t1w_alone_says_so(tmp_path: Path) -> None:

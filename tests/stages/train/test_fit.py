@@ -320,7 +320,7 @@ def test_a_cohort_larger_than_memory_is_read_as_it_is_drawn(small, pack, tmp_pat
     keep = Fit.__init__
 
     def spy(self, *words, **named):
-        keep(self, *words[:-1], budget=1000, **named)
+        keep(self, *words, **(named | {"budget": 1000}))
         module["held"] = self.sampler.held
 
     with pytest.MonkeyPatch.context() as patch:

@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -248,6 +249,23 @@ def test_in_a_random_contrast_the_momentum_is_that_of_the_images_as_they_were(tm
     assert torch.equal(changed.target["white"], plain.target["white"])
     assert torch.equal(changed.alike[0], plain.moving)
     assert not torch.equal(changed.moving, plain.moving)
+
+
+def test_a_network_is_shown_another_contrast_and_taught_of_the_teacher_s_scans(tmp_path, targets):
+    path = tmp_path / "arrays.safetensors"
+    write_pack(path, keys=(*KEYS, *(f"{key}_T2w" for key in KEYS[:2])))
+    cohort = TrainingCohort("own", open_arrays(path), KEYS[:2])
+    grid, (packed, fields) = cohort.arrays.grid, targets
+    pair = (KEYS[0], KEYS[1])
+    packed = replace(packed, pairs=(pair,))
+    sampler = Sampler([cohort], grid, Schedule(), targets=packed, contrasts=("T2w", None))
+    batch = sampler.batch(random.Random(0), torch.device("cpu"))
+    assert torch.equal(batch.moving, cohort.arrays.image(f"{KEYS[0]}_T2w", grid.shape))
+    assert torch.equal(batch.fixed, cohort.arrays.image(KEYS[1], grid.shape))
+    assert np.allclose(batch.target.millimetres(), fields[pair], atol=0.01)
+    whole = replace(cohort, train=KEYS[:3])
+    with pytest.raises(InputError, match=f"lacks {KEYS[2]}_T2w, which the network is to be shown"):
+        Sampler([whole], grid, Schedule(), targets=packed, contrasts=("T2w", None))
 
 
 def test_momenta_of_another_kernel_or_none_are_refused(tmp_path, targets):

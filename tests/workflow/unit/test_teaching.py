@@ -11,6 +11,7 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.methods.spec import spec
 from pmrpipe.study.pack import Origin, pack
 from pmrpipe.study.tensors import Entry, write_tensors
+from pmrpipe.workflow import commands, files
 from pmrpipe.workflow.commands import targets
 from pmrpipe.workflow.plan import Plan
 
@@ -42,6 +43,22 @@ def test_the_pairs_of_a_teacher_are_of_training_subjects(tmp_path):
     assert len(pairs) == len(set(pairs)) == 6 * 5
     assert {key for pair in pairs for key in pair} == {f"sub-{n:02d}" for n in range(1, 7)}
     assert all(moving != fixed for moving, fixed in pairs)
+
+
+def test_scans_that_a_network_is_shown_are_packed_beside_those_that_train(tmp_path):
+    methods = ["affine", student(tmp_path, teacher={"method": "greedy", "moving": "T2w"})]
+    heads = {"subjects": 8, "mm": 4.0, "seed": 1, "contrasts": ["T2w"]}
+    split = {"train": [f"{n:02d}" for n in range(1, 7)], "test": ["07", "08"]}
+    keys = {"embedded": heads, "split": split, "methods": methods}
+    study = plan(**keys, inputs={"also": ["T2w"]})
+    packed = {f"sub-{n:02d}{contrast}" for n in range(1, 7) for contrast in ("", "_T2w")}
+    assert set(commands.pack(study).keys) == packed == {*study.scans} - {"sub-07", "sub-08"}
+    assert study.results.preproc("sub-01_T2w") in files.packing(study)
+    assert commands.train(study, "imitate").train == tuple(f"sub-{n:02d}" for n in range(1, 7))
+    assert {key for pair in study.teaching.pairs("greedy") for key in pair} <= packed
+    assert not any("T2w" in key for pair in study.teaching.pairs("greedy") for key in pair)
+    with pytest.raises(InputError, match="imitate: is shown T2w, and the study packs T1w"):
+        _ = plan(**keys).teaching
 
 
 def test_two_students_share_a_teacher_s_fields(tmp_path):

@@ -22,8 +22,11 @@ def paired(study: Study) -> tuple[str, str]:
 
 
 def further_contrasts(study: Study) -> list[str]:
-    """Contrasts that are listed beside the study's own: of its pairs, and T1w to go through."""
-    wanted = {*paired(study)}
+    """Contrasts that are listed beside the study's own, and T1w to go through.
+
+    Those of its pairs, and those that are packed beside what trains.
+    """
+    wanted = {*paired(study), *study.inputs.also}
     if study.inputs.through_t1w and wanted | {study.inputs.contrast} != {T1W}:
         wanted.add(T1W)
     return sorted(wanted - {study.inputs.contrast})
@@ -38,25 +41,33 @@ def further_scans(study: Study, index: Index | None) -> Listing:
 
     Raises
     ------
-    InputError : pairs ask for a contrast that the dataset or the reader does not hold
+    InputError : a contrast is asked for that the dataset or the reader does not hold
     """
     listing = Listing()
     for contrast in further_contrasts(study):
-        asked = contrast in paired(study)
+        key = _asking(study, contrast)
         if index is None:
-            if asked:
+            if key:
                 problem = f"reader {study.reader} knows no {contrast}"
-                raise InputError("pairs", problem, "take reader bids")
+                raise InputError(key, problem, "take reader bids")
             continue
         inputs = study.inputs.model_copy(update={"contrast": contrast})
         more = index(study.model_copy(update={"inputs": inputs}))
-        if asked and not more.scans:
-            problem = f"holds no {contrast}, which pairs asks for"
-            raise InputError(study.input_root, problem, "correct pairs.moving and pairs.fixed")
+        if key and not more.scans:
+            problem = f"holds no {contrast}, which {key} asks for"
+            names = {"pairs": "pairs.moving and pairs.fixed"}
+            raise InputError(study.input_root, problem, f"correct {names.get(key, key)}")
         listing.scans += more.scans
-        if asked:
+        if key:
             listing.problems |= more.problems
     return listing
+
+
+def _asking(study: Study, contrast: str) -> str | None:
+    """Which key of the study asks for a contrast; None for a T1w that only helps."""
+    if contrast in paired(study):
+        return "pairs"
+    return "inputs.also" if contrast in study.inputs.also else None
 
 
 def led_through(

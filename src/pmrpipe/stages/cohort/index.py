@@ -45,30 +45,43 @@ def index(study: Study) -> Cohort:
     require_known(study.split, known, set(study.exclude), study.input_root)
     participants = study.input_root / "participants.tsv"
     scans = assign(kept, study.split, study.seed, participants)
-    tested, idle = _further(study, more, {scan.subject for scan in scans if scan.split == "test"})
-    led, helpers = led_through([*scans, *tested], idle, study)
-    scans, helpers = ([_with_lesion(study, scan) for scan in some] for some in (led, helpers))
-    _require_usable(scans, problems | _problems_of(tested, more))
+    usable = [
+        scan for scan in more.scans if not any(covers(name, scan.key) for name in study.exclude)
+    ]
+    tested, beside = _tested(study, usable, scans), _beside(study, usable, scans)
+    idle = [scan for scan in usable if scan.key not in more.problems]
+    led, helpers = led_through([*scans, *tested, *beside], idle, study)
+    led, helpers = ([_with_lesion(study, scan) for scan in some] for some in (led, helpers))
+    _require_usable(led, problems | _problems_of([*tested, *beside], more))
+    names = {scan.key for scan in beside}
     return Cohort(
-        tuple(sorted(scans, key=lambda scan: scan.key)),
+        tuple(sorted((s for s in led if s.key not in names), key=lambda scan: scan.key)),
         excluded,
         listing.skipped,
         tuple(listing.remarks),
         tuple(helpers),
+        tuple(replace(scan, split=None) for scan in led if scan.key in names),
     )
 
 
-def _further(study: Study, more: Listing, test: set[str]) -> tuple[list[Scan], list[Scan]]:
-    """Scans of further contrasts: those that pairs test, and those that may help others."""
-    usable = [
-        scan for scan in more.scans if not any(covers(name, scan.key) for name in study.exclude)
-    ]
-    tested = [
+def _tested(study: Study, more: Sequence[Scan], scans: Sequence[Scan]) -> list[Scan]:
+    """Scans of further contrasts that pairs test."""
+    test = {scan.subject for scan in scans if scan.split == "test"}
+    return [
         replace(scan, split="test")
-        for scan in usable
+        for scan in more
         if scan.contrast in paired(study) and scan.subject in test
     ]
-    return tested, [scan for scan in usable if scan.key not in more.problems]
+
+
+def _beside(study: Study, more: Sequence[Scan], scans: Sequence[Scan]) -> list[Scan]:
+    """Scans of further contrasts beside those that train and validate, in the same split."""
+    splits = {s.subject: s.split for s in scans if s.split in ("train", "validation")}
+    return [
+        replace(scan, split=splits[scan.subject])
+        for scan in more
+        if scan.contrast in study.inputs.also and scan.subject in splits
+    ]
 
 
 def _with_lesion(study: Study, scan: Scan) -> Scan:
@@ -163,7 +176,7 @@ def cohort_rows(cohort: Cohort) -> list[dict[str, str | None]]:
             "contrast": scan.contrast,
             "through": scan.through,
         }
-        for scan in (*cohort.scans, *cohort.helpers)
+        for scan in (*cohort.scans, *cohort.helpers, *cohort.beside)
     ]
     rows += [
         {"key": k, "subject": k.split("_")[0], "excluded": r} for k, r in cohort.excluded.items()

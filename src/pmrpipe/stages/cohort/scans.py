@@ -57,6 +57,7 @@ class Cohort:
     skipped : files and folders below the dataset that are no part of the study, with the reason
     remarks : sentences on scans that lack something
     helpers : T1w scans of sessions whose scans of another contrast go through them, in no split
+    beside : scans of `inputs.also` beside those that train and validate, in no split themselves
     """
 
     scans: tuple[Scan, ...]
@@ -64,6 +65,7 @@ class Cohort:
     skipped: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     helpers: tuple[Scan, ...] = ()
+    beside: tuple[Scan, ...] = ()
 
     @property
     def keys(self) -> list[str]:

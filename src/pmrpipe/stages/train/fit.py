@@ -92,7 +92,16 @@ def fit(
     if int(os.environ.get("LOCAL_RANK", "0")):
         say, bar = _silent, False  # The first of several processes speaks for all.
     budget = memory_mb * 2**20 // 2 if memory_mb else None
-    module = Fit(method, sources, spec.schedule, validation, seed, taught, budget)
+    module = Fit(
+        method,
+        sources,
+        spec.schedule,
+        validation,
+        seed,
+        targets=taught,
+        budget=budget,
+        contrasts=spec.teacher.shown if spec.teacher else (None, None),
+    )
     identity = _identity(spec, module, begun)
     keeper = Keeper(module, out, spec.schedule.max_minutes, say, identity)
     if not _run(spec, module, keeper, device, devices, bar):

@@ -38,6 +38,7 @@ class Fit(pl.LightningModule):
         seed: int,
         targets: Targets | None = None,
         budget: int | None = None,
+        contrasts: tuple[str | None, str | None] = (None, None),
     ) -> None:
         super().__init__()
         self.method, self.schedule, self.seed = method, schedule, seed
@@ -47,7 +48,15 @@ class Fit(pl.LightningModule):
         paired = sorted({key for pair in self.validation_pairs for key in pair} - {*own.train})
         kernel = method.kernel if isinstance(method, LearnsMomenta) else None
         self.sampler = Sampler(
-            cohorts, self.grid, schedule, paired, targets, budget, method.intensities, kernel
+            cohorts,
+            self.grid,
+            schedule,
+            validation=paired,
+            targets=targets,
+            budget=budget,
+            intensities=method.intensities,
+            kernel=kernel,
+            contrasts=contrasts,
         )
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
@@ -96,26 +105,28 @@ class Fit(pl.LightningModule):
 
     # -- validation ---------------------------------------------------------------------------
     def validation_step(self, batch: Any, index: int) -> None:
-        moving, fixed = self.validation_pairs[index]
-        own = self.sampler.own.name
-        images = (self.sampler.images.get(own, key, self.device) for key in (moving, fixed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self._scores.append(self._score(moving, fixed, *images))
+            self._scores.append(self._score(self.validation_pairs[index]))
 
-    def _score(self, moving: str, fixed: str, x: Tensor, y: Tensor) -> float:
-        if not {moving, fixed} <= self.arrays.labelled or not self.arrays.labels:
-            return self._score_of_images(x, y)
-        deformation = self.method.deform(x, y, self.grid)
+    def _score(self, pair: tuple[str, str]) -> float:
+        labelled = {*pair} <= self.arrays.labelled and bool(self.arrays.labels)
+        if self.sampler.targets is None and not labelled:
+            return -float(self.method.objective(Batch(*self._images(pair), self.grid))["total"])
+        deformation = self.method.deform(*self._images(self.sampler.shown(pair)), self.grid)
+        if not labelled:
+            # A teacher says nothing of validation pairs; what it would see is of one contrast.
+            moving, fixed = self._images(pair)
+            return correlation(fixed, deformation.apply(moving))
+        source, target = (self.arrays.dseg(key) for key in pair)
         labels = torch.tensor(self.arrays.labels)
-        target, source = (self.arrays.dseg(key) for key in (fixed, moving))
         return mean_dice(target, source, deformation.to("cpu"), labels)
 
-    def _score_of_images(self, x: Tensor, y: Tensor) -> float:
-        if self.sampler.targets is None:
-            return -float(self.method.objective(Batch(x, y, self.grid))["total"])
-        # A teacher says nothing of validation pairs.
-        return correlation(y, self.method.deform(x, y, self.grid).apply(x))
+    def _images(self, pair: tuple[str, str]) -> tuple[Tensor, Tensor]:
+        """Moving and fixed of the own cohort, on the network's grid."""
+        own = self.sampler.own.name
+        moving, fixed = (self.sampler.images.get(own, key, self.device) for key in pair)
+        return moving, fixed
 
     @property
     def criterion(self) -> str:

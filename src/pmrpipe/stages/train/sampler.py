@@ -23,6 +23,7 @@ from pmrpipe.stages.train.augment import (
 )
 from pmrpipe.stages.train.cohorts import TrainingCohort, draw_cohort
 from pmrpipe.stages.train.images import Held, Images, Taught
+from pmrpipe.study.keys import in_contrast
 from pmrpipe.study.target_pack import Targets
 
 
@@ -38,10 +39,13 @@ class Sampler:
     budget : bytes that may be held in memory
     intensities : what a method makes of an image's intensities before it sees it
     kernel : of a network that learns the teacher's momenta
+    contrasts : of the moving and of the fixed image that the network is shown; None: the scans
+        that the teacher saw
 
     Raises
     ------
-    InputError : a patch larger than the grid; a teacher's pair that is not for training
+    InputError : a patch larger than the grid; a teacher's pair that is not for training; a scan
+        that is not packed in the contrast that is shown
     """
 
     def __init__(
@@ -54,12 +58,15 @@ class Sampler:
         budget: int | None = None,
         intensities: Callable[[Tensor], Tensor] | None = None,
         kernel: Kernel | None = None,
+        contrasts: tuple[str | None, str | None] = (None, None),
     ) -> None:
         self.cohorts, self.grid, self.schedule = list(cohorts), grid, schedule
-        self.targets = targets
+        self.targets, self.contrasts = targets, contrasts
         _check(self.cohorts, grid, schedule, targets)
+        own = {*self.own.train, *validation}
+        own |= self._packed(own)
         voxels = grid.shape[0] * grid.shape[1] * grid.shape[2]
-        scans = len({*self.own.train, *validation}) + sum(len(c.train) for c in self.cohorts[1:])
+        scans = len(own) + sum(len(c.train) for c in self.cohorts[1:])
         fields = len(targets.pairs) if targets else 0
         # At the network's voxel size a scan takes 2.7 MB at 2 mm, 22 MB at 1 mm.
         self.held = Held(4 * voxels * (scans + 3 * fields), budget)
@@ -72,6 +79,21 @@ class Sampler:
     def own(self) -> TrainingCohort:
         """The study's cohort, the first."""
         return self.cohorts[0]
+
+    def shown(self, pair: tuple[str, str]) -> tuple[str, str]:
+        """Keys of the images that the network is shown of a pair."""
+        moving, fixed = map(in_contrast, pair, self.contrasts)
+        return moving, fixed
+
+    def _packed(self, keys: set[str]) -> set[str]:
+        """Scans in the contrasts that are shown; InputError for one that is not packed."""
+        shown = {key for one in keys for key in self.shown((one, one))}
+        missing = sorted(shown - {*self.own.arrays.keys})
+        if missing:
+            problem = f"lacks {', '.join(missing)}, which the network is to be shown"
+            remedy = "name the contrast under inputs.also, and run the rule pack again"
+            raise InputError(self.own.arrays.path, problem, remedy)
+        return shown
 
     def batch(self, draw: random.Random, device: torch.device) -> Batch:
         """One step's: a pair, or with `symmetric` both directions of it."""
@@ -109,7 +131,8 @@ class Sampler:
 
     def _pair(self, draw: random.Random, device: torch.device) -> Batch:
         cohort, pair = self.draw_pair(draw)
-        moving, fixed = (self.images.get(cohort.name, key, device) for key in pair)
+        shown = self.shown(pair)
+        moving, fixed = (self.images.get(cohort.name, key, device) for key in shown)
         target = self._taught.get(pair, device) if self._taught else None
         return Batch(moving, fixed, self.grid, target)
 

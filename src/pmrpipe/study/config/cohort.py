@@ -21,6 +21,11 @@ class Inputs(Options):
         description="scans of another contrast are brought along through the T1w of their session, "
         "where there is one; false: each on its own",
     )
+    also: list[Contrast] = Field(
+        default_factory=list,
+        description="further contrasts of the scans that train and validate: prepared and packed "
+        "beside them, for a method whose `teacher` shows it these",
+    )
     t1w_desc: str | None = Field(
         None, description="entity `desc-` of the scans' files; null takes files without it"
     )
