@@ -11,6 +11,7 @@ import yaml
 
 from pmrpipe.images.transforms import read_field
 from pmrpipe.images.volume import read_image
+from pmrpipe.study.pack import open_arrays
 from pmrpipe.study.paths import Results
 
 from .conftest import REPO, Workflow, copy_workflow
@@ -86,3 +87,30 @@ def results_of(taught: Workflow) -> list[str]:
     """Pairs that were taught."""
     folder = taught.folder / "results" / "taught" / "train" / "teachers" / "teacher"
     return [path.name.replace("sub-", "") for path in folder.glob("sub-*")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_network_learns_from_another_contrast_than_its_teacher(tmp_path: Path) -> None:
+    workflow = copy_workflow(tmp_path / "clone")
+    student = yaml.safe_load((REPO / "tests" / "helpers" / "imitate.yaml").read_text())
+    student["teacher"] = {"method": "greedy", "pairs": 3, "moving": "T2w"}
+    student["schedule"] |= {"max_steps": 3, "validate_every": 3}
+    (workflow.folder / "imitate.yaml").write_text(yaml.safe_dump(student))
+    across = STUDY | {
+        "embedded": {"subjects": 5, "mm": 4.0, "contrasts": ["T2w"]},
+        "inputs": {"also": ["T2w"]},
+        "pairs": {"moving": "T2w", "fixed": "T1w"},
+        "split": {"train": ["01", "02"], "validation": ["03"], "test": ["04", "05"]},
+        "methods": ["affine", "imitate.yaml"],
+    }
+    (workflow.folder / "study.yaml").write_text(yaml.safe_dump(across))
+    workflow.run(*WORDS)
+    results = Results(workflow.folder / "results" / "taught", 8.0)
+    packed = open_arrays(results.arrays)
+    assert set(packed.keys) == {f"sub-0{n}{end}" for n in (1, 2, 3) for end in ("", "_T2w")}
+    assert packed.origin.train == ("sub-01", "sub-02")
+    assert results.field("imitate", "sub-04_T2w", "sub-05").is_file()
+    pairs = {path.name for path in (results.root / "train" / "teachers" / "greedy").glob("sub-*")}
+    assert pairs == {"sub-01_to_sub-02", "sub-02_to_sub-01"}
+    assert "Nothing to be done" in workflow.run(*WORDS)
