@@ -8,8 +8,9 @@
 ARRAYS is the pack of a study (results/COHORT/train/arrays_res-1.safetensors), the scans are those
 of its validation. `run` registers every ordered pair with every setting and appends one row to
 `rows.tsv` for each: Dice of the labels, HD95, strain, SDlogJ, folding, NDV, seconds; run again, it
-goes on. `known` measures the error in mm where the warp is known (benchmarks/known.py), with the
-same settings. `table` prints means by setting and, with `--at`, what each method reaches at that
+goes on. FireANTs, ConvexAdam and syntx run where --sweep names them, in --peer-python
+(benchmarks/peers.py). `known` measures the error in mm where the warp is known
+(benchmarks/known.py), with the same settings. `table` prints means by setting and, with `--at`, what each method reaches at that
 smoothness: between neighbouring settings on a line, never beyond its ends.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -30,10 +32,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from known import error, known_warp
+from peers import PEERS, by_peer
 
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.images.resampling import resample, sample_displacement, sample_points
-from pmrpipe.images.volume import Volume
+from pmrpipe.images.transforms import read_field
+from pmrpipe.images.volume import Grid, Volume, write_volume
+from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.load import build, load_method, shipped_folder
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.refine import Refined, Refinement
@@ -70,6 +75,31 @@ def changed(name: str, *path: str) -> Callable[[float], Method]:
     return method
 
 
+class Peer:
+    """A peer with one value of its own regularisation, in an environment of its own."""
+
+    python, threads = sys.executable, 2
+
+    def __init__(self, name: str, setting: float) -> None:
+        self.name, self.setting = name, setting
+
+    def register(self, moving: torch.Tensor, fixed: torch.Tensor, grid: Grid) -> Deformation:
+        """Through files: the peer knows nothing of tensors on a grid."""
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            paths = [folder / "moving.nii.gz", folder / "fixed.nii.gz"]
+            for path, image in zip(paths, (moving, fixed), strict=True):
+                write_volume(path, image[0, 0].numpy(), grid.affine)
+            out = folder / "field.nii.gz"
+            by_peer(self.name, *paths, out, self.python, self.threads, self.setting)
+            field = sample_displacement(read_field(out), grid)
+        return Deformation.from_millimetres(field, grid)
+
+
+def elsewhere(name: str) -> Callable[[float], Method]:
+    return lambda setting: Peer(name, setting)
+
+
 ELASTIC = (0.4, 0.5, 0.7, 1.0, 1.4)
 # name: how a method is made of a setting, and the settings.
 SWEEPS: dict[str, tuple[Callable[[float], Method], tuple[float, ...]]] = {
@@ -79,12 +109,18 @@ SWEEPS: dict[str, tuple[Callable[[float], Method], tuple[float, ...]]] = {
     "greedy": (changed("greedy", "elastic"), ELASTIC),
     # Deviation, in voxels, of the Gaussian that smooths each update; ANTs' default is 3.
     "syn": (changed("syn", "flow_sigma"), (1.5, 2.0, 3.0, 4.0, 6.0)),
+    # Deviation, in voxels, of the Gaussian that smooths the whole warp; its default is 0.5.
+    "fireants": (elsewhere("fireants"), (0.25, 0.5, 0.75, 1.0, 1.5)),
+    # Weight of its smoothness; its default is 1.25.
+    "convexadam": (elsewhere("convexadam"), (0.6, 1.25, 2.5, 5.0, 10.0)),
+    # As of `syn`; its default is 3.
+    "syntx-syn": (elsewhere("syntx-syn"), (1.5, 2.0, 3.0, 4.0, 6.0)),
     "lddmm-cc": (changed("lddmm-cc", "matching", "sigma"), (0.6, 0.9, 1.25, 1.8, 2.5)),
 }
 
 
 def settings(arguments: argparse.Namespace) -> Iterator[tuple[str, float, Method]]:
-    for name in arguments.sweep or SWEEPS:
+    for name in arguments.sweep or [name for name in SWEEPS if name not in PEERS]:
         make, values = SWEEPS[name]
         for value in values:
             yield name, value, make(value)
@@ -223,6 +259,7 @@ def main() -> None:
         words.add_argument("--out", type=Path, required=True)
         words.add_argument("--sweep", action="append", choices=SWEEPS)
         words.add_argument("--threads", type=int, default=2)
+        words.add_argument("--peer-python", default=sys.executable)
         words.set_defaults(verb=verb)
     showing = verbs.add_parser("table")
     showing.add_argument("rows", type=Path)
@@ -236,6 +273,8 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(getattr(arguments, "threads", 1))
+    Peer.threads = getattr(arguments, "threads", 1)
+    Peer.python = getattr(arguments, "peer_python", sys.executable)
     arguments.verb(arguments)
 
 

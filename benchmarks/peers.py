@@ -32,13 +32,20 @@ COLUMNS = ("method", "moving", "fixed", "dice", "folding_percent", "strain", "sd
 
 
 # -- in the peers' environment -------------------------------------------------------------------
-def peer(name: str, moving: Path, fixed: Path, out: Path, threads: int) -> None:
-    """Register by one peer, write its field and print the seconds; knows nothing of pmrpipe."""
+def peer(
+    name: str, moving: Path, fixed: Path, out: Path, threads: int, setting: float | None = None
+) -> None:
+    """Register by one peer, write its field and print the seconds; knows nothing of pmrpipe.
+
+    setting : of its regularisation: FireANTs' `smooth_warp_sigma`, ConvexAdam's `lambda_weight`,
+        the `flow_sigma` of syntx's syn; None: its default
+    """
     import torch
 
     torch.set_num_threads(threads)
     if name in SYNTX:
-        seconds = _by_syntx(name.removeprefix("syntx-"), moving, fixed, out)
+        changed = {} if setting is None else {"flow_sigma": setting}
+        seconds = _by_syntx(name.removeprefix("syntx-"), moving, fixed, out, **changed)
     elif name == "fireants":
         from fireants.io import BatchedImages, Image
         from fireants.registration.greedy import GreedyRegistration
@@ -54,6 +61,7 @@ def peer(name: str, moving: Path, fixed: Path, out: Path, threads: int) -> None:
             moving_images=images[1],
             cc_kernel_size=5,
             progress_bar=False,
+            **({} if setting is None else {"smooth_warp_sigma": setting}),
         )
         registration.optimize()
         seconds = time.perf_counter() - began
@@ -67,7 +75,9 @@ def peer(name: str, moving: Path, fixed: Path, out: Path, threads: int) -> None:
         arrays = [torch.from_numpy(image.get_fdata(dtype=np.float32)) for image in loaded]
         began = time.perf_counter()
         # Half precision, its default, does not exist on a CPU.
-        voxels = convex_adam_pt(*arrays, dtype=torch.float32, device=torch.device("cpu"))
+        changed = {} if setting is None else {"lambda_weight": setting}
+        device = torch.device("cpu")
+        voxels = convex_adam_pt(*arrays, dtype=torch.float32, device=device, **changed)
         seconds = time.perf_counter() - began
         # To ITK's convention: mm, LPS.
         field = voxels @ loaded[0].affine[:3, :3].T * np.array([-1, -1, 1])
@@ -77,7 +87,7 @@ def peer(name: str, moving: Path, fixed: Path, out: Path, threads: int) -> None:
     print(json.dumps({"seconds": seconds}))
 
 
-def _by_syntx(model: str, moving: Path, fixed: Path, out: Path) -> float:
+def _by_syntx(model: str, moving: Path, fixed: Path, out: Path, **changed: float) -> float:
     """Its defaults, without the affine that it would put first: the images have one already."""
     import shutil
 
@@ -86,7 +96,7 @@ def _by_syntx(model: str, moving: Path, fixed: Path, out: Path) -> float:
 
     images = {"fixed": ants.image_read(str(fixed)), "moving": ants.image_read(str(moving))}
     began = time.perf_counter()
-    answer = getattr(syntx, model)(**images, affine_iterations=0)
+    answer = getattr(syntx, model)(**images, affine_iterations=0, **changed)
     seconds = time.perf_counter() - began
     with tempfile.TemporaryDirectory() as folder:
         chain = {"transformlist": answer["fwdtransforms"], "compose": f"{folder}/"}
@@ -95,6 +105,26 @@ def _by_syntx(model: str, moving: Path, fixed: Path, out: Path) -> float:
 
 
 # -- in pmrpipe's --------------------------------------------------------------------------------
+def by_peer(
+    name: str,
+    moving: Path,
+    fixed: Path,
+    out: Path,
+    python: str,
+    threads: int,
+    setting: float | None = None,
+) -> float:
+    """The same in the peers' environment; its seconds."""
+    words = [python, __file__, "--peer", name, str(moving), str(fixed), str(out)]
+    words += ["--threads", str(threads)]
+    words += [] if setting is None else ["--setting", str(setting)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{name}: {done.stderr[-2000:]}")
+    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+
+
 class Study:
     """The preprocessed study, its pairs, and how a field is judged."""
 
@@ -115,20 +145,10 @@ class Study:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "field.nii.gz"
             if name in PEERS:
-                seconds = self._by_peer(name, *paths, out, python)
+                seconds = by_peer(name, *paths, out, python, self.threads)
             else:
                 seconds = self._by_us(name, *paths, out)
             return {**self._judge(out, moving, fixed), "seconds": round(seconds, 2)}
-
-    def _by_peer(self, name: str, moving: Path, fixed: Path, out: Path, python: str) -> float:
-        words = [python, __file__, "--peer", name, str(moving), str(fixed), str(out)]
-        words += ["--threads", str(self.threads)]
-        count = str(self.threads)
-        environment = {**os.environ, "OMP_NUM_THREADS": count}
-        done = subprocess.run(words, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"{name}: {done.stderr[-2000:]}")
-        return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
     def _by_us(self, name: str, moving: Path, fixed: Path, out: Path) -> float:
         import torch
@@ -204,10 +224,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peer-python", default=sys.executable)
     parser.add_argument("--peer", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--setting", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peer:
         name, *paths = options.peer
-        peer(name, *map(Path, paths), options.threads)
+        peer(name, *map(Path, paths), options.threads, options.setting)
         return
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(options.threads)
     import pandas as pd

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -58,3 +59,36 @@ def test_a_run_writes_a_row_for_each_pair_and_goes_on(tmp_path):
     assert table["strain"].gt(0).all()
     assert frontier(*words) == ""
     assert len(pd.read_csv(out, sep="\t")) == 2
+
+
+PEER = """#!{python}
+import json, sys
+import nibabel as nib
+import numpy as np
+
+name, moving, fixed, out = sys.argv[3:7]
+setting = float(sys.argv[sys.argv.index("--setting") + 1])
+image = nib.load(fixed)
+field = np.zeros((*image.shape, 1, 3), np.float32)
+x = np.arange(image.shape[0]) * image.affine[0, 0] + image.affine[0, 3]
+# LPS: a stretch along x by the setting.
+field[..., 0, 0] = -setting * x[:, None, None]
+made = nib.Nifti1Image(field, image.affine)
+made.header.set_intent("vector")
+nib.save(made, out)
+print(json.dumps({{"seconds": 1.0}}))
+"""
+
+
+def test_a_peer_is_swept_through_files_in_its_own_environment(tmp_path):
+    """A peer that stretches along x by its setting: the strain is the logarithm of that."""
+    python, out = tmp_path / "python", tmp_path / "rows.tsv"
+    python.write_text(PEER.format(python=sys.executable))
+    python.chmod(0o755)
+    pack = write_pack(tmp_path / "arrays.safetensors")
+    words = ("run", pack, "sub-01", "sub-02", "--out", out, "--sweep", "convexadam")
+    frontier(*words, "--threads", "1", "--peer-python", python)
+    table = pd.read_csv(out, sep="\t")
+    assert len(table) == 5 * 2
+    assert table["strain"].to_numpy() == pytest.approx(np.log1p(table["setting"]), rel=1e-3)
+    assert table["sdlogj"].max() < 1e-3
