@@ -10,8 +10,9 @@ of its validation. `run` registers every ordered pair with every setting and app
 `rows.tsv` for each: Dice of the labels, HD95, strain, SDlogJ, folding, NDV, seconds; run again, it
 goes on. FireANTs, ConvexAdam and syntx run where --sweep names them, in --peer-python
 (benchmarks/peers.py). `known` measures the error in mm where the warp is known
-(benchmarks/known.py), with the same settings. `table` prints means by setting and, with `--at`, what each method reaches at that
-smoothness: between neighbouring settings on a line, never beyond its ends.
+(benchmarks/known.py), with the same settings. `table` prints means by setting and, with `--at`,
+what each method reaches at that smoothness: between neighbouring settings on a line, never beyond
+its ends.
 """
 
 from __future__ import annotations
