@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 from itertools import permutations
 from pathlib import Path
 
 import torch
+import yaml
 from torch import Tensor
 
 from pmrpipe.base.files import read_json
@@ -49,8 +51,13 @@ def networks(words: list[str], shipped: list[str]) -> dict[str, Method]:
     for word in words:
         label, _, folder = word.rpartition("=")
         place = Path(folder)
-        name = str(read_json(place / "model.json")["method"])
-        methods[label or name] = load_method(name, weights=place, network_mm=2.0)[1]
+        said = read_json(place / "model.json")
+        with tempfile.TemporaryDirectory() as own:
+            # As it was trained, whether its YAML is shipped or one's own.
+            path = Path(own) / "method.yaml"
+            path.write_text(yaml.safe_dump(said["specification"]), encoding="utf-8")
+            method = load_method(str(path), weights=place, network_mm=said["network_mm"])[1]
+        methods[label or said["method"]] = method
     for name in shipped:
         methods[name] = load_method(name, weights=shipped_weights(name))[1]
     return methods
@@ -83,8 +90,7 @@ def judge(arrays: Arrays, keys: list[str], contrast: str, methods: dict[str, Met
                 rows.setdefault((label, seen), []).append(missed(one, displacement, grid, where))
             field = crossed.resampled(grid).millimetres()
             shape = deformation_statistics(field, grid, where.numpy())
-            folded = 100 * float((shape.determinants <= 0).mean())
-            shapes.setdefault(label, []).append((shape.strain, folded))
+            shapes.setdefault(label, []).append((shape.strain, shape.folding_percent))
         print(f"{moving} to {fixed}: {int(where.sum())} voxels", flush=True)
     report(rows, shapes, contrast)
 
