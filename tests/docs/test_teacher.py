@@ -9,9 +9,8 @@ from pmrpipe.study.config import parse
 from .pages import DOCS, blocks
 
 
-def _yaml(page: str) -> str:
-    (text,) = [b.text for b in blocks(DOCS / "how-to" / page) if b.language == "yaml"]
-    return text
+def _yaml(page: str, number: int = 0) -> str:
+    return [b.text for b in blocks(DOCS / "how-to" / page) if b.language == "yaml"][number]
 
 
 def test_the_student_of_the_page_is_a_method(tmp_path):
@@ -20,6 +19,12 @@ def test_the_student_of_the_page_is_a_method(tmp_path):
     method = spec(str(path))
     assert method.teacher.method == "greedy"
     assert sum(p.numel() for p in build(method).parameters()) > 1000
+
+
+def test_the_study_of_two_contrasts_is_one():
+    study = parse(yaml.safe_load(_yaml("teacher.md", 1)))
+    (method,) = set(study.methods) - {"affine"}
+    assert {*study.inputs.also} == {*spec(method).teacher.shown} - {None}
 
 
 def test_the_cohorts_of_the_page_are_keys_of_a_study():

@@ -22,7 +22,7 @@ from pmrpipe.spatial.smooth import smoothed
 
 GRID = Grid((17, 16, 15), np.diag([8.0, 8.0, 8.0, 1.0]))
 KERNEL = Fluid(1.5, 0.0, 0.03, 2)
-NAMES = ["", "-lpp", "-lpc", "-lpc2", "-lpc3", "-prob", "-contrasts", "-published"]
+NAMES = ["", "-lpp", "-lpc", "-lpc2", "-lpc3", "-prob", "-t2w", "-published"]
 
 
 class Fixed(torch.nn.Module):
