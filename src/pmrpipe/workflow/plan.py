@@ -119,7 +119,7 @@ class Plan:
     @cached_property
     def remarks(self) -> list[str]:
         """What whoever runs the study is told before it begins: what is skipped, what lacks."""
-        return remarks(self.cohort)
+        return [*remarks(self.cohort), *self.teaching.remarks]
 
     @cached_property
     def results(self) -> Results:

@@ -118,6 +118,16 @@ class Teaching:
                 subject = f"{other.argument} and {teacher.argument}"
                 raise InputError(subject, problem, "rename one")
 
+    @property
+    def remarks(self) -> list[str]:
+        """What is said of networks that would have to learn two contrasts from first weights."""
+        return [
+            f"{name} is shown another contrast than its teacher saw, and from first weights learns "
+            f"next to nothing: name those of a trained network, init: {{{name}: FOLDER}}"
+            for name, student in self.students.items()
+            if student.teacher and any(student.teacher.shown) and name not in self.study.init
+        ]
+
     def of(self, student: str) -> tuple[str, int] | None:
         """A student's teacher and how many pairs it learns from."""
         lesson = self.students[student].teacher if student in self.students else None
