@@ -31,7 +31,7 @@ from pmrpipe.workflow.digests import columns_digest, method_digest
 from pmrpipe.workflow.further import further_arrays, require_trainable
 from pmrpipe.workflow.references import references
 from pmrpipe.workflow.rows import Run, require_owners, rows
-from pmrpipe.workflow.teaching import Teaching
+from pmrpipe.workflow.teaching import Teaching, contrast_remarks
 from pmrpipe.workflow.verbs import WORK
 
 
@@ -119,7 +119,7 @@ class Plan:
     @cached_property
     def remarks(self) -> list[str]:
         """What whoever runs the study is told before it begins: what is skipped, what lacks."""
-        return [*remarks(self.cohort), *self.teaching.remarks]
+        return [*remarks(self.cohort), *contrast_remarks(self.study, self.specs)]
 
     @cached_property
     def results(self) -> Results:

@@ -12,6 +12,7 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.methods.load import shipped_weights, weights_folder
 from pmrpipe.methods.spec import MethodSpec, spec, spec_path
 from pmrpipe.methods.weights import require_usable
+from pmrpipe.stages.cohort.contrasts import paired
 from pmrpipe.stages.cohort.pairs import Pair, batches
 from pmrpipe.stages.cohort.scans import Scan
 from pmrpipe.study.config import Study
@@ -70,6 +71,25 @@ def _require_shown(student: MethodSpec, study: Study) -> None:
             raise InputError(student.name, problem, f"inputs: {{also: [{contrast}]}}")
 
 
+def contrast_remarks(study: Study, specs: Mapping[str, MethodSpec]) -> list[str]:
+    """What is said of networks that see another contrast than their teacher saw."""
+    told = []
+    for name, method in specs.items():
+        if method.teacher is None or not any(method.teacher.shown):
+            continue
+        seen = tuple(contrast or study.inputs.contrast for contrast in method.teacher.shown)
+        if paired(study) != seen:
+            remedy = f"pairs: {{moving: {seen[0]}, fixed: {seen[1]}}}"
+            pairs = " to ".join(paired(study))
+            told.append(f"{name} is for {' to '.join(seen)} alone, and pairs are {pairs}: {remedy}")
+        if name not in {**study.weights, **study.init}:
+            told.append(
+                f"{name} learns next to nothing from first weights: name those of a network that "
+                f"was trained on one contrast, init: {{{name}: FOLDER}}"
+            )
+    return told
+
+
 def teaching_pairs(scans: Sequence[Scan], count: int, seed: int) -> list[Pair]:
     """Ordered pairs of scans of different subjects, drawn; all of them where there are fewer.
 
@@ -117,16 +137,6 @@ class Teaching:
                 problem = f"are two teachers of one name, `{teacher.spec.name}`"
                 subject = f"{other.argument} and {teacher.argument}"
                 raise InputError(subject, problem, "rename one")
-
-    @property
-    def remarks(self) -> list[str]:
-        """What is said of networks that would have to learn two contrasts from first weights."""
-        return [
-            f"{name} is shown another contrast than its teacher saw, and from first weights learns "
-            f"next to nothing: name those of a trained network, init: {{{name}: FOLDER}}"
-            for name, student in self.students.items()
-            if student.teacher and any(student.teacher.shown) and name not in self.study.init
-        ]
 
     def of(self, student: str) -> tuple[str, int] | None:
         """A student's teacher and how many pairs it learns from."""

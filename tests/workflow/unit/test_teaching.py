@@ -57,8 +57,11 @@ def test_scans_that_a_network_is_shown_are_packed_beside_those_that_train(tmp_pa
     assert commands.train(study, "imitate").train == tuple(f"sub-{n:02d}" for n in range(1, 7))
     assert {key for pair in study.teaching.pairs("greedy") for key in pair} <= packed
     assert not any("T2w" in key for pair in study.teaching.pairs("greedy") for key in pair)
-    (remark,) = [line for line in study.remarks if "imitate" in line]
-    assert "init: {imitate: FOLDER}" in remark
+    pairs, weights = [line for line in study.remarks if "imitate" in line]
+    assert "pairs: {moving: T2w, fixed: T1w}" in pairs
+    assert "init: {imitate: FOLDER}" in weights
+    across = plan(**keys, inputs={"also": ["T2w"]}, pairs={"moving": "T2w", "fixed": "T1w"})
+    assert not any("pairs are" in line for line in across.remarks)
     with pytest.raises(InputError, match="imitate: is shown T2w, and the study packs T1w"):
         _ = plan(**keys).teaching
 
