@@ -166,9 +166,14 @@ def measured(method: Method, arrays: Arrays, moving: str, fixed: str, table: pd.
     return [float(row[name]) for name in COLUMNS[4:-1]] + [seconds]
 
 
+def scored_labels(arrays: Arrays) -> pd.DataFrame:
+    """All labels of a pack, as scoring asks for them."""
+    return pd.DataFrame({"index": arrays.labels, "scored": 1, "name": "", "region": np.nan})
+
+
 def run(arguments: argparse.Namespace) -> None:
     arrays, done = open_arrays(arguments.arrays), rows_of(arguments.out, COLUMNS)
-    labels = pd.DataFrame({"index": arrays.labels, "scored": 1, "name": "", "region": np.nan})
+    labels = scored_labels(arrays)
     for name, value, method in settings(arguments):
         for moving in arguments.scans:
             for fixed in arguments.scans:
