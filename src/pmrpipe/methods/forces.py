@@ -7,7 +7,7 @@ blocks: the result is that of the whole grid but for rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,7 +66,7 @@ class Pair:
             parts = [block.kept(part).sum(dtype=torch.float64) for part in (similar, counts)]
             sums += torch.stack(parts)
             if force is not None:
-                force[(..., *block.core)] = block.kept(_force(warped, slopes))
+                force[(..., *block.core)] = block.kept(between(warped, slopes))
         similarity, counts = sums.unbind()
         return similarity / counts.clamp(min=1), force
 
@@ -142,8 +142,10 @@ class Pair:
         return all(value(image.any()) != 0 for image in warped)
 
 
-def _force(warped: tuple[Tensor, Tensor], slopes: tuple[Tensor, ...]) -> Tensor:
-    """(1, 3, x, y, z), by one axis after the other, which needs less memory than all at once."""
+def between(warped: Sequence[Tensor], slopes: Sequence[Tensor]) -> Tensor:
+    """The force on the middle's points, (B, 3, x, y, z) of `Pair.compare`, from the slopes.
+
+    By one axis after the other, which needs less memory than all at once."""
     axes = []
     for axis in (2, 3, 4):
         there, back = (

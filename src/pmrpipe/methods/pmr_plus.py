@@ -22,15 +22,20 @@ import torch
 from torch import Tensor, nn
 
 from pmrpipe.images.volume import Grid
-from pmrpipe.losses.similarity import Similarity
+from pmrpipe.losses.similarity import Similarity, local_correlation_map
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.deformation import Deformation
+from pmrpipe.methods.forces import between
 from pmrpipe.methods.network_method import SampledMethod, each_alone, sample
 from pmrpipe.networks.blocks import prepared
 from pmrpipe.spatial.integrate import compose, integrate
 from pmrpipe.spatial.resize import crop, pad_to_multiple, resize_displacement
 from pmrpipe.spatial.warp import warp
+
+# Edge of the local correlation's cube, voxels, whose force the finest head sees; a typical force
+# below the second is none.
+_FORCE_WINDOW, _LEAST = 5, 1e-30
 
 
 @dataclass
@@ -103,7 +108,7 @@ class PMRPlus(SampledMethod):
     ) -> None:
         super().__init__(network_mm)
         self.network, self.image, self.feature = network, image, feature
-        heads: Any = network.heads
+        heads: Any = network.levels
         if len(prior) != len(heads):
             raise ValueError(f"{len(prior)} priors for {len(heads)} heads")
         self.prior, self.factors = tuple(prior), FACTORS[factors]
@@ -114,17 +119,20 @@ class PMRPlus(SampledMethod):
         self, moving: Tensor, fixed: Tensor, draw: Callable[[Tensor, Tensor], Tensor] | None = None
     ) -> list[LevelStep]:
         """All levels, coarsest first, for padded images; `draw` samples, None takes the mean."""
-        images = prepared(torch.cat([moving, fixed]), self.window, self.network.multiple)
-        features = self.in_precision(self.network.pyramid, images)
+        images = torch.cat([moving, fixed])
+        seen = prepared(images, self.window, self.network.multiple)
+        features = self.in_precision(self.network.pyramid, seen)
         # Moving and fixed stay one batch throughout: two threads work on it, one on each.
         halfway: Tensor | None = None
         levels = []
-        for head, both in reversed(list(zip(self.network.heads, features, strict=True))):
-            aligned = both
+        for head, both in reversed(list(zip(self.network.levels, features, strict=True))):
+            aligned, force = both, None
             if halfway is not None:
                 halfway = resize_displacement(halfway, both.shape[2:])
                 aligned = warp(both, halfway)
-            mean, log_variance = self.in_precision(head, *aligned.chunk(2))
+            if head.forced and halfway is not None:
+                force = _force(pad_to_multiple(images, self.network.multiple), halfway)
+            mean, log_variance = self.in_precision(head, *aligned.chunk(2), force)
             velocity = mean if draw is None or log_variance is None else draw(mean, log_variance)
             added = torch.cat([velocity, -velocity]) / 2
             added = integrate(added, self.squarings, midpoint=True)
@@ -173,15 +181,30 @@ class PMRPlus(SampledMethod):
         total = moving.new_zeros(())
         steps = self.steps(moving, fixed, sample)
         for step, prior in zip(reversed(steps), self.prior, strict=True):
-            number = len(terms) // 2 + self.network.finest + 1
+            number = len(terms) // 2 + self.network.finest + (self.network.own is None)
             divergence = sum(
                 kullback_leibler(step.mean, step.log_variance, prior, self.factors).values()
             )
-            m, f = warp(step.features, step.halfway).chunk(2)
-            likelihood = self.feature(f, m)
+            likelihood = moving.new_zeros(())
+            if self.feature_weight:
+                m, f = warp(step.features, step.halfway).chunk(2)
+                likelihood = self.feature(f, m)
             terms |= {f"feature_{number}": likelihood, f"kl_{number}": divergence}  # type: ignore[dict-item]
             total = total + self.feature_weight * likelihood + divergence
         images = pad_to_multiple(torch.cat(batch.compared), self.network.multiple)
         m, f = warp(images, resize_displacement(steps[-1].halfway, images.shape[2:])).chunk(2)
         terms["image"] = self.image(f, m)
         return terms | {"total": total + terms["image"]}
+
+
+@torch.no_grad()
+def _force(images: Tensor, halfway: Tensor) -> Tensor:
+    """What draws moving and fixed, (2 B, 1, X, Y, Z), together half-way, in units of its own RMS.
+
+    (B, 3, X, Y, Z), as in instance optimisation (methods/forces.py); without a gradient.
+    """
+    warped = warp(images.float(), halfway).chunk(2)
+    _, slopes = local_correlation_map(*warped, _FORCE_WINDOW)
+    force = between(warped, slopes)
+    typical = force.square().sum(1, keepdim=True).mean((2, 3, 4), keepdim=True).sqrt()
+    return force / typical.clamp_min(_LEAST)

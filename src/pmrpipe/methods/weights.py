@@ -55,7 +55,8 @@ def load_weights(
 ) -> dict[str, Any]:
     """Load parameters into `method`, and return model.json.
 
-    `to_begin` with: those of any method of the same network, trained at any voxel size.
+    `to_begin` with: those of any method of the same network, trained at any voxel size; a network
+    that has grown keeps its first weights for what is new.
 
     Raises
     ------
@@ -71,7 +72,8 @@ def load_weights(
         _check(model, method, spec, folder)
     try:
         state = load_file(path)
-        method.load_state_dict(state)
+        first = method.state_dict() if to_begin else {}
+        method.load_state_dict(first | state)
     except FileNotFoundError:
         raise InputError(path, "no such file", "train the method again") from None
     except (SafetensorError, OSError) as error:

@@ -22,10 +22,12 @@ class Pyramid(nn.Module):
     ----------
     channels : features of each level, finest first
     finest : halvings of the image before the first level
+    own : whether the image itself is a further level, before the finest
     """
 
-    def __init__(self, channels: Sequence[int], finest: int = 0) -> None:
+    def __init__(self, channels: Sequence[int], finest: int = 0, own: bool = False) -> None:
         super().__init__()
+        self.own = own
         width = channels[0]
         halvings = [_halve(width if n else 1, width) for n in range(finest)]
         block = Block(width if finest else 1, width, normalise=True)
@@ -39,7 +41,7 @@ class Pyramid(nn.Module):
         features = [self.first(image)]
         for level in self.next:
             features.append(level(features[-1]))
-        return features
+        return [image, *features] if self.own else features
 
 
 def _halve(inputs: int, outputs: int) -> nn.Module:
@@ -52,25 +54,38 @@ class SymmetricHead(nn.Module):
     """Velocity that changes its sign, and log-variance that stays, when the images are exchanged.
 
     The body sees sum and difference of both images' features, and their correlation over the
-    neighbours within `reach` voxels.
+    neighbours within `reach` voxels. With `forced` it also sees the force that draws the images
+    together, which changes its sign with their exchange.
     """
 
-    def __init__(self, inputs: int, channels: int, reach: int = 1, probabilistic: bool = True):
+    def __init__(
+        self,
+        inputs: int,
+        channels: int,
+        reach: int = 1,
+        probabilistic: bool = True,
+        forced: bool = False,
+    ) -> None:
         super().__init__()
-        self.reach = reach
+        self.reach, self.forced = reach, forced
         neighbours = (2 * reach + 1) ** 3 if reach else 0
         self.body = nn.Sequential(
-            Block(2 * inputs + neighbours, channels, normalise=True), Block(channels, channels)
+            Block(2 * inputs + neighbours + 3 * forced, channels, normalise=True),
+            Block(channels, channels),
         )
         self.mean = flow_convolution(channels, 1e-3)
         self.log_variance = flow_convolution(channels, 1e-10, bias=-10.0) if probabilistic else None
 
-    def forward(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, moving: Tensor, fixed: Tensor, force: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Mean and log-variance (B, 3, x, y, z) from features that are aligned so far."""
         one, other = torch.cat([moving, fixed]), torch.cat([fixed, moving])
         seen = [one + other, other - one]
         if self.reach:
             seen.append(neighbour_correlation(one, other, self.reach))
+        if force is not None:
+            seen.append(torch.cat([force, -force]))
         features = self.body(torch.cat(seen, 1))
         there, back = self.mean(features).chunk(2)
         if self.log_variance is None:
@@ -106,6 +121,8 @@ class PyramidNetwork(nn.Module):
     finest : halvings of the image before the finest level
     reach : of each level's correlation of neighbours, voxels; 0: none
     probabilistic : whether the heads say how sure they are
+    own : features inside the head of a further, finest level of the image's own size, which sees
+        the images and the force between them; 0: none
     """
 
     def __init__(
@@ -115,11 +132,20 @@ class PyramidNetwork(nn.Module):
         finest: int = 1,
         reach: Sequence[int] = (0, 1, 1),
         probabilistic: bool = True,
+        own: int = 0,
     ) -> None:
         super().__init__()
-        self.pyramid = Pyramid(channels, finest)
+        self.pyramid = Pyramid(channels, finest, bool(own))
         self.finest, self.multiple = finest, 2 ** (finest + len(channels) - 1)
         self.heads = nn.ModuleList(
             SymmetricHead(*sizes, probabilistic)
             for sizes in zip(channels, heads, reach, strict=True)
         )
+        # Behind the others, so that weights trained without it keep their names.
+        self.own = SymmetricHead(1, own, 0, probabilistic, forced=True) if own else None
+
+    @property
+    def levels(self) -> list[SymmetricHead]:
+        """The heads, finest first."""
+        heads = list(self.heads)
+        return heads if self.own is None else [self.own, *heads]  # type: ignore[list-item]
