@@ -6,7 +6,7 @@
     python benchmarks/frontier.py figure rows.tsv frontier.png
 
 ARRAYS is the pack of a study (results/COHORT/train/arrays_res-1.safetensors), the scans are those
-of its validation. `run` registers every ordered pair with every setting and appends one row to
+of its validation. `run` registers every ordered pair, or --pairs of them, with every setting and appends one row to
 `rows.tsv` for each: Dice of the labels, HD95, strain, SDlogJ, folding, NDV, seconds; run again, it
 goes on. FireANTs, ConvexAdam and syntx run where --sweep names them, in --peer-python
 (benchmarks/peers.py). `known` measures the error in mm where the warp is known
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ SWEEPS: dict[str, tuple[Callable[[float], Method], tuple[float, ...]]] = {
 def settings(arguments: argparse.Namespace) -> Iterator[tuple[str, float, Method]]:
     for name in arguments.sweep or [name for name in SWEEPS if name not in PEERS]:
         make, values = SWEEPS[name]
-        for value in values:
+        for value in arguments.values or values:
             yield name, value, make(value)
 
 
@@ -174,14 +174,15 @@ def scored_labels(arrays: Arrays) -> pd.DataFrame:
 def run(arguments: argparse.Namespace) -> None:
     arrays, done = open_arrays(arguments.arrays), rows_of(arguments.out, COLUMNS)
     labels = scored_labels(arrays)
+    pairs = list(permutations(arguments.scans, 2))
+    pairs = pairs[:: -(-len(pairs) // (arguments.pairs or len(pairs)))]
     for name, value, method in settings(arguments):
-        for moving in arguments.scans:
-            for fixed in arguments.scans:
-                names = (name, f"{value:g}", moving, fixed)
-                if moving != fixed and names not in done:
-                    row = measured(method, arrays, moving, fixed, labels)
-                    append(arguments.out, [*names, *row])
-                    print(*names, *(f"{v:.4g}" for v in row), flush=True)
+        for moving, fixed in pairs:
+            names = (name, f"{value:g}", moving, fixed)
+            if names not in done:
+                row = measured(method, arrays, moving, fixed, labels)
+                append(arguments.out, [*names, *row])
+                print(*names, *(f"{v:.4g}" for v in row), flush=True)
 
 
 def known(arguments: argparse.Namespace) -> None:
@@ -264,8 +265,11 @@ def main() -> None:
         words.add_argument("scans", nargs="+")
         words.add_argument("--out", type=Path, required=True)
         words.add_argument("--sweep", action="append", choices=SWEEPS)
+        words.add_argument("--values", type=float, nargs="+", help="in place of a sweep's own")
         words.add_argument("--threads", type=int, default=2)
         words.add_argument("--peer-python", default=sys.executable)
+        if verb is run:
+            words.add_argument("--pairs", type=int, help="at most so many, evenly spread")
         words.set_defaults(verb=verb)
     showing = verbs.add_parser("table")
     showing.add_argument("rows", type=Path)
