@@ -56,12 +56,14 @@ def variant(method: MethodSpec, words: str, steps: int) -> MethodSpec:
     return MethodSpec.model_validate(changed)
 
 
-def one_way(self: pyramid.SymmetricHead, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor]:
+def one_way(
+    self: pyramid.SymmetricHead, moving: Tensor, fixed: Tensor, *force: Tensor
+) -> tuple[Tensor, Tensor]:
     """A head that never sees the images exchanged."""
     seen = [moving + fixed, fixed - moving]
     if self.reach:
         seen.append(pyramid.neighbour_correlation(moving, fixed, self.reach))
-    features = self.body(torch.cat(seen, 1))
+    features = self.body(torch.cat([*seen, *force], 1))
     return self.mean(features), self.log_variance(features)
 
 

@@ -6,10 +6,10 @@
     python benchmarks/frontier.py figure rows.tsv frontier.png
 
 ARRAYS is the pack of a study (results/COHORT/train/arrays_res-1.safetensors), the scans are those
-of its validation. `run` registers every ordered pair, or --pairs of them, with every setting and appends one row to
-`rows.tsv` for each: Dice of the labels, HD95, strain, SDlogJ, folding, NDV, seconds; run again, it
-goes on. FireANTs, ConvexAdam and syntx run where --sweep names them, in --peer-python
-(benchmarks/peers.py). `known` measures the error in mm where the warp is known
+of its validation. `run` registers every ordered pair, or --pairs of them, with every setting and
+appends one row to `rows.tsv` for each: Dice of the labels, HD95, strain, SDlogJ, folding, NDV,
+seconds; run again, it goes on. FireANTs, ConvexAdam and syntx run where --sweep names them, in
+--peer-python (benchmarks/peers.py). `known` measures the error in mm where the warp is known
 (benchmarks/known.py), with the same settings. `table` prints means by setting and, with `--at`,
 what each method reaches at that smoothness: between neighbouring settings on a line, never beyond
 its ends.

@@ -1,14 +1,21 @@
 """pmr-plus: symmetric by construction, and its levels add up."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid
-from pmrpipe.methods.pmr_plus import PMRPlus
+from pmrpipe.losses.similarity import local_correlation
+from pmrpipe.methods.pmr_plus import PMRPlus, _force
+from pmrpipe.methods.spec import spec
+from pmrpipe.methods.weights import load_weights, save_weights
 from pmrpipe.networks.pyramid import Pyramid, SymmetricHead, neighbour_correlation
 from pmrpipe.spatial.integrate import compose, integrate
 from pmrpipe.spatial.resize import resize_displacement
+from pmrpipe.spatial.warp import warp
 from tests.helpers.parts import batch, pmr_plus
 
 GRID = Grid((29, 34, 27), np.eye(4))
@@ -18,8 +25,10 @@ SMALL = {"channels": [4, 8, 8], "heads": [4, 8, 8], "reach": [0, 1, 1], "finest"
 def method(**network) -> PMRPlus:
     """With flows of a voxel or so, smaller on finer levels, as after a training."""
     torch.manual_seed(0)
-    made = pmr_plus(SMALL | network, prior=[10.0] * 3)
-    for head, deviation in zip(reversed(made.network.heads), (0.03, 0.01, 0.001), strict=False):
+    own = "own" in network
+    made = pmr_plus(SMALL | network, prior=[10.0] * (3 + own))
+    deviations = (0.03, 0.01, 0.001, 0.001)
+    for head, deviation in zip(reversed(made.network.levels), deviations, strict=False):
         torch.nn.init.normal_(head.mean.weight, std=deviation)
     return made.eval()
 
@@ -31,9 +40,13 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
     return smooth[:1], smooth[1:]
 
 
-@pytest.mark.parametrize("finest", [0, 1])
-def test_exchanging_the_images_inverts_the_result(pair, finest):
-    made = method(finest=finest)
+# A network of the usual levels, and one with a level of the image's own size before them.
+NETWORKS = [{"finest": 0}, {"finest": 1}, {"finest": 1, "own": 4}]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_exchanging_the_images_inverts_the_result(pair, network):
+    made = method(**network)
     one, other = (made.register(*images, GRID) for images in (pair, pair[::-1]))
     assert one.displacement.shape == (1, 3, *GRID.shape)
     assert one.displacement.abs().max() > 0.3
@@ -55,8 +68,9 @@ def test_minus_the_velocities_give_the_inverse(pair):
     assert missed.square().sum(1).sqrt().mean() < 0.03
 
 
-def test_equal_images_stay_where_they_are(pair):
-    deformation = method().register(pair[0], pair[0], GRID)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_equal_images_stay_where_they_are(pair, network):
+    deformation = method(**network).register(pair[0], pair[0], GRID)
     assert deformation.displacement.abs().max() < 1e-5
 
 
@@ -103,18 +117,53 @@ def test_pyramid_halves_without_a_shift():
     assert layer.padding == (0, 0, 0)
 
 
-def test_objective_reaches_every_parameter(pair):
-    made = method().train()
+def test_the_finest_head_sees_a_force_that_draws_the_images_together(pair):
+    """A step along it makes the images more alike half-way; hardly a matter of their scale."""
+    images, nowhere = torch.cat(pair), torch.zeros(2, 3, *GRID.shape)
+    force = _force(images, nowhere)
+    assert force.square().sum(1).mean() == pytest.approx(1)
+    assert (_force(0.5 * images, nowhere) - force).abs().mean() < 0.02
+    alike = [
+        local_correlation(*warp(images, step * torch.cat([force, -force])).chunk(2), 5)
+        for step in (-0.05, 0, 0.05)
+    ]
+    assert alike[0] < alike[1] < alike[2]
+    assert _force(torch.cat([pair[0], pair[0]]), nowhere).abs().max() < 1e-5
+
+
+def test_a_network_that_grows_begins_where_the_smaller_one_was(pair, tmp_path):
+    smaller, grown = method(finest=1), method(finest=1, own=4)
+    save_weights(smaller, tmp_path)
+    (tmp_path / "model.json").write_text("{}")
+    first = grown.network.own.mean.weight.clone()
+    load_weights(grown, spec("pmr-plus"), tmp_path, to_begin=True)
+    assert torch.equal(grown.network.own.mean.weight, first)
+    torch.nn.init.zeros_(grown.network.own.mean.weight)
+    steps = [made.steps(*pair) for made in (smaller, grown)]
+    assert torch.equal(steps[0][-1].halfway, steps[1][-2].halfway)
+    with pytest.raises(InputError, match="does not fit the network"):
+        load_weights(smaller, spec("pmr-plus"), _saved(grown, tmp_path / "grown"), to_begin=True)
+
+
+def _saved(made: PMRPlus, folder: Path) -> Path:
+    folder.mkdir()
+    save_weights(made, folder)
+    (folder / "model.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize("network", NETWORKS[1:])
+def test_objective_reaches_every_parameter(pair, network):
+    made = method(**network).train()
     terms = made.objective(batch(*pair))
-    assert {"image", "total", "feature_1", "kl_1", "feature_3", "kl_3"} <= set(terms)
+    levels = range(1 if "own" in network else 2, 5)
+    assert {"image", "total", "feature_2", "kl_2", "feature_4", "kl_4"} <= set(terms)
     terms["total"].backward()
     for name, parameter in made.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
     assert float(terms["total"].detach()) == pytest.approx(
-        float(
-            terms["image"] + sum(terms[f"kl_{n}"] + 0.1 * terms[f"feature_{n}"] for n in (1, 2, 3))
-        )
+        float(terms["image"] + sum(terms[f"kl_{n}"] + 0.1 * terms[f"feature_{n}"] for n in levels))
     )
 
 

@@ -145,7 +145,8 @@ class Pair:
 def between(warped: Sequence[Tensor], slopes: Sequence[Tensor]) -> Tensor:
     """The force on the middle's points, (B, 3, x, y, z) of `Pair.compare`, from the slopes.
 
-    By one axis after the other, which needs less memory than all at once."""
+    By one axis after the other, which needs less memory than all at once.
+    """
     axes = []
     for axis in (2, 3, 4):
         there, back = (

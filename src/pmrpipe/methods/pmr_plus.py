@@ -126,13 +126,13 @@ class PMRPlus(SampledMethod):
         halfway: Tensor | None = None
         levels = []
         for head, both in reversed(list(zip(self.network.levels, features, strict=True))):
-            aligned, force = both, None
+            aligned, force = both, tuple[Tensor, ...]()
             if halfway is not None:
                 halfway = resize_displacement(halfway, both.shape[2:])
                 aligned = warp(both, halfway)
             if head.forced and halfway is not None:
-                force = _force(pad_to_multiple(images, self.network.multiple), halfway)
-            mean, log_variance = self.in_precision(head, *aligned.chunk(2), force)
+                force = (_force(pad_to_multiple(images, self.network.multiple), halfway),)
+            mean, log_variance = self.in_precision(head, *aligned.chunk(2), *force)
             velocity = mean if draw is None or log_variance is None else draw(mean, log_variance)
             added = torch.cat([velocity, -velocity]) / 2
             added = integrate(added, self.squarings, midpoint=True)
@@ -203,8 +203,8 @@ def _force(images: Tensor, halfway: Tensor) -> Tensor:
 
     (B, 3, X, Y, Z), as in instance optimisation (methods/forces.py); without a gradient.
     """
-    warped = warp(images.float(), halfway).chunk(2)
-    _, slopes = local_correlation_map(*warped, _FORCE_WINDOW)
-    force = between(warped, slopes)
+    moving, fixed = warp(images.float(), halfway).chunk(2)
+    _, slopes = local_correlation_map(moving, fixed, _FORCE_WINDOW)
+    force = between((moving, fixed), slopes)
     typical = force.square().sum(1, keepdim=True).mean((2, 3, 4), keepdim=True).sqrt()
     return force / typical.clamp_min(_LEAST)

@@ -147,5 +147,5 @@ class PyramidNetwork(nn.Module):
     @property
     def levels(self) -> list[SymmetricHead]:
         """The heads, finest first."""
-        heads = list(self.heads)
-        return heads if self.own is None else [self.own, *heads]  # type: ignore[list-item]
+        heads = [head for head in self.heads if isinstance(head, SymmetricHead)]
+        return heads if self.own is None else [self.own, *heads]

@@ -128,7 +128,7 @@ class Space:
 
     def brain(self, mm: float = 1.0) -> Volume:
         """The template brain on `grid(mm)`, float32 in [0, 1], background 0."""
-        return _on_grid(_brain(self), self.grid(mm), mm)
+        return _brain_on_grid(self, mm)
 
     def mask(self, mm: float = 1.0) -> Volume:
         """The template brain's mask on `grid(mm)`, bool."""
@@ -176,6 +176,11 @@ def _brain(space: Space) -> Volume:
     data = data / np.float32(space.content.scale or np.quantile(bright, 0.999))
     _require_brain(data, image, path)
     return Volume(data, image.affine)
+
+
+@lru_cache(maxsize=1)
+def _brain_on_grid(space: Space, mm: float) -> Volume:
+    return _on_grid(_brain(space), space.grid(mm), mm)
 
 
 def _require_brain(data: np.ndarray, image: Volume, path: Path) -> None:
