@@ -92,3 +92,20 @@ def test_a_peer_is_swept_through_files_in_its_own_environment(tmp_path):
     assert len(table) == 5 * 2
     assert table["strain"].to_numpy() == pytest.approx(np.log1p(table["setting"]), rel=1e-3)
     assert table["sdlogj"].max() < 1e-3
+    some = tmp_path / "some.tsv"
+    words = (*words[:5], some, *words[6:], "--values", "0.5", "0.2", "--pairs", "1")
+    frontier(*words, "--threads", "1", "--peer-python", python)
+    assert pd.read_csv(some, sep="\t")["setting"].to_list() == [0.5, 0.2]
+
+
+def test_the_docs_say_what_the_command_says_at_equal_smoothness():
+    docs = SCRIPT.parents[1] / "docs"
+    page = (docs / "results.md").read_text(encoding="utf-8").partition("Between neighbouring")[2]
+    cells = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    told = {words.lower().replace(" ", "="): dice for _, words, _, dice in cells[1:5]}
+    assert len(told) == 4
+    at = [word for words in told for word in ("--at", words)]
+    out = frontier("table", docs / "frontier.tsv", *at)
+    for words, dice in told.items():
+        rest = out.partition(f"refined to 1 mm at {words}: Dice ")[2]
+        assert float(rest.split()[0]) == pytest.approx(float(dice), abs=6e-4)

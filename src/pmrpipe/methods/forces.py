@@ -23,6 +23,8 @@ from pmrpipe.spatial.blocks import WHOLE_VOXELS, Block, blocks, is_large, sample
 # On a CPU blocks pay before memory asks for them: what is worked on stays nearer (1 mm, one thread:
 # 0.84 of the time, 1.0 GB in place of 2.0).
 _CACHED_VOXELS = 1_000_000
+# Typical forces below this one are none; float32 holds it.
+LEAST_FORCE = 1e-30
 
 
 @dataclass(frozen=True, eq=False)

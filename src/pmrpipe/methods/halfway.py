@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pmrpipe.methods.forces import Pair
+from pmrpipe.methods.forces import LEAST_FORCE, Pair
 from pmrpipe.methods.stops import Ascent
 from pmrpipe.spatial.integrate import compose, invert, root
 from pmrpipe.spatial.resize import resize_displacement, resize_image
@@ -26,8 +26,6 @@ _PATIENCE, _PROGRESS = 8, 5e-4
 _MOMENTUM, _MEMORY = 0.9, 0.99
 # Updates longer than this many typical ones are shortened, so that no voxel runs ahead.
 _LONGEST = 3.0
-# Typical forces below this one are none; float32 holds it.
-_LEAST = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +84,7 @@ def level_halfway(pair: Pair, first: Tensor, tell: Callable[[int], None]) -> Ten
 
 def _typical_force(square: Tensor, step: int) -> Tensor:
     """From the running mean of the squared force; where there is nothing to align it is tiny."""
-    return (square / (1 - _MEMORY**step)).sqrt().clamp_min(_LEAST)
+    return (square / (1 - _MEMORY**step)).sqrt().clamp_min(LEAST_FORCE)
 
 
 def _update_of(slow: Tensor, typical: Tensor, step: int, rate: float) -> Tensor:

@@ -26,16 +26,15 @@ from pmrpipe.losses.similarity import Similarity, local_correlation_map
 from pmrpipe.losses.variational import FACTORS, kullback_leibler
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.deformation import Deformation
-from pmrpipe.methods.forces import between
+from pmrpipe.methods.forces import LEAST_FORCE, between
 from pmrpipe.methods.network_method import SampledMethod, each_alone, sample
 from pmrpipe.networks.blocks import prepared
 from pmrpipe.spatial.integrate import compose, integrate
 from pmrpipe.spatial.resize import crop, pad_to_multiple, resize_displacement
 from pmrpipe.spatial.warp import warp
 
-# Edge of the local correlation's cube, voxels, whose force the finest head sees; a typical force
-# below the second is none.
-_FORCE_WINDOW, _LEAST = 5, 1e-30
+# Edge of the local correlation's cube, voxels, whose force the finest head sees.
+_FORCE_WINDOW = 5
 
 
 @dataclass
@@ -207,4 +206,4 @@ def _force(images: Tensor, halfway: Tensor) -> Tensor:
     _, slopes = local_correlation_map(moving, fixed, _FORCE_WINDOW)
     force = between((moving, fixed), slopes)
     typical = force.square().sum(1, keepdim=True).mean((2, 3, 4), keepdim=True).sqrt()
-    return force / typical.clamp_min(_LEAST)
+    return force / typical.clamp_min(LEAST_FORCE)

@@ -62,7 +62,8 @@ def fit(
     Weights are those of the best validation, or the last ones without validation scans. The
     same seed on the same kind of CPU and number of threads gives the same weights and history,
     interrupted or not, unless the schedule is limited by minutes. `init` is a folder with weights
-    of the same network, with which training begins. `facts` goes into model.json.
+    of the same network or of a part of it, with which training begins. `facts` goes into
+    model.json.
 
     With several `devices` (GPUs, or processes on the CPU) each takes a pair of its own in every
     step and gradients are averaged (DDP). Images may take half of `memory_mb` (by default of
