@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
+from pmrpipe.base.ants_imports import spare_ants_imports
 from pmrpipe.base.errors import PmrpipeError
 
 # Words that these verbs do not know are Snakemake's.
@@ -83,6 +84,8 @@ VERBS = {verb: entry for group in GROUPS.values() for verb, entry in group.items
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 = done, 1 = the work failed, 2 = arguments or input are wrong."""
+    if arguments is None:  # a process of its own
+        spare_ants_imports()
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser, run = _parser(words)
     options, more = parser.parse_known_args(words)

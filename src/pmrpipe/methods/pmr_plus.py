@@ -4,11 +4,12 @@ As in PMR (Liu et al., MICCAI 2019) every level of a feature pyramid has a proba
 velocity and a term of its own in the loss. Different are
 
 - the order: a level sees features that the coarser levels' velocities have aligned, and adds what
-  they left (Ranjan & Black, CVPR 2017; Mok & Chung, MICCAI 2020);
+  they left (Ranjan & Black, CVPR 2017; Mok & Chung, MICCAI 2020); with `passes` it does so several
+  times with the same weights (Teed & Deng, ECCV 2020);
 - the symmetry: both images are warped half-way, and exchanging them inverts the result (Avants et
   al., MedIA 12 (2008); Honkamaa & Marttinen, MELBA 2 (2024)).
 
-With a_l = exp(v_l / 2) of level l, level 1 the coarsest, moving is sampled at
+With a_l = exp(v_l / 2) of pass l, pass 1 of the coarsest level first, moving is sampled at
 a_1 ∘ ... ∘ a_L ∘ a_L ∘ ... ∘ a_1, whose inverse has -v_l in place of v_l.
 """
 
@@ -27,7 +28,7 @@ from pmrpipe.losses.variational import FACTORS, kullback_leibler
 from pmrpipe.methods.batch import Batch
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.forces import LEAST_FORCE, between
-from pmrpipe.methods.network_method import SampledMethod, each_alone, sample
+from pmrpipe.methods.network_method import SampledMethod, sample
 from pmrpipe.networks.blocks import prepared
 from pmrpipe.spatial.integrate import compose, integrate
 from pmrpipe.spatial.resize import crop, pad_to_multiple, resize_displacement
@@ -39,13 +40,15 @@ _FORCE_WINDOW = 5
 
 @dataclass
 class LevelStep:
-    """What one level adds; all in voxels of its grid, (B, C, x, y, z).
+    """What one pass of a level adds; all in voxels of its grid, (B, C, x, y, z).
 
+    level : counted from the finest, 0
     velocity : the draw or the mean that was used
     features : those of moving, then those of fixed, (2 B, C, x, y, z)
-    halfway : displacements from the middle to moving, then to fixed, of all levels up to this one
+    halfway : displacements from the middle to moving, then to fixed, of all passes up to this one
     """
 
+    level: int
     mean: Tensor
     log_variance: Tensor | None
     velocity: Tensor
@@ -55,11 +58,11 @@ class LevelStep:
 
 @dataclass(frozen=True, eq=False)
 class LevelVelocities:
-    """Parametrisation by a velocity for each level: the inverse has the opposite ones.
+    """Parametrisation by a velocity for each pass: the inverse has the opposite ones.
 
-    velocities : coarsest first, (B, 3, x, y, z) in voxels of their own grids
+    velocities : coarsest level first, (B, 3, x, y, z) in voxels of their own grids
     image : (B, C, X, Y, Z) on the deformation's grid
-    whole : puts the levels together, `PMRPlus.whole`
+    whole : puts the passes together, `PMRPlus.whole`
     """
 
     velocities: Sequence[Tensor]
@@ -89,6 +92,7 @@ class PMRPlus(SampledMethod):
     factors : constants of the divergences (Eq. 6 of PMR), "exact" or "implemented";
         those of the likelihoods must be alike
     squarings : of scaling and squaring of each level's half velocity
+    passes : of each level's head, finest first; none named: one each
     """
 
     learns_contrasts = True
@@ -103,6 +107,7 @@ class PMRPlus(SampledMethod):
         window: int = 5,
         factors: str = "implemented",
         squarings: int = 4,
+        passes: Sequence[int] = (),
         network_mm: float | None = None,
     ) -> None:
         super().__init__(network_mm)
@@ -110,6 +115,9 @@ class PMRPlus(SampledMethod):
         heads: Any = network.levels
         if len(prior) != len(heads):
             raise ValueError(f"{len(prior)} priors for {len(heads)} heads")
+        self.passes = tuple(passes) or (1,) * len(heads)
+        if len(self.passes) != len(heads) or min(self.passes) < 1:
+            raise ValueError(f"passes {list(passes)} for {len(heads)} heads")
         self.prior, self.factors = tuple(prior), FACTORS[factors]
         self.feature_weight, self.window, self.squarings = feature_weight, window, squarings
 
@@ -117,30 +125,35 @@ class PMRPlus(SampledMethod):
     def steps(
         self, moving: Tensor, fixed: Tensor, draw: Callable[[Tensor, Tensor], Tensor] | None = None
     ) -> list[LevelStep]:
-        """All levels, coarsest first, for padded images; `draw` samples, None takes the mean."""
+        """All passes, coarsest level first; `draw` samples, None takes the mean."""
         images = torch.cat([moving, fixed])
         seen = prepared(images, self.window, self.network.multiple)
         features = self.in_precision(self.network.pyramid, seen)
+        images = pad_to_multiple(images, self.network.multiple)
         # Moving and fixed stay one batch throughout: two threads work on it, one on each.
         halfway: Tensor | None = None
-        levels = []
-        for head, both in reversed(list(zip(self.network.levels, features, strict=True))):
+        steps = []
+        for level in self._order():
+            head, both = self.network.levels[level], features[level]
             aligned, force = both, tuple[Tensor, ...]()
             if halfway is not None:
                 halfway = resize_displacement(halfway, both.shape[2:])
                 aligned = warp(both, halfway)
-            if head.forced and halfway is not None:
-                force = (_force(pad_to_multiple(images, self.network.multiple), halfway),)
+                force = (_force(images, halfway),) if head.forced else ()
             mean, log_variance = self.in_precision(head, *aligned.chunk(2), *force)
             velocity = mean if draw is None or log_variance is None else draw(mean, log_variance)
             added = torch.cat([velocity, -velocity]) / 2
             added = integrate(added, self.squarings, midpoint=True)
             halfway = added if halfway is None else compose(added, halfway)
-            levels.append(LevelStep(mean, log_variance, velocity, both, halfway))
-        return levels
+            steps.append(LevelStep(level, mean, log_variance, velocity, both, halfway))
+        return steps
+
+    def _order(self) -> list[int]:
+        """The level of every pass."""
+        return [n for n, passes in reversed([*enumerate(self.passes)]) for _ in range(passes)]
 
     def whole(self, velocities: Sequence[Tensor], image: Tensor) -> Tensor:
-        """Displacement on the grid of `image` of the levels' velocities, coarsest first."""
+        """Displacement on the grid of `image` of the passes' velocities, coarsest first."""
         shape = [-(-n // self.network.multiple) * self.network.multiple for n in image.shape[2:]]
         finest = velocities[-1].shape[2:]
         halves = [resize_displacement(integrate(v / 2, self.squarings), finest) for v in velocities]
@@ -158,7 +171,7 @@ class PMRPlus(SampledMethod):
         return Deformation(levels.displacement(), grid, levels)
 
     def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:
-        """Draws level by level: each sees what the coarser draws aligned."""
+        """Draws pass by pass: each sees what the draws before it aligned."""
 
         def draw(generator: torch.Generator) -> Tensor:
             steps = self.steps(moving, fixed, lambda mean, var: sample(mean, var, generator))
@@ -167,28 +180,35 @@ class PMRPlus(SampledMethod):
         return draw
 
     def contributions(self, moving: Tensor, fixed: Tensor, grid: Grid) -> list[Deformation]:
-        """The deformation that each level's mean alone gives, finest first."""
-        means = [step.mean for step in self.steps(moving, fixed)]
-        alone = [LevelVelocities(levels, moving, self.whole) for levels in each_alone(means)]
-        return [Deformation(level.displacement(), grid, level) for level in reversed(alone)]
+        """The deformation that each level's means alone give, finest first."""
+        steps = self.steps(moving, fixed)
+        deformations = []
+        for level in range(len(self.passes)):
+            alone = [s.mean if s.level == level else torch.zeros_like(s.mean) for s in steps]
+            velocities = LevelVelocities(alone, moving, self.whole)
+            deformations.append(Deformation(velocities.displacement(), grid, velocities))
+        return deformations
 
     # -- training -----------------------------------------------------------------------------
     def objective(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 5 of PMR with images and features compared half-way."""
         moving, fixed = batch.moving, batch.fixed
+        steps = self.steps(moving, fixed, sample)
+        first = self.network.finest + (self.network.own is None)
         terms: dict[str, Tensor] = {}
         total = moving.new_zeros(())
-        steps = self.steps(moving, fixed, sample)
-        for step, prior in zip(reversed(steps), self.prior, strict=True):
-            number = len(terms) // 2 + self.network.finest + (self.network.own is None)
-            divergence = sum(
-                kullback_leibler(step.mean, step.log_variance, prior, self.factors).values()
+        for step in reversed(steps):
+            parts = kullback_leibler(
+                step.mean, step.log_variance, self.prior[step.level], self.factors
             )
+            divergence = sum(parts.values(), moving.new_zeros(()))
             likelihood = moving.new_zeros(())
             if self.feature_weight:
                 m, f = warp(step.features, step.halfway).chunk(2)
                 likelihood = self.feature(f, m)
-            terms |= {f"feature_{number}": likelihood, f"kl_{number}": divergence}  # type: ignore[dict-item]
+            for name, term in (("feature", likelihood), ("kl", divergence)):
+                key = f"{name}_{first + step.level}"
+                terms[key] = terms.get(key, 0) + term
             total = total + self.feature_weight * likelihood + divergence
         images = pad_to_multiple(torch.cat(batch.compared), self.network.multiple)
         m, f = warp(images, resize_displacement(steps[-1].halfway, images.shape[2:])).chunk(2)

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pmrpipe.base.ants_imports import spare_ants_imports
 from pmrpipe.base.errors import PmrpipeError, WorkError
 
 
@@ -24,6 +25,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _terminated)
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    spare_ants_imports()
     error = _error_of(json.load(sys.stdin))
     told = {} if error is None else vars(error) | {"exit_code": error.exit_code}
     json.dump(told, answer)
