@@ -1,4 +1,4 @@
-"""How well networks know what they do not know: their uncertainty against the true warps.
+"""How well methods know what they do not know: their uncertainty against the true warps.
 
     python benchmarks/calibration.py config/config.yaml [--scans sub-01 sub-02] [--out table.tsv]
 
@@ -6,8 +6,10 @@ The study is of the embedded cohort, registered with `uncertainty: K`. A voxel c
 k sd when the written displacement misses the true one by at most k times the map's value, the root
 of the summed variances of three components; for a normal error alike in all directions that is so
 in 60.8 % (k = 1) and 99.3 % (k = 2) of the voxels. `factor` is what the maps would have to be
-multiplied by so that their mean square is that of the error. `--scans` leaves out pairs of others;
-`--factor` multiplies the maps before they are judged.
+multiplied by so that their mean square is that of the error. `rank` is the rank correlation of both
+over the voxels, `least_mm` and `most_mm` are the mean errors where the map is in its lowest and its
+highest tenth: no factor changes these. `--scans` leaves out pairs of others; `--factor` multiplies
+the maps before they are judged.
 """
 
 from __future__ import annotations
@@ -93,12 +95,16 @@ def errors(
 
 def coverage(error: np.ndarray, deviation: np.ndarray) -> dict[str, float]:
     """Shares of voxels within 1 and 2 sd, means in mm, and the factor that would calibrate."""
+    low, high = np.quantile(deviation, (0.1, 0.9))
     within = {f"within_{k}sd": float(np.mean(error <= k * deviation)) for k in NOMINAL}
     mean_square = max(float(np.mean(np.square(deviation, dtype=np.float64))), 1e-12)
     return within | {
         "error_mm": float(error.mean()),
         "sd_mm": float(deviation.mean()),
         "factor": float(np.sqrt(np.mean(np.square(error, dtype=np.float64)) / mean_square)),
+        "rank": float(pd.Series(deviation).corr(pd.Series(error), method="spearman")),
+        "least_mm": float(error[deviation <= low].mean()),
+        "most_mm": float(error[deviation >= high].mean()),
     }
 
 

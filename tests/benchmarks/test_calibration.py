@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from pmrpipe.images.transforms import write_affine, write_field
 from pmrpipe.images.volume import write_volume
@@ -48,13 +49,25 @@ def test_the_true_displacement_leads_to_the_same_anatomy(benchmark, scans):
 
 def test_normal_errors_are_covered_as_often_as_promised(benchmark):
     error = np.linalg.norm(np.random.default_rng(0).normal(0, SIGMA, (3, 200_000)), axis=0)
-    covered = benchmark.coverage(error, np.full(error.shape, np.sqrt(3) * SIGMA))
+    nearly = np.linspace(0.999, 1.001, error.size)
+    covered = benchmark.coverage(error, np.sqrt(3) * SIGMA * nearly)
     for k, share in benchmark.NOMINAL.items():
         assert covered[f"within_{k}sd"] == pytest.approx(share, abs=3e-3)
     assert covered["factor"] == pytest.approx(1, abs=0.01)
-    half = benchmark.coverage(error, np.full(error.shape, np.sqrt(3) * SIGMA / 2))
+    half = benchmark.coverage(error, np.sqrt(3) * SIGMA / 2 * nearly)
     assert half["factor"] == pytest.approx(2, abs=0.02)
     assert half["within_2sd"] == covered["within_1sd"]
+
+
+def test_a_map_that_knows_where_the_errors_are_ranks_them(benchmark):
+    generator = np.random.default_rng(0)
+    deviation = generator.uniform(0.5, 2, 50_000)
+    error = deviation * np.linalg.norm(generator.normal(0, 1 / np.sqrt(3), (3, 50_000)), axis=0)
+    knows, not_so = (benchmark.coverage(error, d) for d in (deviation, deviation[::-1].copy()))
+    assert knows["rank"] == pytest.approx(spearmanr(error, deviation).statistic)
+    assert knows["rank"] > 0.6 > 0.02 > abs(not_so["rank"])
+    assert knows["most_mm"] / knows["least_mm"] == pytest.approx(1.925 / 0.575, rel=0.02)
+    assert not_so["most_mm"] / not_so["least_mm"] == pytest.approx(1, rel=0.05)
 
 
 def test_a_study_whose_error_is_known(benchmark, scans, tmp_path):
@@ -73,7 +86,9 @@ def test_a_study_whose_error_is_known(benchmark, scans, tmp_path):
         write_affine(results.affine(key), scans[key][1])
         write_volume(results.preproc(key), brain.data, brain.affine, np.float32)
     write_field(results.field("pmr", *PAIR), field, grid)
-    deviation = np.where(brain.data > 0, np.sqrt(3) * SIGMA, 0)
+    # Hardly different, so that there are ranks.
+    slightly = np.linspace(0.999, 1.001, brain.data.size).reshape(brain.data.shape)
+    deviation = np.where(brain.data > 0, np.sqrt(3) * SIGMA, 0) * slightly
     write_volume(results.uncertainty("pmr", *PAIR), deviation, grid.affine, np.float32)
     rows = benchmark.table(plan, every=1).set_index("method")
     assert list(rows.index) == ["pmr", "nominal"]

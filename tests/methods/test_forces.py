@@ -56,13 +56,14 @@ LESIONS = [Lesions(), Lesions(lesion(8), lesion(22)), Lesions(None, lesion(20))]
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("across", [False, True])
 @pytest.mark.parametrize("lesions", LESIONS)
-def test_blocks_and_whole_give_the_same_force(pair, across, lesions):
+@pytest.mark.parametrize("counts", [None, 1 + noise(1, 6, 3.0)], ids=["alike", "counts"])
+def test_blocks_and_whole_give_the_same_force(pair, across, lesions, counts):
     plan = replace(PLAN, across=across)
-    similarity, whole = Pair(*pair, plan, lesions).compare(BOTH, True)
-    again, force = Pair(*pair, replace(plan, whole=0), lesions).compare(BOTH, True)
+    similarity, whole = Pair(*pair, plan, lesions, counts).compare(BOTH, True)
+    again, force = Pair(*pair, replace(plan, whole=0), lesions, counts).compare(BOTH, True)
     assert float(again) == pytest.approx(float(similarity), rel=1e-5)
     torch.testing.assert_close(force, whole, rtol=1e-3, atol=1e-4 * float(whole.abs().max()))
-    nothing = Pair(*pair, plan, lesions).compare(BOTH, False)
+    nothing = Pair(*pair, plan, lesions, counts).compare(BOTH, False)
     assert nothing == (similarity, None)
 
 
@@ -73,6 +74,18 @@ def test_too_small_a_reach_gives_another_force(pair, monkeypatch):
     monkeypatch.setattr(forces, "blocks", lambda shape, reach: blocks(shape, 2, 17))
     _, force = Pair(*pair, replace(PLAN, whole=0), Lesions()).compare(BOTH, True)
     assert (whole - force).abs().max() > 0.05 * whole.abs().max()
+
+
+def test_what_counts_twice_in_both_halves_of_the_image_counts_once(pair):
+    """The similarity is a mean over what counts, the force of a half its own alone."""
+    half = torch.zeros(1, 1, *GRID.shape)
+    half[:, :, :20] = 1
+    counted = [Pair(*pair, PLAN, Lesions(), c) for c in (half, 1 - half, torch.ones_like(half))]
+    (one, first), (other, second), (mean, both) = (p.compare(BOTH, True) for p in counted)
+    assert float(one + other) / 2 == pytest.approx(float(mean), rel=1e-5)
+    torch.testing.assert_close(first + second, both)
+    assert (first[:, :, 22:] == 0).all()
+    assert torch.equal(both, Pair(*pair, PLAN, Lesions()).compare(BOTH, True)[1])
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,11 @@ GRID = Grid((29, 34, 27), np.eye(4))
 SMALL = {"channels": [4, 8, 8], "heads": [4, 8, 8], "reach": [0, 1, 1], "finest": 0}
 
 
-def method(**network) -> PMRPlus:
+def method(passes=(), **network) -> PMRPlus:
     """With flows of a voxel or so, smaller on finer levels, as after a training."""
     torch.manual_seed(0)
     own = "own" in network
-    made = pmr_plus(SMALL | network, prior=[10.0] * (3 + own))
+    made = pmr_plus(SMALL | network, prior=[10.0] * (3 + own), passes=passes)
     deviations = (0.03, 0.01, 0.001, 0.001)
     for head, deviation in zip(reversed(made.network.levels), deviations, strict=False):
         torch.nn.init.normal_(head.mean.weight, std=deviation)
@@ -40,8 +40,14 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
     return smooth[:1], smooth[1:]
 
 
-# A network of the usual levels, and one with a level of the image's own size before them.
-NETWORKS = [{"finest": 0}, {"finest": 1}, {"finest": 1, "own": 4}]
+# A network of the usual levels, one with a level of the image's own size before them, and one
+# whose levels are used several times.
+NETWORKS = [
+    {"finest": 0},
+    {"finest": 1},
+    {"finest": 1, "own": 4},
+    {"finest": 1, "own": 4, "passes": [2, 1, 3, 2]},
+]
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -84,6 +90,27 @@ def test_one_level_alone_is_its_exponential(pair):
     parts = made.contributions(*pair, GRID)
     assert len(parts) == 3
     assert torch.allclose(parts[1].displacement, alone, atol=1e-6)
+
+
+def test_each_pass_adds_what_the_passes_before_it_left(pair):
+    made = method(finest=1, passes=[1, 2, 1])
+    first, second = made.steps(*pair)[1:3]
+    assert [step.level for step in made.steps(*pair)] == [2, 1, 1, 0]
+    aligned = warp(first.features, first.halfway).chunk(2)
+    assert torch.equal(second.mean, made.network.levels[1](*aligned)[0])
+    added = torch.cat([second.velocity, -second.velocity]) / 2
+    added = integrate(added, made.squarings, midpoint=True)
+    assert torch.equal(second.halfway, compose(added, first.halfway))
+
+
+def test_what_a_level_contributes_is_of_all_its_passes(pair):
+    made = method(finest=1, passes=[1, 2, 1])
+    velocities = [step.mean for step in made.steps(*pair)]
+    for n in (0, 3):
+        velocities[n] = torch.zeros_like(velocities[n])
+    parts = made.contributions(*pair, GRID)
+    assert len(parts) == 3
+    assert torch.allclose(parts[1].displacement, made.whole(velocities, pair[0]), atol=1e-6)
 
 
 def test_head_is_antisymmetric_and_its_variance_symmetric():
@@ -163,7 +190,11 @@ def test_objective_reaches_every_parameter(pair, network):
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
     assert float(terms["total"].detach()) == pytest.approx(
-        float(terms["image"] + sum(terms[f"kl_{n}"] + 0.1 * terms[f"feature_{n}"] for n in levels))
+        float(
+            (
+                terms["image"] + sum(terms[f"kl_{n}"] + 0.1 * terms[f"feature_{n}"] for n in levels)
+            ).detach()
+        )
     )
 
 
@@ -183,3 +214,9 @@ def test_draws_repeat_with_their_seed_and_spread(pair):
 def test_as_many_priors_as_heads():
     with pytest.raises(ValueError, match="2 priors for 3 heads"):
         pmr_plus(SMALL, prior=[1.0, 1.0])
+
+
+@pytest.mark.parametrize("passes", [[1, 2], [1, 1, 0]])
+def test_every_head_has_its_passes(passes):
+    with pytest.raises(ValueError, match="for 3 heads"):
+        pmr_plus(SMALL, prior=[1.0] * 3, passes=passes)

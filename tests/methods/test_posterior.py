@@ -104,6 +104,11 @@ def test_a_methods_yaml_says_what_its_class_can(name):
     assert spec(name).levels is (len(levels) > 1)
 
 
+@pytest.mark.parametrize("name", sorted({*names()} - {*LEARNED}))
+def test_a_classical_methods_yaml_says_whether_it_has_a_posterior(name):
+    assert spec(name).posterior is isinstance(build(spec(name)), Probabilistic)
+
+
 def test_levels_of_the_authors_network_add_up_for_small_velocities():
     torch.manual_seed(0)
     method = pmr_authors().eval()

@@ -229,6 +229,7 @@ def test_shipped_ones_build_and_have_their_teacher_s_kernel(name):
         built = build(chosen)
     assert isinstance(built, LearnsMomenta)
     assert isinstance(built, RefinesItself)
+    assert chosen.refines_itself
     assert isinstance(built, Probabilistic) == chosen.posterior == (name == "-prob")
     assert built.kernel == build(spec("lddmm")).kernel
 

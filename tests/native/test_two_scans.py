@@ -17,6 +17,7 @@ from pmrpipe.images.resampling import moved_points, resample, sample_points
 from pmrpipe.images.transforms import read_field, read_transform
 from pmrpipe.images.volume import read_image, read_labels
 from pmrpipe.methods.load import shipped_weights
+from pmrpipe.methods.refine import UNCERTAINTY_FACTOR
 from pmrpipe.methods.spec import spec
 from pmrpipe.methods.weights import WEIGHTS
 from pmrpipe.metrics.overlap import label_overlap
@@ -278,8 +279,19 @@ def test_the_uncertainty_lies_on_the_fixed_scan(heads, done, tmp_path):
     assert facts["uncertainty_factor"] == spec("pmr-plus").uncertainty_factor
 
 
+def test_an_optimised_pair_has_the_uncertainty_of_its_optimisation(heads, done, tmp_path):
+    given = arguments(heads, tmp_path, "--refine", 4, "--refine-mm", 2, "--uncertainty", 2)
+    assert main([*given, "--cache", str(done.parent / "cache")]) == 0
+    uncertainty = read_image(tmp_path / "space-fixed_desc-uncertainty_map.nii.gz")
+    assert np.mean(uncertainty.data[read_image(heads[1]["mask"]).data > 0] > 0) > 0.95
+    assert read_json(tmp_path / "register.json")["uncertainty_factor"] == UNCERTAINTY_FACTOR
+
+
 def test_what_has_no_posterior_has_no_uncertainty(heads, tmp_path, capsys):
-    for words in (["--uncertainty", "3"], ["--uncertainty", "3", "--method", "affine"]):
+    for words in (
+        ["--uncertainty", "3", "--refine", "0", "--finetune", "2"],
+        ["--uncertainty", "3", "--method", "affine"],
+    ):
         assert main([*arguments(heads, tmp_path / "out"), *words]) == 2
         assert "has no posterior" in capsys.readouterr().err
     assert main([*arguments(heads, tmp_path / "out"), "--refine", "0", "--uncertainty", "1"]) == 2

@@ -22,12 +22,17 @@ TINY = ("--configfile", "config/tiny.yaml", "--config")
             {"register_pairs_uncertain", "level_fields"},
         ),
         (
+            ("uncertainty=4", "methods=[affine,faim]", "refine={faim: 3}"),
+            {"register_pairs", "register_pairs_uncertain"},
+            {"level_fields"},
+        ),
+        (
             ("uncertainty=4", "methods=[voxelmorph]"),
             {"register_pairs_uncertain"},
             {"register_pairs", "level_fields"},
         ),
     ],
-    ids=["asked", "default", "no-posterior", "no-levels"],
+    ids=["asked", "default", "no-posterior", "optimised", "no-levels"],
 )
 def test_maps_and_level_fields_are_planned_where_a_method_has_them(
     workflow: Workflow, keys: tuple[str, ...], rules: set[str], others: set[str]
@@ -43,7 +48,7 @@ def test_a_job_is_told_of_samples_only_where_its_method_has_a_posterior(workflow
     calls = [line for line in text.splitlines() if " register-pairs " in line]
     told = {re.search(r"register/([^/]+)/batches", call)[1]: call for call in calls}
     listed = {name for name, call in told.items() if "--uncertainty 4" in call}
-    assert listed == {"pmr", "pmr-cc"}
+    assert listed == {"pmr", "pmr-cc", "pmr_refine-3"}
     assert "--refine 3 --refine-mm 1.0" in text
     assert "--finetune 2 --finetune-rate 2e-05" in told["pmr_finetune-2"]
     others = {"pmr_refine-3", "pmr_finetune-2"}

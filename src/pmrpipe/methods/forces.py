@@ -7,6 +7,7 @@ blocks: the result is that of the whole grid but for rounding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -29,12 +30,16 @@ LEAST_FORCE = 1e-30
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """The images of a level, (1, 1, X, Y, Z), and their lesions on the same voxels."""
+    """The images of a level, (1, 1, X, Y, Z), and their lesions on the same voxels.
+
+    counts : how much each voxel half-way counts besides, (1, 1, X, Y, Z); None: all alike
+    """
 
     moving: Tensor
     fixed: Tensor
     plan: Refinement
     lesions: Lesions
+    counts: Tensor | None = None
 
     @property
     def shape(self) -> torch.Size:
@@ -61,10 +66,14 @@ class Pair:
         for block in self._blocks():
             warped = self._warped(block, both)
             counted = self._counted(block, both)
+            times = None if self.counts is None else block.seen(self.counts)
             if not (self.plan.across or self._anything(warped)):
-                sums[1] += block.voxels if counted is None else block.kept(counted).sum()
+                sums[1] += _voxels(block, counted, times)
                 continue
             similar, counts, slopes = self._slopes(warped, counted, spreads)
+            if times is not None:
+                similar, counts = similar * times, counts * times
+                slopes = tuple(slope * times for slope in slopes)
             parts = [block.kept(part).sum(dtype=torch.float64) for part in (similar, counts)]
             sums += torch.stack(parts)
             if force is not None:
@@ -142,6 +151,12 @@ class Pair:
         if not self._large:
             return True
         return all(value(image.any()) != 0 for image in warped)
+
+
+def _voxels(block: Block, *counts: Tensor | None) -> Tensor | int:
+    """How many voxels a block adds to what is counted; `counts` on its wide part, None for 1."""
+    known = [block.kept(count) for count in counts if count is not None]
+    return math.prod(known[1:], start=known[0]).sum() if known else block.voxels
 
 
 def between(warped: Sequence[Tensor], slopes: Sequence[Tensor]) -> Tensor:

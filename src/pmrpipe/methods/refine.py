@@ -18,10 +18,12 @@ from torch import Tensor
 from pmrpipe.base.malloc import keep_freed_memory
 from pmrpipe.base.seed import SEED
 from pmrpipe.images.volume import Grid
+from pmrpipe.methods.bootstrap import FINEST_MM, drawn_counts
 from pmrpipe.methods.deformation import Deformation
 from pmrpipe.methods.forces import Pair
 from pmrpipe.methods.halfway import Halves, level_halfway
 from pmrpipe.methods.lesions import Lesions
+from pmrpipe.methods.posterior import Posterior
 from pmrpipe.methods.protocols import Method
 from pmrpipe.methods.refinement import Refinement
 from pmrpipe.methods.stops import value
@@ -29,6 +31,9 @@ from pmrpipe.spatial.jacobian import lowest_jacobian
 from pmrpipe.spatial.resize import resize_displacement, resize_image
 from pmrpipe.spatial.smooth import smoothed
 
+# Error by spread of resampled optimisations, root mean squares where the warp is known
+# (docs/report.md).
+UNCERTAINTY_FACTOR = 6.4
 # Rounds of smoothing after which a field that still folds is left as it is.
 _MOST_ROUNDS = 50
 
@@ -37,6 +42,8 @@ Tell = Callable[[int, int], None]
 
 class Refined:
     """A method followed by instance optimisation."""
+
+    uncertainty_factor = UNCERTAINTY_FACTOR
 
     def __init__(self, method: Method, plan: Refinement, tell: Tell | None = None) -> None:
         self.method, self.plan, self.tell = method, plan, tell
@@ -55,6 +62,23 @@ class Refined:
         start = self.method.register(moving, fixed, grid)
         return refine(moving, fixed, grid, start, self.plan, self.tell, lesions)
 
+    def posterior(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Posterior:
+        """What the optimisation makes of resampled images, from the method's answer on."""
+        return _resampled(moving, fixed, grid, self.method.register(moving, fixed, grid), self.plan)
+
+
+def _resampled(
+    moving: Tensor, fixed: Tensor, grid: Grid, start: Deformation, plan: Refinement
+) -> Posterior:
+    """Draws count blocks of the images anew, and optimise again (bootstrap.py)."""
+    plan = plan.down_to(max(plan.finest, FINEST_MM))
+
+    def draw(generator: torch.Generator) -> Tensor:
+        counts = drawn_counts(grid, generator).to(fixed.device)
+        return refine(moving, fixed, grid, start, plan, counts=counts).displacement
+
+    return Posterior(draw, plan.displacements(grid, plan.levels(min(grid.spacing))[-1]))
+
 
 @torch.no_grad()
 def refine(
@@ -65,6 +89,7 @@ def refine(
     plan: Refinement,
     tell: Tell | None = None,
     lesions: Lesions | None = None,
+    counts: Tensor | None = None,
 ) -> Deformation:
     """Optimise the displacement of `start` level by level; the same bits every time.
 
@@ -76,6 +101,7 @@ def refine(
     Parameters
     ----------
     moving, fixed : (1, 1, X, Y, Z) on `grid`, in [0, 1]
+    counts : (1, 1, x, y, z), how much the images half-way count, over the same field of view
     """
     keep_freed_memory()
     levels = plan.levels(min(grid.spacing))
@@ -85,7 +111,7 @@ def refine(
     both, inner = None, start.grid
     for mm in levels:
         inner, level = plan.displacements(grid, mm), plan.at(mm)
-        pair = _resized(moving, fixed, lesions, grid.rescaled(mm).shape, level)
+        pair = _resized((moving, fixed), lesions, counts, grid.rescaled(mm).shape, level)
         if both is None:
             both = Halves.of(resize_displacement(start.displacement, inner.shape)).both
         first = resize_displacement(both, inner.shape)
@@ -98,15 +124,16 @@ def refine(
 
 
 def _resized(
-    moving: Tensor,
-    fixed: Tensor,
+    images: tuple[Tensor, Tensor],
     lesions: Lesions | None,
+    counts: Tensor | None,
     shape: tuple[int, int, int],
     plan: Refinement,
 ) -> Pair:
-    """The images and lesions of a level."""
-    moving, fixed = (resize_image(image, shape) for image in (moving, fixed))
-    return Pair(moving, fixed, plan, (lesions or Lesions()).resized(shape))
+    """The images of a level, and what counts of them."""
+    moving, fixed = (resize_image(image, shape) for image in images)
+    counts = None if counts is None else resize_image(counts, shape)
+    return Pair(moving, fixed, plan, (lesions or Lesions()).resized(shape), counts)
 
 
 class _Progress:
@@ -143,6 +170,8 @@ class Greedy:
     `seed` is there for the interface: nothing is drawn. The others are fields of `Refinement`.
     """
 
+    uncertainty_factor = UNCERTAINTY_FACTOR
+
     def __init__(self, seed: int = SEED, **plan: Any) -> None:
         self.plan = Refinement(**plan)
 
@@ -156,6 +185,10 @@ class Greedy:
         """The same, lesions left out of the similarity."""
         moving, fixed = lesions.filled(moving, fixed)
         return refine(moving, fixed, grid, self._start(fixed, grid), self.plan, lesions=lesions)
+
+    def posterior(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Posterior:
+        """What the optimisation makes of resampled images."""
+        return _resampled(moving, fixed, grid, self._start(fixed, grid), self.plan)
 
     def _start(self, fixed: Tensor, grid: Grid) -> Deformation:
         """No displacement, on the coarsest level's grid."""

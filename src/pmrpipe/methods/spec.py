@@ -166,6 +166,9 @@ class MethodSpec(BaseModel):
     refine: int = Field(
         0, ge=0, description="steps a level of instance optimisation that `pmrpipe register` adds"
     )
+    refines_itself: bool = Field(
+        False, description="its instance optimisation is its own, which has no posterior"
+    )
     uncertainty_factor: float = Field(
         1.0, gt=0, description="by which its uncertainty is multiplied: measured on known warps"
     )

@@ -65,9 +65,11 @@ def ready_method(request: Request, say: Say) -> ReadyMethod:
     method = _optimised(method, spec, options, facts, say)
     deviation = None
     if options.uncertainty:
+        from pmrpipe.stages.register.uncertainty import factor_of
+
         deviation = _deviation(method, spec, options.uncertainty, options.seed, len(contrasts) == 1)
         facts["uncertainty_samples"] = options.uncertainty
-        facts["uncertainty_factor"] = spec.uncertainty_factor
+        facts["uncertainty_factor"] = factor_of(method, spec)
     return ReadyMethod(method, spec, deviation, facts)
 
 
@@ -173,10 +175,10 @@ def _refined(
 
 def _deviation(method: Method, spec: MethodSpec, samples: int, seed: int, alike: bool) -> Deviation:
     from pmrpipe.methods.protocols import Probabilistic
-    from pmrpipe.stages.register.uncertainty import deviation_map
+    from pmrpipe.stages.register.uncertainty import deviation_map, factor_of
 
     if not isinstance(method, Probabilistic):
-        problem = "has no posterior" + (" when pairs are optimised" if spec.posterior else "")
-        raise InputError(spec.name, problem, "take a network with --refine 0")
-    factor = spec.uncertainty_factor
+        problem = "has no posterior" + (" when weights are tuned" if spec.posterior else "")
+        raise InputError(spec.name, problem, "take a network, or --refine 20")
+    factor = factor_of(method, spec)
     return lambda images, grid: factor * deviation_map(method, images, grid, samples, seed, alike)

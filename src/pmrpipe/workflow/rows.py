@@ -45,8 +45,10 @@ class Run:
         if self.finetune:
             changes["title"] += f", weights tuned to each pair in {self.finetune} steps"
         if self.optimised:
-            # What the network says is where such a row begins, not what it ends with.
-            changes |= {"posterior": False, "levels": False}
+            # What the network says is where such a row begins, not what it ends with; but the
+            # optimisation can be repeated on resampled images (methods/bootstrap.py).
+            resampled = bool(self.refine) and not method.refines_itself
+            changes |= {"posterior": resampled, "levels": False}
         return method.model_copy(update=changes)
 
 

@@ -71,7 +71,7 @@ def test_a_refined_row_is_named_and_an_unrefined_one_is_not() -> None:
     assert (refined.name, refined.refine, refined.refine_mm) == ("pmr-plus_refine-5", 5, 2)
     assert (plain.name, plain.refine, plain.refine_mm) == (None, 0, 1)
     assert (refined.refine_elastic, plain.refine_elastic) == (0.5, 0.7)
-    assert (refined.uncertainty, plain.uncertainty) == (0, 4)
+    assert (refined.uncertainty, plain.uncertainty) == (4, 4)
     assert plain.pairs == tuple(f"{moving}_to_{fixed}" for moving, fixed in pairs)
     assert "weights" in files.registration(study, "pmr-plus", batch)
 
@@ -89,6 +89,8 @@ def test_a_row_with_tuned_weights_is_told_of_its_steps_and_nobody_else() -> None
     assert "pmr-plus_finetune-7" not in study.trained
     tuned = study.specs["pmr-plus_finetune-7"]
     assert (tuned.posterior, tuned.levels) == (False, False)
+    refined = study.specs["pmr-plus_refine-5"]
+    assert (refined.posterior, refined.levels) == (True, False)
     assert "tuned to each pair in 7 steps" in tuned.title
     digests = {name: study.method_digest(name, "register-pairs") for name in study.methods[2:]}
     assert len(set(digests.values())) == 3

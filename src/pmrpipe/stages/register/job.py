@@ -127,12 +127,12 @@ def _uncertainty(
     if not options.uncertainty:
         return None
     from pmrpipe.methods.protocols import Probabilistic
-    from pmrpipe.stages.register.uncertainty import UncertaintyMaps
+    from pmrpipe.stages.register.uncertainty import UncertaintyMaps, factor_of
 
     if not isinstance(method, Probabilistic):
         say(f"{name} has no posterior: no uncertainty is written")
         return None
     maps = UncertaintyMaps(
-        method, name, results, options.uncertainty, options.seed, spec.uncertainty_factor
+        method, name, results, options.uncertainty, options.seed, factor_of(method, spec)
     )
     return lambda *pair: rows.append(maps.write(*pair))

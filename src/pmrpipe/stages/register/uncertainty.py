@@ -1,4 +1,4 @@
-"""Maps of how sure a probabilistic network is of each displacement."""
+"""Maps of how sure a method is of each displacement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from pmrpipe.study.paths import Results
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pmrpipe.methods.protocols import Probabilistic
+    from pmrpipe.methods.protocols import Method, Probabilistic
+    from pmrpipe.methods.spec import MethodSpec
 
 _STEPS_PER_MM = 1024
 
@@ -38,14 +39,29 @@ def deviation_map(
     images : moving and fixed, (1, 1, X, Y, Z) in [0, 1] on `grid`
     alike : of one contrast; images of two are made alike first, as where they are registered
     """
+    from pmrpipe.methods.across import across
+    from pmrpipe.methods.bootstrap import Bootstrapped
     from pmrpipe.methods.contrast import likened
     from pmrpipe.spatial.resize import resize_image
 
     moving, fixed = images
-    if not alike:
+    if not alike and isinstance(method, Bootstrapped):
+        crossed = across(method)
+        assert isinstance(crossed, Bootstrapped)
+        method = crossed
+    elif not alike:
         moving, fixed = likened(moving, fixed)(moving, fixed)
     deviation = method.posterior(moving, fixed, grid).deviation(samples, seed)
     return resize_image(deviation[None, None], grid.shape)[0, 0].cpu().numpy()
+
+
+def factor_of(method: Method, spec: MethodSpec) -> float:
+    """By what the deviation is multiplied: the optimisation's factor, or the network's."""
+    from pmrpipe.methods.bootstrap import Bootstrapped
+
+    return (
+        method.uncertainty_factor if isinstance(method, Bootstrapped) else spec.uncertainty_factor
+    )
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ Samples = Annotated[
     int,
     Field(
         ge=0,
-        description="samples of the posterior from which each probabilistic network's pairs get a "
-        "map of the displacement's standard deviation in mm; 0: none, else at least 2",
+        description="samples from which pairs get a map of the displacement's standard deviation "
+        "in mm, where networks are probabilistic or pairs optimised; 0: none, else at least 2",
     ),
     AfterValidator(_no_single_sample),
 ]
