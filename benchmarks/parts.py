@@ -29,6 +29,7 @@ _REGISTER = (
     ("pmrpipe.native.prepare", "_preprocess", "waiting for preprocessing"),
     ("pmrpipe.native.registration", "ready_method", "torch and weights, meanwhile"),
     ("pmrpipe.methods.network_method", "NetworkMethod.register", "network"),
+    ("pmrpipe.methods.pmr_plus", "PMRPlus.start", "network"),
     ("pmrpipe.methods.refine", "refine", "optimisation"),
     ("pmrpipe.methods.deformation", "Deformation.inverse", "inverse"),
     ("pmrpipe.native.registration", "facts_of", "measures"),

@@ -1,6 +1,7 @@
 """pmr-plus: symmetric by construction, and its levels add up."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from pmrpipe.base.errors import InputError
 from pmrpipe.images.volume import Grid
 from pmrpipe.losses.similarity import local_correlation
 from pmrpipe.methods.pmr_plus import PMRPlus, _force
+from pmrpipe.methods.refine import Refined, Refinement
 from pmrpipe.methods.spec import spec
 from pmrpipe.methods.weights import load_weights, save_weights
 from pmrpipe.networks.pyramid import Pyramid, SymmetricHead, neighbour_correlation
@@ -111,6 +113,22 @@ def test_what_a_level_contributes_is_of_all_its_passes(pair):
     parts = made.contributions(*pair, GRID)
     assert len(parts) == 3
     assert torch.allclose(parts[1].displacement, made.whole(velocities, pair[0]), atol=1e-6)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_an_optimisation_begins_without_the_level_of_the_images_own_size(pair, network):
+    made = method(**network)
+    steps = [step for step in made.steps(*pair) if step.level or made.network.own is None]
+    start = made.start(*pair, GRID)
+    whole = made.whole([step.mean for step in steps], pair[0])
+    assert torch.equal(start.displacement, whole)
+    assert (made.network.own is None) == torch.equal(whole, made.register(*pair, GRID).displacement)
+    with patch("pmrpipe.methods.refine.refine") as refined:
+        Refined(made, Refinement(steps=2)).register(*pair, GRID)
+        assert torch.equal(refined.call_args.args[3].displacement, whole)
+        Refined(made, Refinement(steps=0)).register(*pair, GRID)
+        answer = made.register(*pair, GRID).displacement
+        assert torch.equal(refined.call_args.args[3].displacement, answer)
 
 
 def test_head_is_antisymmetric_and_its_variance_symmetric():

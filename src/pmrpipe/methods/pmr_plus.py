@@ -123,9 +123,13 @@ class PMRPlus(SampledMethod):
 
     # -- the levels ---------------------------------------------------------------------------
     def steps(
-        self, moving: Tensor, fixed: Tensor, draw: Callable[[Tensor, Tensor], Tensor] | None = None
+        self,
+        moving: Tensor,
+        fixed: Tensor,
+        draw: Callable[[Tensor, Tensor], Tensor] | None = None,
+        finest: int = 0,
     ) -> list[LevelStep]:
-        """All passes, coarsest level first; `draw` samples, None takes the mean."""
+        """Passes, coarsest level first, to level `finest`; `draw` samples, None takes the mean."""
         images = torch.cat([moving, fixed])
         seen = prepared(images, self.window, self.network.multiple)
         features = self.in_precision(self.network.pyramid, seen)
@@ -133,7 +137,7 @@ class PMRPlus(SampledMethod):
         # Moving and fixed stay one batch throughout: two threads work on it, one on each.
         halfway: Tensor | None = None
         steps = []
-        for level in self._order():
+        for level in self._order(finest):
             head, both = self.network.levels[level], features[level]
             aligned, force = both, tuple[Tensor, ...]()
             if halfway is not None:
@@ -148,9 +152,10 @@ class PMRPlus(SampledMethod):
             steps.append(LevelStep(level, mean, log_variance, velocity, both, halfway))
         return steps
 
-    def _order(self) -> list[int]:
-        """The level of every pass."""
-        return [n for n, passes in reversed([*enumerate(self.passes)]) for _ in range(passes)]
+    def _order(self, finest: int) -> list[int]:
+        """The level of every pass, down to `finest`."""
+        levels = reversed(range(finest, len(self.passes)))
+        return [level for level in levels for _ in range(self.passes[level])]
 
     def whole(self, velocities: Sequence[Tensor], image: Tensor) -> Tensor:
         """Displacement on the grid of `image` of the passes' velocities, coarsest first."""
@@ -165,9 +170,20 @@ class PMRPlus(SampledMethod):
     # -- inference ----------------------------------------------------------------------------
     def deform(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         """That of the posterior means, with its inverse from the same pass of the network."""
-        levels = LevelVelocities(
-            [step.mean for step in self.steps(moving, fixed)], moving, self.whole
-        )
+        return self._deformation(self.steps(moving, fixed), moving, grid)
+
+    @torch.no_grad()
+    def start(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        """The answer without the level of the image's own size, which takes most of the time.
+
+        Instance optimisation, which begins with coarse voxels, would not see what it adds.
+        """
+        inner, finest = self.grid(grid), int(self.network.own is not None)
+        images = self.seen(moving, inner), self.seen(fixed, inner)
+        return self._deformation(self.steps(*images, finest=finest), images[0], inner)
+
+    def _deformation(self, steps: Sequence[LevelStep], image: Tensor, grid: Grid) -> Deformation:
+        levels = LevelVelocities([step.mean for step in steps], image, self.whole)
         return Deformation(levels.displacement(), grid, levels)
 
     def sampler(self, moving: Tensor, fixed: Tensor) -> Callable[[torch.Generator], Tensor]:

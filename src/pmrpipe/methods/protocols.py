@@ -28,6 +28,13 @@ class Probabilistic(Method, Protocol):
 
 
 @runtime_checkable
+class Starts(Method, Protocol):
+    """Has a faster answer, good enough for instance optimisation to begin with."""
+
+    def start(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation: ...
+
+
+@runtime_checkable
 class LearnsMomenta(Method, Protocol):
     """Learns the initial momenta of a teacher whose kernel is its own."""
 

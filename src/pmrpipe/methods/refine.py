@@ -24,7 +24,7 @@ from pmrpipe.methods.forces import Pair
 from pmrpipe.methods.halfway import Halves, level_halfway
 from pmrpipe.methods.lesions import Lesions
 from pmrpipe.methods.posterior import Posterior
-from pmrpipe.methods.protocols import Method
+from pmrpipe.methods.protocols import Method, Starts
 from pmrpipe.methods.refinement import Refinement
 from pmrpipe.methods.stops import value
 from pmrpipe.spatial.jacobian import lowest_jacobian
@@ -50,7 +50,7 @@ class Refined:
 
     def register(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         """Register (1, 1, X, Y, Z) images; the result's grid is that of `refine`."""
-        start = self.method.register(moving, fixed, grid)
+        start = self._start(moving, fixed, grid)
         return refine(moving, fixed, grid, start, self.plan, self.tell)
 
     def register_around(
@@ -59,12 +59,17 @@ class Refined:
         """The same, lesions left out; what comes before sees them filled."""
         # Filled, so that no interpolation and no coarse voxel mixes a lesion into what counts.
         moving, fixed = lesions.filled(moving, fixed)
-        start = self.method.register(moving, fixed, grid)
+        start = self._start(moving, fixed, grid)
         return refine(moving, fixed, grid, start, self.plan, self.tell, lesions)
 
     def posterior(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Posterior:
         """What the optimisation makes of resampled images, from the method's answer on."""
-        return _resampled(moving, fixed, grid, self.method.register(moving, fixed, grid), self.plan)
+        return _resampled(moving, fixed, grid, self._start(moving, fixed, grid), self.plan)
+
+    def _start(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
+        if isinstance(self.method, Starts) and self.plan.steps:
+            return self.method.start(moving, fixed, grid)
+        return self.method.register(moving, fixed, grid)
 
 
 def _resampled(
