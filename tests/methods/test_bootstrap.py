@@ -8,6 +8,7 @@ from pmrpipe.images.volume import Grid
 from pmrpipe.methods.across import across
 from pmrpipe.methods.bootstrap import Bootstrapped, drawn_counts
 from pmrpipe.methods.classical import AffineOnly
+from pmrpipe.methods.lesions import Lesions
 from pmrpipe.methods.load import build
 from pmrpipe.methods.protocols import Probabilistic
 from pmrpipe.methods.refine import UNCERTAINTY_FACTOR, Greedy, Refined, Refinement, refine
@@ -65,6 +66,25 @@ def test_a_draw_is_a_registration_and_the_seed_alone_decides(pair):
     first = posterior.deviation(3, seed=1)
     torch.rand(5)
     assert torch.equal(first, posterior.deviation(3, seed=1))
+
+
+def test_what_a_lesion_hides_is_no_reason_to_move(pair):
+    """A bright ball in the moving image alone; the same without it, and it without its mask."""
+    moving, fixed = pair
+    mask = torch.zeros(1, 1, *GRID.shape)
+    mask[..., 20:28, 16:24, 12:20] = 1
+    lesion = torch.where(mask > 0, torch.ones(()), moving)
+    maps = [
+        deviation_map(METHOD, images, GRID, 4, 0, lesions=lesions)
+        for images, lesions in (
+            (pair, None),
+            ((lesion, fixed), Lesions(mask)),
+            ((lesion, fixed), None),
+        )
+    ]
+    near = smoothed(mask, 3.0)[0, 0].numpy() > 0.05
+    plain, masked, bare = (float(one[near].mean()) for one in maps)
+    assert abs(masked - plain) < 0.5 * abs(bare - plain)
 
 
 def test_equal_images_leave_nothing_open(pair):

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from pmrpipe.images.volume import Grid
+from pmrpipe.methods.lesions import Lesions
+from pmrpipe.methods.posterior import Posterior
 from pmrpipe.methods.protocols import Probabilistic
 
 # Edge of the blocks that count alike, mm.
@@ -23,9 +25,16 @@ FINEST_MM = 2.0
 
 @runtime_checkable
 class Bootstrapped(Probabilistic, Protocol):
-    """Has a posterior of resampled images, whose calibration is its own and not a network's."""
+    """Has a posterior of resampled images, whose calibration is its own and not a network's.
+
+    Lesions are left out of the similarity; the images hold them filled.
+    """
 
     uncertainty_factor: float
+
+    def posterior(
+        self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions | None = None
+    ) -> Posterior: ...
 
 
 def drawn_counts(grid: Grid, generator: torch.Generator) -> Tensor:

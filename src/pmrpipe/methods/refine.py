@@ -62,9 +62,12 @@ class Refined:
         start = self._start(moving, fixed, grid)
         return refine(moving, fixed, grid, start, self.plan, self.tell, lesions)
 
-    def posterior(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Posterior:
+    def posterior(
+        self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions | None = None
+    ) -> Posterior:
         """What the optimisation makes of resampled images, from the method's answer on."""
-        return _resampled(moving, fixed, grid, self._start(moving, fixed, grid), self.plan)
+        start = self._start(moving, fixed, grid)
+        return _resampled((moving, fixed), grid, start, self.plan, lesions)
 
     def _start(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
         if isinstance(self.method, Starts) and self.plan.steps:
@@ -73,14 +76,18 @@ class Refined:
 
 
 def _resampled(
-    moving: Tensor, fixed: Tensor, grid: Grid, start: Deformation, plan: Refinement
+    images: tuple[Tensor, Tensor],
+    grid: Grid,
+    start: Deformation,
+    plan: Refinement,
+    lesions: Lesions | None,
 ) -> Posterior:
     """Draws count blocks of the images anew, and optimise again (bootstrap.py)."""
     plan = plan.down_to(max(plan.finest, FINEST_MM))
 
     def draw(generator: torch.Generator) -> Tensor:
-        counts = drawn_counts(grid, generator).to(fixed.device)
-        return refine(moving, fixed, grid, start, plan, counts=counts).displacement
+        counts = drawn_counts(grid, generator).to(images[0].device)
+        return refine(*images, grid, start, plan, lesions=lesions, counts=counts).displacement
 
     return Posterior(draw, plan.displacements(grid, plan.levels(min(grid.spacing))[-1]))
 
@@ -191,9 +198,11 @@ class Greedy:
         moving, fixed = lesions.filled(moving, fixed)
         return refine(moving, fixed, grid, self._start(fixed, grid), self.plan, lesions=lesions)
 
-    def posterior(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Posterior:
+    def posterior(
+        self, moving: Tensor, fixed: Tensor, grid: Grid, lesions: Lesions | None = None
+    ) -> Posterior:
         """What the optimisation makes of resampled images."""
-        return _resampled(moving, fixed, grid, self._start(fixed, grid), self.plan)
+        return _resampled((moving, fixed), grid, self._start(fixed, grid), self.plan, lesions)
 
     def _start(self, fixed: Tensor, grid: Grid) -> Deformation:
         """No displacement, on the coarsest level's grid."""

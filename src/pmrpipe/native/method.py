@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pmrpipe.images.volume import Grid
+    from pmrpipe.methods.lesions import Lesions
     from pmrpipe.methods.protocols import Method
     from pmrpipe.methods.spec import MethodSpec
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 DEFAULT, _OF_CONTRASTS = "pmr-plus", "pmr-plus-contrasts"
 # `refine_elastic` of --accurate.
 ACCURATE = 0.5
-Deviation = Callable[[Sequence["Tensor"], "Grid"], "np.ndarray"]
+Deviation = Callable[[Sequence["Tensor"], "Grid", "Lesions"], "np.ndarray"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ReadyMethod:
     """A method with its weights and refinement.
 
     deviation : gives the displacement's standard deviation, mm, (X, Y, Z) on the template grid,
-        of images (1, 1, X, Y, Z) there; None where no map is asked for
+        of images (1, 1, X, Y, Z) and lesions there; None where no map is asked for
     facts : what register.json says of it
     """
 
@@ -181,4 +182,8 @@ def _deviation(method: Method, spec: MethodSpec, samples: int, seed: int, alike:
         problem = "has no posterior" + (" when weights are tuned" if spec.posterior else "")
         raise InputError(spec.name, problem, "take a network, or --refine 20")
     factor = factor_of(method, spec)
-    return lambda images, grid: factor * deviation_map(method, images, grid, samples, seed, alike)
+
+    def deviation(images: Sequence[Tensor], grid: Grid, lesions: Lesions) -> np.ndarray:
+        return factor * deviation_map(method, images, grid, samples, seed, alike, lesions)
+
+    return deviation

@@ -45,6 +45,7 @@ from pmrpipe.study.pack import grid_meta
 
 if TYPE_CHECKING:
     from pmrpipe.methods.deformation import Deformation
+    from pmrpipe.methods.lesions import Lesions
     from pmrpipe.methods.protocols import Method
 
 
@@ -185,7 +186,7 @@ def register_native(
         (there, again),
         labels=labels,
         interpolation=request.options.interpolation,
-        uncertainty=_uncertainty(ready.deviation, (source, target), moving, fixed),
+        uncertainty=_uncertainty(ready.deviation, (source, target), lesions, moving, fixed),
         facts=facts_of(moving, fixed, on_template, seconds),
         geodesic=geodesic,
         on_template=on_template,
@@ -261,12 +262,16 @@ def _geodesic(
 
 
 def _uncertainty(
-    deviation: Deviation | None, images: Any, moving: PreparedScan, fixed: PreparedScan
+    deviation: Deviation | None,
+    images: Any,
+    lesions: Lesions,
+    moving: PreparedScan,
+    fixed: PreparedScan,
 ) -> np.ndarray | None:
     """On the fixed scan's grid, in mm of the moving scan; 0 outside the brain."""
     if deviation is None:
         return None
-    inside = np.where(fixed.preproc.data > 0, deviation(images, fixed.preproc.grid), 0)
+    inside = np.where(fixed.preproc.data > 0, deviation(images, fixed.preproc.grid, lesions), 0)
     scale = abs(np.linalg.det(moving.affine[:3, :3])) ** (1 / 3)
     points = sample_points(fixed.scan.grid, np.linalg.inv(fixed.affine))
     return scale * resample(Volume(inside, fixed.preproc.affine), points, "linear")

@@ -48,7 +48,7 @@ CAPTIONS = {
     WARPED_DSEG: "the moving scan's labels there",
     JACOBIAN: "Jacobian determinant from fixed to moving, affine included: above 1 where the "
     "moving brain is larger",
-    UNCERTAINTY: "standard deviation, mm, of where the network puts each point in the moving scan",
+    UNCERTAINTY: "standard deviation, mm, of where each point lies in the moving scan",
     MOMENTUM: "initial momentum of the geodesic, for `pmrpipe shoot`",
     ENERGIES: "the energy and its two terms at every iteration",
     FACTS: "what was done, and the numbers above",

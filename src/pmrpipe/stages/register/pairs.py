@@ -57,7 +57,8 @@ class PairRegistration:
     interpolation : of the labels, `nearest` or `genericLabel`
     deforms : False for a method that is the identity: no field is written
     lesions : native lesion masks by key: inside, no method's similarity looks
-    also : called for each pair once it is written: moving, fixed, images (1, 1, X, Y, Z), grid
+    also : called for each pair once it is written: moving, fixed, images (1, 1, X, Y, Z), grid,
+        lesions
     """
 
     method: Method
@@ -67,7 +68,7 @@ class PairRegistration:
     interpolation: Interpolation = "nearest"
     device: str = "cpu"
     deforms: bool = True
-    also: Callable[[str, str, tuple[Tensor, Tensor], Grid], object] | None = None
+    also: Callable[[str, str, tuple[Tensor, Tensor], Grid, Lesions], object] | None = None
     lesions: dict[str, NativeLabels] = field(default_factory=dict)
 
     def run(self, pairs: Iterable[Pair]) -> Iterator[dict[str, Any]]:
@@ -109,7 +110,7 @@ class PairRegistration:
         inside = resize_image(y, deformation.grid.shape)[0, 0] > 0
         error = deformation.inverse_consistency(inside)
         if self.also is not None:
-            self.also(moving, fixed, (x, y), grid)
+            self.also(moving, fixed, (x, y), grid, lesions)
         return {
             "seconds": round(seconds, 3),
             "inverse_consistency_mm": error,

@@ -17,6 +17,7 @@ from pmrpipe.study.paths import Results
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pmrpipe.methods.lesions import Lesions
     from pmrpipe.methods.protocols import Method, Probabilistic
     from pmrpipe.methods.spec import MethodSpec
 
@@ -30,6 +31,7 @@ def deviation_map(
     samples: int,
     seed: int,
     alike: bool = True,
+    lesions: Lesions | None = None,
 ) -> np.ndarray:
     """Deviation, mm, of the displacement over draws of the posterior, (X, Y, Z) on `grid`.
 
@@ -37,21 +39,24 @@ def deviation_map(
     ----------
     method : a method with a posterior
     images : moving and fixed, (1, 1, X, Y, Z) in [0, 1] on `grid`
-    alike : of one contrast; images of two are made alike first, as where they are registered
+    alike : of one contrast; images of two are treated as where they are registered
+    lesions : left out where pairs are optimised; networks see them filled
     """
     from pmrpipe.methods.across import across
     from pmrpipe.methods.bootstrap import Bootstrapped
     from pmrpipe.methods.contrast import likened
     from pmrpipe.spatial.resize import resize_image
 
-    moving, fixed = images
-    if not alike and isinstance(method, Bootstrapped):
-        crossed = across(method)
-        assert isinstance(crossed, Bootstrapped)
-        method = crossed
-    elif not alike:
-        moving, fixed = likened(moving, fixed)(moving, fixed)
-    deviation = method.posterior(moving, fixed, grid).deviation(samples, seed)
+    moving, fixed = images if lesions is None else lesions.filled(*images)
+    if isinstance(method, Bootstrapped):
+        optimised = method if alike else across(method)
+        assert isinstance(optimised, Bootstrapped)
+        posterior = optimised.posterior(moving, fixed, grid, lesions)
+    else:
+        if not alike:
+            moving, fixed = likened(moving, fixed)(moving, fixed)
+        posterior = method.posterior(moving, fixed, grid)
+    deviation = posterior.deviation(samples, seed)
     return resize_image(deviation[None, None], grid.shape)[0, 0].cpu().numpy()
 
 
@@ -85,7 +90,12 @@ class UncertaintyMaps:
     factor: float = 1.0
 
     def write(
-        self, moving: str, fixed: str, images: tuple[Tensor, Tensor], grid: Grid
+        self,
+        moving: str,
+        fixed: str,
+        images: tuple[Tensor, Tensor],
+        grid: Grid,
+        lesions: Lesions | None = None,
     ) -> dict[str, Any]:
         """Write one pair's map and sidecar; `images` are (1, 1, X, Y, Z) in [0, 1] on `grid`.
 
@@ -97,7 +107,7 @@ class UncertaintyMaps:
         seed = _seed(self.seed, moving, fixed)
         alike = contrast_of(moving) == contrast_of(fixed)
         deviation = self.factor * deviation_map(
-            self.method, images, grid, self.samples, seed, alike
+            self.method, images, grid, self.samples, seed, alike, lesions
         )
         brain = images[1][0, 0].cpu().numpy() > 0
         # As fields are: half a micrometre at most, and a far smaller file.
@@ -113,8 +123,9 @@ class UncertaintyMaps:
 
     def _about(self, moving: str, fixed: str) -> dict[str, Any]:
         return {
-            "Description": "Standard deviation of the displacement over samples of the posterior: "
-            "the root of the summed variances of its three components; 0 outside the fixed brain",
+            "Description": "Standard deviation of the displacement over samples of the posterior, "
+            "or over optimisations of resampled images: the root of the summed variances of its "
+            "three components; 0 outside the fixed brain",
             "Units": "mm",
             "Method": self.name,
             "Moving": moving,
