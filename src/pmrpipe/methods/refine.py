@@ -33,7 +33,7 @@ from pmrpipe.spatial.smooth import smoothed
 
 # Error by spread of resampled optimisations, root mean squares where the warp is known
 # (docs/report.md).
-UNCERTAINTY_FACTOR = 6.4
+UNCERTAINTY_FACTOR = 5.9
 # Rounds of smoothing after which a field that still folds is left as it is.
 _MOST_ROUNDS = 50
 
