@@ -21,10 +21,10 @@ from pmrpipe.workflow.verbs import WORK
 
 from .conftest import REPO, Workflow, probed
 
-# The command line itself, which makes flags of options and keeps outputs off inputs, and the
-# version alone.
+# The command line itself, which makes flags of options, keeps outputs off inputs and imports
+# antspyx faster, and the version alone.
 ASIDE = ("pmrpipe", "pmrpipe.__main__", "pmrpipe.cli", "pmrpipe.study.options.flags",
-         "pmrpipe.base.outputs", "pmrpipe.base.version")  # fmt: skip
+         "pmrpipe.base.outputs", "pmrpipe.base.version", "pmrpipe.base.ants_imports")  # fmt: skip
 # Verbs of the rules on config/tiny.yaml, whose run for all tests writes down what they load.
 RUN = (
     "cohort", "simulate", "space", "brain", "resample", "affine", "whiten", "labels", "pack",
