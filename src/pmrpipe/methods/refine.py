@@ -34,8 +34,6 @@ from pmrpipe.spatial.smooth import smoothed
 # Error by spread of resampled optimisations, root mean squares where the warp is known
 # (docs/report.md).
 UNCERTAINTY_FACTOR = 5.9
-# An optimisation that ends at larger voxels than these does not make up for a faster start.
-_FASTER_MM = 2.0
 # Rounds of smoothing after which a field that still folds is left as it is.
 _MOST_ROUNDS = 50
 
@@ -72,8 +70,7 @@ class Refined:
         return _resampled((moving, fixed), grid, start, self.plan, lesions)
 
     def _start(self, moving: Tensor, fixed: Tensor, grid: Grid) -> Deformation:
-        finest = self.plan.levels(min(grid.spacing))[-1]
-        if isinstance(self.method, Starts) and self.plan.steps and finest <= _FASTER_MM:
+        if isinstance(self.method, Starts) and self.plan.steps:
             return self.method.start(moving, fixed, grid)
         return self.method.register(moving, fixed, grid)
 
