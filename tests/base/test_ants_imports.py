@@ -9,10 +9,11 @@ _SPARED = "from pmrpipe.base.ants_imports import spare_ants_imports; spare_ants_
 _REGISTER = """
 import sys
 import ants, numpy as np
-image = ants.from_numpy(np.random.default_rng(0).random((16, 16, 16), np.float32))
-answer = ants.registration(image, image, "Affine", outprefix=sys.argv[1])
-matrix = ants.read_transform(answer["fwdtransforms"][0]).parameters[:9].reshape(3, 3)
-assert np.allclose(matrix, np.eye(3), atol=0.02), matrix
+x, y, z = (np.indices((32, 32, 32), np.float32) - 15.5) / 8
+images = [ants.from_numpy(np.exp(-((x - s) ** 2) - 2 * y**2 - 3 * z**2)) for s in (0, 0.25)]
+answer = ants.registration(*images, "Translation", outprefix=sys.argv[1])
+shift = ants.read_transform(answer["fwdtransforms"][0]).parameters[9:]
+assert np.allclose(shift, (2, 0, 0), atol=0.1), shift
 """
 
 
