@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pmrpipe.images.volume import Grid
@@ -20,6 +21,7 @@ from pmrpipe.networks.pmr_authors import AuthorsNetwork
 from pmrpipe.networks.pyramid import PyramidNetwork
 from pmrpipe.networks.unet import VelocityUNet
 from pmrpipe.spatial.integrate import ScalingAndSquaring
+from pmrpipe.spatial.smooth import smoothed
 
 FLOW = ScalingAndSquaring()
 
@@ -58,3 +60,10 @@ def velocity_alone(network: dict[str, Any], **options: Any) -> MultilayerVelocit
 
 def pmr_plus(network: dict[str, Any], **options: Any) -> PMRPlus:
     return PMRPlus(PyramidNetwork(**network), Likelihood(), Likelihood(), **options)
+
+
+def smooth_noise(shape: tuple[int, int, int], channels: int, seed: int, deviation: float) -> Tensor:
+    """(1, channels, X, Y, Z), smoothed by a Gaussian of so many voxels, at most 1 in size."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = smoothed(torch.randn(1, channels, *shape, generator=generator), deviation)
+    return drawn / drawn.abs().max()

@@ -1,5 +1,7 @@
 """Resampled images: how counts are drawn, and what spreads that comes of them."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -17,16 +19,14 @@ from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.smooth import smoothed
 from pmrpipe.spatial.warp import warp
 from pmrpipe.stages.register.uncertainty import deviation_map, factor_of
+from tests.helpers.parts import smooth_noise
 
 GRID = Grid((48, 40, 32), np.eye(4))
 PLAN = Refinement(steps=20, mm=(2.0, 1.0))
 METHOD = Refined(AffineOnly(), PLAN)
 
 
-def noise(channels: int, seed: int, deviation: float) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    drawn = smoothed(torch.randn(1, channels, *GRID.shape, generator=generator), deviation)
-    return drawn / drawn.abs().max()
+noise = partial(smooth_noise, GRID.shape)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Forces in blocks are those of the whole grid, but for rounding; they are the true gradient."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,16 +17,14 @@ from pmrpipe.spatial.blocks import blocks
 from pmrpipe.spatial.integrate import integrate
 from pmrpipe.spatial.smooth import smoothed
 from pmrpipe.spatial.warp import warp
+from tests.helpers.parts import smooth_noise
 
 MM = 0.7
 GRID = Grid((40, 44, 36), np.diag([MM, MM, MM, 1.0]))
 PLAN = Refinement(steps=24, mm=(2.0, 1.0), finest=MM)
 
 
-def noise(channels: int, seed: int, deviation: float) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    drawn = smoothed(torch.randn(1, channels, *GRID.shape, generator=generator), deviation)
-    return drawn / drawn.abs().max()
+noise = partial(smooth_noise, GRID.shape)
 
 
 @pytest.fixture(scope="module")

@@ -66,11 +66,7 @@ def ready_method(request: Request, say: Say) -> ReadyMethod:
     method = _optimised(method, spec, options, facts, say)
     deviation = None
     if options.uncertainty:
-        from pmrpipe.stages.register.uncertainty import factor_of
-
-        deviation = _deviation(method, spec, options.uncertainty, options.seed, len(contrasts) == 1)
-        facts["uncertainty_samples"] = options.uncertainty
-        facts["uncertainty_factor"] = factor_of(method, spec)
+        deviation = _deviation(method, spec, options, facts, len(contrasts) == 1)
     return ReadyMethod(method, spec, deviation, facts)
 
 
@@ -174,16 +170,20 @@ def _refined(
     return Refined(method, Refinement(steps=steps, elastic=elastic).down_to(finest), tell)
 
 
-def _deviation(method: Method, spec: MethodSpec, samples: int, seed: int, alike: bool) -> Deviation:
+def _deviation(
+    method: Method, spec: MethodSpec, options: TwoScans, facts: dict[str, Any], alike: bool
+) -> Deviation:
+    """What maps the uncertainty; facts say of how many samples, and by which factor."""
     from pmrpipe.methods.protocols import Probabilistic
     from pmrpipe.stages.register.uncertainty import deviation_map, factor_of
 
     if not isinstance(method, Probabilistic):
         problem = "has no posterior" + (" when weights are tuned" if spec.posterior else "")
         raise InputError(spec.name, problem, "take a network, or --refine 20")
-    factor = factor_of(method, spec)
+    factor, samples = factor_of(method, spec), options.uncertainty
+    facts |= {"uncertainty_samples": samples, "uncertainty_factor": factor}
 
     def deviation(images: Sequence[Tensor], grid: Grid, lesions: Lesions) -> np.ndarray:
-        return factor * deviation_map(method, images, grid, samples, seed, alike, lesions)
+        return factor * deviation_map(method, images, grid, samples, options.seed, alike, lesions)
 
     return deviation
